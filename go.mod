@@ -1,0 +1,3 @@
+module github.com/pandobase/pando
+
+go 1.26.0

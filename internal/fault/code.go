@@ -1,0 +1,194 @@
+package fault
+
+import "net/http"
+
+// Code names one kind of fault. Where PostgREST or PostgreSQL has a code for
+// it, that is the code, so that existing clients recognise it.
+type Code string
+
+// The closed set of codes.
+const (
+	// PostgREST's group 0, 1, 2 and 3.
+	Parse              Code = "PGRST100" // a query parameter that the grammar does not accept
+	MethodNotAllowed   Code = "PGRST101" // a method that this resource does not have
+	InvalidBody        Code = "PGRST102" // a body that is not what its content type says
+	InvalidRange       Code = "PGRST103" // limit or offset outside the result
+	InvalidPut         Code = "PGRST105" // PUT without exactly the primary key as filter
+	UnknownSchema      Code = "PGRST106" // a profile that is no module
+	NotAcceptable      Code = "PGRST107" // no media type of Accept is available
+	EmbedNotSelected   Code = "PGRST108" // a filter or order on a relation that select does not embed
+	PutLimits          Code = "PGRST114" // PUT with limit or offset
+	PutMismatch        Code = "PGRST115" // PUT whose body has another key than its filter
+	NotSingular        Code = "PGRST116" // one row was asked for; there are none or many
+	OrderNotToOne      Code = "PGRST118" // order by a relation that is not to-one
+	SpreadNotToOne     Code = "PGRST119" // spread of a relation that is not to-one
+	EmbedFilter        Code = "PGRST120" // a filter on an embedded relation other than is.null
+	InvalidPreference  Code = "PGRST122" // Prefer: handling=strict with an unknown preference
+	MaxAffected        Code = "PGRST124" // more rows affected than max-affected allows
+	InvalidPath        Code = "PGRST125" // no such path
+	NotImplemented     Code = "PGRST127" // the grammar has it, Pando does not
+	NoRelation         Code = "PGRST200" // no relation between the two entities
+	AmbiguousRelation  Code = "PGRST201" // more than one relation between the two
+	UnknownOperation   Code = "PGRST202" // no such operation
+	AmbiguousOperation Code = "PGRST203" // more than one operation fits
+	UnknownInput       Code = "PGRST204" // a field in columns or a body that the entity does not have
+	UnknownEntity      Code = "PGRST205" // no such entity
+	InvalidCredential  Code = "PGRST301" // a token or key that is not valid
+	MissingCredential  Code = "PGRST302" // no key and no token
+
+	// PostgreSQL's SQLSTATEs.
+	NumericOutOfRange Code = "22003"
+	TextTooLong       Code = "22001"
+	DatetimeOverflow  Code = "22008"
+	DivisionByZero    Code = "22012"
+	InvalidRegexp     Code = "2201B"
+	InvalidText       Code = "22P02" // a value that its type does not accept
+	InvalidEncoding   Code = "22021" // not UTF-8, or a NUL
+	NotNull           Code = "23502"
+	ForeignKey        Code = "23503"
+	Unique            Code = "23505"
+	Check             Code = "23514"
+	Serialization     Code = "40001" // a conflict with a concurrent transaction; try again
+	Forbidden         Code = "42501"
+	UndefinedField    Code = "42703"
+	UndefinedFunction Code = "42883" // an operator or cast that the type does not have
+	DuplicateField    Code = "42701"
+	Grouping          Code = "42803"
+	CardinalityClash  Code = "21000" // ON CONFLICT would touch one row twice
+	DiskFull          Code = "53100"
+	TooManyConns      Code = "53300"
+	QueryCanceled     Code = "57014" // time limit, or the client went away
+	StoreUnavailable  Code = "57P03"
+	StoreIO           Code = "58030" // the disk refused: nothing was acknowledged
+	Internal          Code = "XX000"
+
+	// Pando's own.
+	BadRequest           Code = "bad_request"
+	NotFound             Code = "not_found"
+	BodyTooLarge         Code = "body_too_large"
+	HeaderTooLarge       Code = "header_too_large"
+	RequestTimeout       Code = "request_timeout"
+	UnsupportedMediaType Code = "unsupported_media_type"
+	PreconditionFailed   Code = "precondition_failed"
+	IdempotencyInFlight  Code = "idempotency_in_flight"
+	IdempotencyMismatch  Code = "idempotency_mismatch"
+	InvalidCursor        Code = "invalid_cursor"
+	UnfilteredWrite      Code = "unfiltered_write"
+	LimitExceeded        Code = "limit_exceeded" // one of pando.yaml's limits: depth, filters, rows
+	Overloaded           Code = "overloaded"
+	ShuttingDown         Code = "shutting_down"
+	ConfigInvalid        Code = "config_invalid"    // pando.yaml or a module file is wrong
+	MigrationRefused     Code = "migration_refused" // the change can lose data and was not allowed by name
+	Conflict             Code = "conflict"
+)
+
+// entry is what a code means on each transport.
+type entry struct {
+	status int
+	title  string
+}
+
+// table maps each code to HTTP, with the status that PostgREST uses where it
+// has one. Further transports add a column.
+func table(c Code) (entry, bool) {
+	e, ok := entries[c]
+	return e, ok
+}
+
+//nolint:gochecknoglobals // a constant table; Go has no map constants
+var entries = map[Code]entry{
+	Parse:              {http.StatusBadRequest, "Query not understood"},
+	MethodNotAllowed:   {http.StatusMethodNotAllowed, "Method not allowed"},
+	InvalidBody:        {http.StatusBadRequest, "Body not understood"},
+	InvalidRange:       {http.StatusRequestedRangeNotSatisfiable, "Range not satisfiable"},
+	InvalidPut:         {http.StatusMethodNotAllowed, "PUT needs exactly the primary key"},
+	UnknownSchema:      {http.StatusNotAcceptable, "Unknown module"},
+	NotAcceptable:      {http.StatusNotAcceptable, "No acceptable media type"},
+	EmbedNotSelected:   {http.StatusBadRequest, "Relation not selected"},
+	PutLimits:          {http.StatusBadRequest, "PUT takes no limits"},
+	PutMismatch:        {http.StatusBadRequest, "PUT key mismatch"},
+	NotSingular:        {http.StatusNotAcceptable, "Not exactly one row"},
+	OrderNotToOne:      {http.StatusBadRequest, "Order needs a to-one relation"},
+	SpreadNotToOne:     {http.StatusBadRequest, "Spread needs a to-one relation"},
+	EmbedFilter:        {http.StatusBadRequest, "Filter not possible on a relation"},
+	InvalidPreference:  {http.StatusBadRequest, "Invalid preference"},
+	MaxAffected:        {http.StatusBadRequest, "Too many rows affected"},
+	InvalidPath:        {http.StatusNotFound, "No such path"},
+	NotImplemented:     {http.StatusBadRequest, "Not supported"},
+	NoRelation:         {http.StatusBadRequest, "No such relation"},
+	AmbiguousRelation:  {http.StatusMultipleChoices, "Ambiguous relation"},
+	UnknownOperation:   {http.StatusNotFound, "No such operation"},
+	AmbiguousOperation: {http.StatusMultipleChoices, "Ambiguous operation"},
+	UnknownInput:       {http.StatusBadRequest, "Unknown field in the input"},
+	UnknownEntity:      {http.StatusNotFound, "No such entity"},
+	InvalidCredential:  {http.StatusUnauthorized, "Credential not valid"},
+	MissingCredential:  {http.StatusUnauthorized, "Credential missing"},
+
+	NumericOutOfRange: {http.StatusBadRequest, "Number out of range"},
+	TextTooLong:       {http.StatusBadRequest, "Text too long"},
+	DatetimeOverflow:  {http.StatusBadRequest, "Date or time out of range"},
+	DivisionByZero:    {http.StatusBadRequest, "Division by zero"},
+	InvalidRegexp:     {http.StatusBadRequest, "Invalid regular expression"},
+	InvalidText:       {http.StatusBadRequest, "Invalid value"},
+	InvalidEncoding:   {http.StatusBadRequest, "Invalid text encoding"},
+	NotNull:           {http.StatusBadRequest, "Required field is null"},
+	ForeignKey:        {http.StatusConflict, "Reference violated"},
+	Unique:            {http.StatusConflict, "Duplicate key"},
+	Check:             {http.StatusBadRequest, "Check violated"},
+	Serialization:     {http.StatusConflict, "Concurrent change"},
+	Forbidden:         {http.StatusForbidden, "Not allowed"},
+	UndefinedField:    {http.StatusBadRequest, "No such field"},
+	UndefinedFunction: {http.StatusBadRequest, "No such operator or cast"},
+	DuplicateField:    {http.StatusBadRequest, "Field named twice"},
+	Grouping:          {http.StatusBadRequest, "Invalid grouping"},
+	CardinalityClash:  {http.StatusBadRequest, "Row affected twice"},
+	DiskFull:          {http.StatusInsufficientStorage, "Disk full"},
+	TooManyConns:      {http.StatusServiceUnavailable, "No connection free"},
+	QueryCanceled:     {http.StatusGatewayTimeout, "Time limit reached"},
+	StoreUnavailable:  {http.StatusServiceUnavailable, "Store unavailable"},
+	StoreIO:           {http.StatusServiceUnavailable, "Store failed"},
+	Internal:          {http.StatusInternalServerError, "Internal error"},
+
+	BadRequest:           {http.StatusBadRequest, "Bad request"},
+	NotFound:             {http.StatusNotFound, "Not found"},
+	BodyTooLarge:         {http.StatusRequestEntityTooLarge, "Body too large"},
+	HeaderTooLarge:       {http.StatusRequestHeaderFieldsTooLarge, "Headers too large"},
+	RequestTimeout:       {http.StatusRequestTimeout, "Request took too long to arrive"},
+	UnsupportedMediaType: {http.StatusUnsupportedMediaType, "Unsupported media type"},
+	PreconditionFailed:   {http.StatusPreconditionFailed, "Precondition failed"},
+	IdempotencyInFlight:  {http.StatusConflict, "Same request in flight"},
+	IdempotencyMismatch:  {http.StatusUnprocessableEntity, "Idempotency key reused"},
+	InvalidCursor:        {http.StatusBadRequest, "Invalid cursor"},
+	UnfilteredWrite:      {http.StatusBadRequest, "Write without a filter"},
+	LimitExceeded:        {http.StatusBadRequest, "Limit exceeded"},
+	Overloaded:           {http.StatusServiceUnavailable, "Overloaded"},
+	ShuttingDown:         {http.StatusServiceUnavailable, "Shutting down"},
+	ConfigInvalid:        {http.StatusBadRequest, "Invalid configuration"},
+	MigrationRefused:     {http.StatusConflict, "Migration refused"},
+	Conflict:             {http.StatusConflict, "Conflict"},
+}
+
+// Status returns the HTTP status of c; an unknown code is 500.
+func (c Code) Status() int {
+	if e, ok := table(c); ok {
+		return e.status
+	}
+	return http.StatusInternalServerError
+}
+
+// Title returns the short, constant English name of c (RFC 9457 "title").
+func (c Code) Title() string {
+	if e, ok := table(c); ok {
+		return e.title
+	}
+	return entries[Internal].title
+}
+
+// Codes returns every code of the set, for documentation and tests.
+func Codes() []Code {
+	out := make([]Code, 0, len(entries))
+	for c := range entries {
+		out = append(out, c)
+	}
+	return out
+}

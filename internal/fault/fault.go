@@ -1,0 +1,73 @@
+// Package fault holds the closed set of errors that Pando answers with.
+//
+// A fault has a public side (Code, Message, Details, Hint: safe to show to any
+// caller) and an internal cause (for the log only). Every error that crosses a
+// door is a fault; an error that is none is [Internal] and shows nothing.
+package fault
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Error is one fault. Its public members go to the caller; Cause never does.
+// The zero value is not useful: make faults with [New] or [Wrap].
+type Error struct {
+	Code    Code
+	Message string // what is wrong, one line
+	Details string // where: the value, the key, the position
+	Hint    string // what to do, or the nearest valid thing
+	Cause   error  // internal: logged, never shown
+}
+
+// New returns a fault with a formatted public message.
+func New(code Code, format string, args ...any) *Error {
+	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
+}
+
+// Wrap returns a fault whose internal cause is err.
+func Wrap(err error, code Code, format string, args ...any) *Error {
+	return &Error{Code: code, Message: fmt.Sprintf(format, args...), Cause: err}
+}
+
+// WithDetails sets the details and returns e.
+func (e *Error) WithDetails(format string, args ...any) *Error {
+	e.Details = fmt.Sprintf(format, args...)
+	return e
+}
+
+// WithHint sets the hint and returns e.
+func (e *Error) WithHint(format string, args ...any) *Error {
+	e.Hint = fmt.Sprintf(format, args...)
+	return e
+}
+
+// Error implements error; it shows the public side only.
+func (e *Error) Error() string {
+	if e.Details == "" {
+		return e.Message
+	}
+	return e.Message + ": " + e.Details
+}
+
+// Unwrap returns the internal cause.
+func (e *Error) Unwrap() error { return e.Cause }
+
+// From returns err as a fault. An error that is none becomes [Internal] with
+// err as its cause and a message that shows nothing of it. From(nil) is nil.
+func From(err error) *Error {
+	if err == nil {
+		return nil
+	}
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return Wrap(err, Internal, "an internal error occurred")
+}
+
+// Is reports whether err is a fault with the given code.
+func Is(err error, code Code) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Code == code
+}

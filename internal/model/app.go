@@ -1,0 +1,416 @@
+// Package model is the module language: it parses and checks an application's
+// pando.yaml and modules/*.yaml into an [App], reports every problem at once
+// with its place, and tells what differs between two applications.
+//
+// The package is pure: it reads an fs.FS and keeps no state. An App is
+// immutable once returned and safe for concurrent use.
+package model
+
+import (
+	"time"
+
+	"github.com/pandobase/pando/internal/value"
+)
+
+// Pos is a place in a file, for messages. Line and Column count from 1.
+type Pos struct {
+	File   string // relative to the application's folder, with slashes
+	Line   int
+	Column int
+}
+
+// App is a checked application.
+type App struct {
+	Config  Config
+	Modules []*Module // by name; the built-in module auth is among them
+	Lock    *Lock
+
+	// Inactive lists the parts that were declared and checked and that this
+	// build does not act on yet ("orders: 2 jobs"), for the start-up line.
+	Inactive []string
+
+	modules     map[string]*Module
+	unqualified map[string]*Entity // name -> the entity it means without a module
+}
+
+// Config is pando.yaml. Every field has its default filled in.
+type Config struct {
+	App      string
+	Listen   string // default 127.0.0.1:7263
+	Ops      string // default 127.0.0.1:7264
+	Data     string // default ./data
+	Store    Store
+	Cache    string // default memory://
+	Broker   string // default embedded://
+	Files    string // default file://files
+	Keys     string // default file://keys
+	Mail     string // default mailbox://
+	Roles    map[string]Role
+	Auth     Auth
+	Limits   Limits
+	Versions []string // default [v1]
+	TLS      TLS
+	CORS     CORS
+	Log      Log
+}
+
+// Store is the store's URL with its read replicas.
+type Store struct {
+	URL      string // default sqlite://<app>.db
+	Replicas []string
+}
+
+// Role is one role and the roles whose rights it has too.
+type Role struct {
+	Inherits []string
+	Pos      Pos
+}
+
+// Auth is the identity settings; they become active with the identity door.
+type Auth struct {
+	Autoconfirm bool
+	MinPassword int // default 15
+	Redirects   []string
+	Providers   map[string]Provider
+}
+
+// Provider is one external identity provider.
+type Provider struct {
+	ClientID     string
+	ClientSecret string // usually "secret:NAME"
+	Issuer       string
+	Scopes       []string
+}
+
+// Limits bound what one request may ask for.
+type Limits struct {
+	Body    int64         // bytes; default 1 MiB
+	Rows    int           // rows of one JSON or CSV answer; default 1000
+	Depth   int           // nesting of embeds and of and/or; default 8
+	Filters int           // predicates in one request; default 200
+	Timeout time.Duration // of one request; default 30s
+	Header  int64         // bytes; default 32 KiB
+}
+
+// TLS names the certificate of the public listener; empty: plain HTTP.
+type TLS struct {
+	Cert string
+	Key  string
+}
+
+// CORS lists the origins that browsers may call from. Default: any origin
+// without credentials, which is what bearer-token clients need.
+type CORS struct {
+	Origins []string
+}
+
+// Log is the access and application log.
+type Log struct {
+	Format string // text (default) or json
+	Level  string // debug, info (default), warn, error
+	Access bool   // default true
+}
+
+// Module is one bounded context: one file of modules/.
+type Module struct {
+	Name         string
+	Pos          Pos
+	Entities     []*Entity
+	Operations   []*Operation
+	Events       []*Event
+	Jobs         []*Job
+	Webhooks     []*Webhook
+	Integrations []*Integration
+	Builtin      bool // auth: made by Pando, not by a file
+
+	entities map[string]*Entity
+}
+
+// Entity is one kind of row.
+type Entity struct {
+	Module    *Module
+	Name      string
+	Pos       Pos
+	Doc       string
+	Fields    []*Field // in the order written; an implied id comes first
+	Primary   *Field
+	Unique    []Key
+	Index     []Key
+	Checks    []Expression
+	Policy    *Policy // nil: nobody
+	Cache     time.Duration
+	Retain    *Retain
+	Search    []*Field
+	Realtime  bool
+	Partition *Partition
+	Relations []*Relation // every way from this entity to another, both directions
+	Managed   bool        // false: the schema is not Pando's to change
+	Lifespan
+
+	// Internal entities have a table and no door.
+	Internal bool
+
+	fields map[string]*Field
+}
+
+// Key is a named list of fields: an index or a uniqueness rule.
+type Key struct {
+	Name   string // made from the entity and the fields: orders_customer_id_created_at_key
+	Fields []*Field
+	Pos    Pos
+}
+
+// Lifespan is the part of a version's history that a thing was there.
+type Lifespan struct {
+	Since      string
+	Deprecated *Deprecated
+	Was        string // its name before; also the rename of a migration
+}
+
+// Deprecated says since when and until when a thing is there, and what to use.
+type Deprecated struct {
+	Since  string
+	Sunset string // date
+	Use    string
+}
+
+// Field is one column.
+type Field struct {
+	Entity      *Entity
+	Name        string
+	Pos         Pos
+	Doc         string
+	Type        value.Type
+	Primary     bool
+	Optional    bool // null is allowed
+	Default     *Default
+	OnUpdateNow bool // set to the time of each update
+	Encrypted   bool
+	Hidden      bool
+	Ref         *Ref
+	Read, Write *Expression // field policies
+	Lifespan
+}
+
+// DefaultKind says where a default comes from.
+type DefaultKind uint8
+
+// The kinds of default.
+const (
+	DefaultLiteral DefaultKind = iota // Value
+	DefaultUUID                       // uuid(): UUIDv7
+	DefaultNow                        // now()
+	DefaultAuthUID                    // auth.uid
+	DefaultCEL                        // Expr
+)
+
+// Default fills a field that the input leaves out.
+type Default struct {
+	Kind  DefaultKind
+	Value value.Value
+	Expr  *Expression
+}
+
+// OnDelete is what happens to a row when the row it refers to is deleted.
+type OnDelete string
+
+// The actions.
+const (
+	Restrict OnDelete = "restrict"
+	Cascade  OnDelete = "cascade"
+	SetNull  OnDelete = "set_null"
+)
+
+// Ref makes a field a reference to another entity's primary key.
+type Ref struct {
+	Target   *Entity
+	Relation string // the to-one relation's name
+	Inverse  string // the name of the way back; empty: the referring entity's name
+	OnDelete OnDelete
+	Loose    bool // no foreign key in the store
+	Pos      Pos
+}
+
+// Cardinality of a relation, seen from its From side.
+type Cardinality uint8
+
+// The cardinalities.
+const (
+	ToOne Cardinality = iota
+	ToMany
+	ManyToMany
+)
+
+// Relation is a way from one entity to another. Local and Foreign are the
+// columns that are equal; a ManyToMany goes through Via: From.Local =
+// Via.ViaLocal and Via.ViaForeign = To.Foreign.
+type Relation struct {
+	Name        string
+	Cardinality Cardinality
+	From, To    *Entity
+	Local       *Field
+	Foreign     *Field
+	Via         *Entity
+	ViaLocal    *Field
+	ViaForeign  *Field
+	Ref         *Field // the field that declares it (ManyToMany: ViaForeign)
+	// Unique: a ToMany whose foreign field is unique: at most one row; it is
+	// answered as an object, as PostgREST answers one-to-one.
+	Unique bool
+}
+
+// Expression is CEL source with its place. The policy package compiles it.
+type Expression struct {
+	Source string
+	Pos    Pos
+}
+
+// Policy says who may do what. A nil rule means nobody.
+type Policy struct {
+	Read   *Expression
+	Create *Expression
+	Update *UpdatePolicy
+	Delete *Expression
+	Pos    Pos
+}
+
+// UpdatePolicy judges the stored row by When and the new one by Check.
+type UpdatePolicy struct {
+	When   *Expression
+	Check  *Expression // default: When
+	Fields []*Field    // empty: all
+}
+
+// Retain is how long rows are kept and what happens then.
+type Retain struct {
+	For  string // 7y, 30d
+	From *Field
+	Then string // erase, anonymise, archive
+	Pos  Pos
+}
+
+// Partition is how an entity is divided: by a field of its own, or with the
+// entity that one of its relations names.
+type Partition struct {
+	By   *Field
+	Into int
+	With *Relation
+	Pos  Pos
+}
+
+// Operation is a typed command.
+type Operation struct {
+	Module      *Module
+	Name        string
+	Pos         Pos
+	Doc         string
+	Input       []*Param
+	Output      *Output
+	Allow       *Expression
+	Run         string
+	Timeout     time.Duration
+	Reads       bool
+	Transaction bool // default true
+	Lifespan
+}
+
+// Param is one named, typed input (or output) member.
+type Param struct {
+	Name     string
+	Type     value.Type
+	Optional bool
+	List     bool
+	Fields   []*Param // an object; Type is unused
+	Pos      Pos
+}
+
+// Output is what an operation answers: rows of an entity, or Fields.
+type Output struct {
+	Entity *Entity
+	List   bool
+	Fields []*Param
+}
+
+// Event is a fact derived from a write.
+type Event struct {
+	Module *Module
+	Name   string
+	Pos    Pos
+	Entity *Entity
+	Action string // create, update, delete
+	When   *Expression
+	Fields []string // what the data holds beside what is visible
+}
+
+// Job is work in the background, by event or by schedule.
+type Job struct {
+	Module  *Module
+	Name    string
+	Pos     Pos
+	On      string // an event's name, or entity.action
+	Cron    string
+	Run     string
+	Retry   int
+	Timeout time.Duration
+}
+
+// Webhook sends an event to another system.
+type Webhook struct {
+	Module *Module
+	Name   string
+	Pos    Pos
+	On     string
+	URL    string
+	Sign   string
+}
+
+// Integration is a named, bounded way out.
+type Integration struct {
+	Module  *Module
+	Name    string
+	Pos     Pos
+	URL     string
+	Auth    string
+	Timeout time.Duration
+	Retry   int
+	Breaker *Breaker
+}
+
+// Breaker opens after Failures for the time Open.
+type Breaker struct {
+	Failures int
+	Open     time.Duration
+}
+
+// Lock is pando.lock: what must never move.
+type Lock struct {
+	// Owners maps an unqualified entity name to the module that first had it.
+	Owners map[string]string `yaml:"owners,omitempty"`
+	// Numbers holds protobuf field numbers: "module.entity" -> field -> number.
+	Numbers map[string]map[string]int `yaml:"numbers,omitempty"`
+}
+
+// Module returns the module of that name, or nil.
+func (a *App) Module(name string) *Module { return a.modules[name] }
+
+// Entity finds an entity by its name in the given module, or, where module is
+// empty, the one entity that has the name in the application or had it first
+// (pando.lock). It returns nil where there is none.
+func (a *App) Entity(module, name string) *Entity {
+	if module == "" {
+		return a.unqualified[name]
+	}
+	if m := a.modules[module]; m != nil {
+		return m.entities[name]
+	}
+	return nil
+}
+
+// Entity returns the module's entity of that name, or nil.
+func (m *Module) Entity(name string) *Entity { return m.entities[name] }
+
+// Field returns the entity's field of that name, or nil.
+func (e *Entity) Field(name string) *Field { return e.fields[name] }
+
+// QualifiedName is "module.entity".
+func (e *Entity) QualifiedName() string { return e.Module.Name + "." + e.Name }

@@ -1,0 +1,202 @@
+package query
+
+import "strconv"
+
+// Shape appends to key a text that is equal for two reads exactly when one
+// plan serves both, and appends their literals to args in the order in which a
+// planner meets them. Page sizes are literals; whether there is a limit, and
+// whether an offset, is structure.
+func (r *Read) Shape(key []byte, args []string) ([]byte, []string) {
+	s := shaper{key: key, args: args}
+	s.name(r.Target.Module)
+	s.name(r.Target.Entity)
+	s.byte('0' + byte(r.Count))
+	s.byte('0' + byte(r.Format))
+	s.node(&r.Node)
+	return s.key, s.args
+}
+
+// Shape does the same for a write. Rows are not part of it: their columns are.
+func (w *Write) Shape(key []byte, args []string) ([]byte, []string) {
+	s := shaper{key: key, args: args}
+	s.name(w.Target.Module)
+	s.name(w.Target.Entity)
+	s.byte('A' + byte(w.Action))
+	s.byte('0' + byte(w.Conflict.Resolution))
+	for _, f := range w.Conflict.Fields {
+		s.name(f)
+	}
+	s.byte('(')
+	for i, c := range w.Columns {
+		s.name(c)
+		if w.Action == Update && w.Rows[0][i].Kind == Absent {
+			s.byte('-')
+		}
+	}
+	s.byte(')')
+	s.flag(w.All)
+	s.expr(w.Where)
+	s.order(w.Order)
+	s.page(w.Page)
+	s.byte('0' + byte(w.Format))
+	if w.Returning != nil {
+		s.byte('R')
+		s.node(w.Returning)
+	}
+	if w.Embedded != nil {
+		s.byte('E')
+		s.node(w.Embedded)
+	}
+	return s.key, s.args
+}
+
+type shaper struct {
+	key  []byte
+	args []string
+}
+
+func (s *shaper) byte(b byte) { s.key = append(s.key, b) }
+
+func (s *shaper) flag(b bool) {
+	if b {
+		s.byte('+')
+	} else {
+		s.byte('-')
+	}
+}
+
+// name writes a name so that no other sequence of names reads the same.
+func (s *shaper) name(n string) {
+	s.key = strconv.AppendInt(s.key, int64(len(n)), 10)
+	s.key = append(s.key, ':')
+	s.key = append(s.key, n...)
+}
+
+func (s *shaper) arg(text string) { s.args = append(s.args, text) }
+
+func (s *shaper) node(n *Node) {
+	s.byte('{')
+	for _, it := range n.Select {
+		switch it := it.(type) {
+		case Star:
+			s.byte('*')
+		case *Column:
+			s.byte('c')
+			s.path(it.Path)
+			s.name(it.Alias)
+			s.name(it.Cast)
+			s.byte('0' + byte(it.Aggregate))
+			s.name(it.AggCast)
+		case *Embed:
+			s.byte('e')
+			s.name(it.Relation)
+			s.name(it.Hint)
+			s.name(it.Alias)
+			s.byte('0' + byte(it.Join))
+			s.flag(it.Spread)
+			s.node(&it.Node)
+		}
+	}
+	s.byte('|')
+	s.expr(n.Where)
+	s.order(n.Order)
+	s.page(n.Page)
+	s.byte('}')
+}
+
+func (s *shaper) path(p Path) {
+	s.name(p.Field)
+	for _, st := range p.Steps {
+		if st.ByKey {
+			s.byte('k')
+			s.name(st.Key)
+		} else {
+			s.byte('i')
+			s.key = strconv.AppendInt(s.key, st.Index, 10)
+		}
+		s.flag(st.Text)
+	}
+	s.byte(';')
+}
+
+func (s *shaper) order(os []Order) {
+	for _, o := range os {
+		s.byte('o')
+		s.name(o.Relation)
+		s.path(o.Path)
+		s.flag(o.Desc)
+		s.byte('0' + byte(o.Nulls))
+	}
+}
+
+func (s *shaper) page(p Page) {
+	if p.Limit != nil {
+		s.byte('L')
+		s.arg(strconv.FormatInt(*p.Limit, 10))
+	}
+	if p.Offset != 0 {
+		s.byte('O')
+		s.arg(strconv.FormatInt(p.Offset, 10))
+	}
+}
+
+func (s *shaper) exprs(tag byte, args []Expr) {
+	s.byte(tag)
+	for _, a := range args {
+		s.expr(a)
+	}
+	s.byte(')')
+}
+
+func (s *shaper) expr(e Expr) {
+	switch e := e.(type) {
+	case nil:
+		s.byte('_')
+	case *And:
+		s.exprs('&', e.Args)
+	case *Or:
+		s.exprs('/', e.Args)
+	case *Not:
+		s.byte('!')
+		s.expr(e.Arg)
+	case *Const:
+		s.flag(e.Value)
+	case *Compare:
+		s.byte('=')
+		s.byte('a' + byte(e.Op))
+		s.byte('0' + byte(e.Quant))
+		s.operand(e.Left)
+		s.operand(e.Right)
+	}
+}
+
+func (s *shaper) operand(o Operand) {
+	switch o := o.(type) {
+	case *FieldRef:
+		s.byte('f')
+		for _, v := range o.Via {
+			s.name(v)
+		}
+		s.path(o.Path)
+	case *Literal:
+		s.byte('?')
+		s.arg(o.Text)
+	case *List:
+		s.byte('l')
+		s.key = strconv.AppendInt(s.key, int64(len(o.Texts)), 10)
+		for _, t := range o.Texts {
+			s.arg(t)
+		}
+		s.byte(';')
+	case *Word:
+		s.byte('w')
+		s.name(o.Word)
+	case *Call:
+		s.byte('(')
+		s.byte('a' + byte(o.Func))
+		for _, a := range o.Args {
+			s.operand(a)
+		}
+		s.byte(')')
+	}
+}
