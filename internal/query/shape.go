@@ -6,7 +6,7 @@ import "strconv"
 // plan serves both, and appends their literals to args in the order in which a
 // planner meets them. Page sizes are literals; whether there is a limit, and
 // whether an offset, is structure.
-func (r *Read) Shape(key []byte, args []string) ([]byte, []string) {
+func (r *Read) Shape(key []byte, args []Arg) ([]byte, []Arg) {
 	s := shaper{key: key, args: args}
 	s.name(r.Target.Module)
 	s.name(r.Target.Entity)
@@ -17,7 +17,7 @@ func (r *Read) Shape(key []byte, args []string) ([]byte, []string) {
 }
 
 // Shape does the same for a write. Rows are not part of it: their columns are.
-func (w *Write) Shape(key []byte, args []string) ([]byte, []string) {
+func (w *Write) Shape(key []byte, args []Arg) ([]byte, []Arg) {
 	s := shaper{key: key, args: args}
 	s.name(w.Target.Module)
 	s.name(w.Target.Entity)
@@ -50,9 +50,16 @@ func (w *Write) Shape(key []byte, args []string) ([]byte, []string) {
 	return s.key, s.args
 }
 
+// Arg is the value of one [Literal] (Text) or one [List] (List, never nil for
+// a list), in the order of the shape.
+type Arg struct {
+	Text string
+	List []string
+}
+
 type shaper struct {
 	key  []byte
-	args []string
+	args []Arg
 }
 
 func (s *shaper) byte(b byte) { s.key = append(s.key, b) }
@@ -72,7 +79,7 @@ func (s *shaper) name(n string) {
 	s.key = append(s.key, n...)
 }
 
-func (s *shaper) arg(text string) { s.args = append(s.args, text) }
+func (s *shaper) arg(text string) { s.args = append(s.args, Arg{Text: text}) }
 
 func (s *shaper) node(n *Node) {
 	s.byte('{')
@@ -183,11 +190,7 @@ func (s *shaper) operand(o Operand) {
 		s.arg(o.Text)
 	case *List:
 		s.byte('l')
-		s.key = strconv.AppendInt(s.key, int64(len(o.Texts)), 10)
-		for _, t := range o.Texts {
-			s.arg(t)
-		}
-		s.byte(';')
+		s.args = append(s.args, Arg{List: o.Texts})
 	case *Word:
 		s.byte('w')
 		s.name(o.Word)

@@ -34,6 +34,7 @@ type Write struct {
 	Count     Count
 
 	MaxAffected *int64 // more rows than this: nothing is done
+	Singular    bool   // other than exactly one affected row: nothing is done (PGRST116)
 
 	// Embedded is the Node whose embeds Where's relation names refer to when
 	// Returning is nil. It selects; it does not answer.
