@@ -1,0 +1,136 @@
+// Package problem renders faults as RFC 9457 problem documents. It is the one
+// renderer of every door and of the edge, so that an error looks the same
+// wherever it was found: the members of the RFC, and beside them PostgREST's
+// code, message, details and hint, which existing clients read.
+//
+// A problem shows the public side of a fault only; its cause goes to the log.
+package problem
+
+import (
+	"bytes"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"strconv"
+
+	"github.com/pandobase/pando/internal/fault"
+)
+
+// ContentType is the media type of a problem document.
+const ContentType = "application/problem+json"
+
+// TypePrefix begins the "type" member; the fault's code follows it.
+const TypePrefix = "urn:pando:problem:"
+
+// Document is the body of a problem.
+type Document struct {
+	Type     string  `json:"type"`
+	Title    string  `json:"title"`
+	Status   int     `json:"status"`
+	Detail   string  `json:"detail"`
+	Instance string  `json:"instance,omitempty"` // the request id
+	Code     string  `json:"code"`
+	Message  string  `json:"message"`
+	Details  *string `json:"details"`
+	Hint     *string `json:"hint"`
+}
+
+// Of returns the document of an error. An error that is no fault is rendered
+// as an internal one and shows nothing of itself. instance may be empty.
+func Of(err error, instance string) Document {
+	return of(fault.From(err), instance)
+}
+
+func of(f *fault.Error, instance string) Document {
+	d := Document{
+		Type:     TypePrefix + string(f.Code),
+		Title:    f.Code.Title(),
+		Status:   f.Code.Status(),
+		Detail:   f.Message,
+		Instance: instance,
+		Code:     string(f.Code),
+		Message:  f.Message,
+	}
+	if f.Details != "" {
+		d.Details = &f.Details
+	}
+	if f.Hint != "" {
+		d.Hint = &f.Hint
+	}
+	return d
+}
+
+// Writer answers requests with problems. Its zero value works; it is safe for
+// concurrent use.
+type Writer struct {
+	// RequestID returns the id of a request, for the member "instance".
+	// Default: none.
+	RequestID func(*http.Request) string
+	// Logger receives the faults whose status is 5xx, with their cause.
+	// Default: slog.Default.
+	Logger *slog.Logger
+}
+
+// WriteProblem answers r with err, which must not be nil. Nothing may have
+// been written to w before. An answer to HEAD has the headers only; a 401
+// says how to authenticate and a 503 when to try again.
+func (p *Writer) WriteProblem(w http.ResponseWriter, r *http.Request, err error) {
+	f := fault.From(err)
+	var id string
+	if p.RequestID != nil {
+		id = p.RequestID(r)
+	}
+	d := of(f, id)
+	if d.Status >= http.StatusInternalServerError {
+		p.log(r, f, id)
+	}
+	write(w, r, d)
+}
+
+// WriteProblem is [Writer.WriteProblem] of a Writer that knows no request id.
+func WriteProblem(w http.ResponseWriter, r *http.Request, err error) {
+	(&Writer{}).WriteProblem(w, r, err)
+}
+
+func write(w http.ResponseWriter, r *http.Request, d Document) {
+	var body bytes.Buffer
+	enc := json.NewEncoder(&body)
+	enc.SetEscapeHTML(false) // it is no HTML, and `>` stands in many hints
+	if err := enc.Encode(d); err != nil {
+		// A struct of strings and one int cannot fail to encode.
+		panic(err)
+	}
+	h := w.Header()
+	h.Set("Content-Type", ContentType)
+	h.Set("Content-Length", strconv.Itoa(body.Len()))
+	h.Set("Cache-Control", "no-store")
+	switch d.Status {
+	case http.StatusUnauthorized:
+		h.Set("WWW-Authenticate", `Bearer realm="pando"`)
+	case http.StatusServiceUnavailable:
+		h.Set("Retry-After", "1")
+	}
+	w.WriteHeader(d.Status)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(body.Bytes()) // the client may be gone; there is nobody left to tell
+	}
+}
+
+func (p *Writer) log(r *http.Request, f *fault.Error, id string) {
+	logger := p.Logger
+	if logger == nil {
+		logger = slog.Default()
+	}
+	attrs := []slog.Attr{
+		slog.String("code", string(f.Code)),
+		slog.String("method", r.Method),
+		slog.String("path", r.URL.Path),
+	}
+	if id != "" {
+		attrs = append(attrs, slog.String("request_id", id))
+	}
+	if f.Cause != nil {
+		attrs = append(attrs, slog.String("cause", f.Cause.Error()))
+	}
+	logger.LogAttrs(r.Context(), slog.LevelError, f.Message, attrs...)
+}
