@@ -97,20 +97,3 @@ func OfBool(b bool) Value {
 
 // IsNull reports whether v is null.
 func (v Value) IsNull() bool { return v.Tag == TagNull }
-
-// The parts below are the package's surface; each file holds one concept:
-//
-//	parse.go   func (t Type) FromJSON(raw string) (Value, error)   one JSON value; null is Null
-//	           func (t Type) FromText(s string) (Value, error)     a filter's or a CSV cell's text, PostgreSQL's input forms
-//	           (both also enforce Min, Max, Values; errors are *fault.Error without a field name)
-//	append.go  func (t Type) AppendJSON(dst []byte, v Value) []byte    wire form in JSON
-//	           func (t Type) AppendText(dst []byte, v Value) []byte    wire form as text (CSV cell, key, cursor); FromText reads it back
-//	           func AppendQuoted(dst, s []byte) []byte, func AppendDecimal(dst []byte, n int64, scale int) []byte,
-//	           func AppendFloat(dst []byte, f float64) []byte
-//	compare.go func Compare(a, b Value) int                        same tag; text is binary
-//	json.go    func CanonicalJSON(raw string) (string, error)
-//	like.go    func CompileLike(pattern string, fold bool) (*Like, error); func (*Like) Match(s string) bool; func Fold(s string) string
-//	regexp.go  func CompileRegexp(pattern string, fold bool) (*regexp.Regexp, error): what RE2 and PostgreSQL mean alike
-//	search.go  func Tokens(s string) []string; func ParseSearch(mode SearchMode, q string) (*Search, error); func (*Search) Match([]string) bool;
-//	           func (*Search) FTS5() string
-//	uuid.go    func NewUUID(now time.Time, random io.Reader) string: version 7
