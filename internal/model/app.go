@@ -31,6 +31,7 @@ type App struct {
 
 	modules     map[string]*Module
 	unqualified map[string]*Entity // name -> the entity it means without a module
+	lockSource  string             // pando.lock as it was read; empty: there is none
 }
 
 // Config is pando.yaml. Every field has its default filled in.
@@ -115,7 +116,8 @@ type Log struct {
 type Module struct {
 	Name         string
 	Pos          Pos
-	Entities     []*Entity
+	Doc          string
+	Entities     []*Entity // in the order written, as everything of a module is
 	Operations   []*Operation
 	Events       []*Event
 	Jobs         []*Job
@@ -241,7 +243,13 @@ const (
 	ManyToMany
 )
 
-// Relation is a way from one entity to another. Local and Foreign are the
+// Relation is a way from one entity to another. A reference makes two: from the
+// referring entity (ToOne, named by `as:` or the field less _id) and back
+// (ToMany, named by `inverse:` or the referring entity). An entity two of whose
+// references stand together in one `unique` key is a junction, and makes a
+// ManyToMany each way, named by the entity that it leads to. Names need not be
+// unique where they were not chosen: a name that fits two relations is
+// ambiguous only to the query that uses it. Local and Foreign are the
 // columns that are equal; a ManyToMany goes through Via: From.Local =
 // Via.ViaLocal and Via.ViaForeign = To.Foreign.
 type Relation struct {
@@ -308,7 +316,7 @@ type Operation struct {
 	Output      *Output
 	Allow       *Expression
 	Run         string
-	Timeout     time.Duration
+	Timeout     time.Duration // default 10s
 	Reads       bool
 	Transaction bool // default true
 	Lifespan
@@ -317,7 +325,9 @@ type Operation struct {
 // Param is one named, typed input (or output) member.
 type Param struct {
 	Name     string
+	Doc      string
 	Type     value.Type
+	Ref      *Entity // the value is this entity's key; Type is the key's
 	Optional bool
 	List     bool
 	Fields   []*Param // an object; Type is unused
@@ -340,6 +350,7 @@ type Event struct {
 	Action string // create, update, delete
 	When   *Expression
 	Fields []string // what the data holds beside what is visible
+	Doc    string
 }
 
 // Job is work in the background, by event or by schedule.
@@ -350,8 +361,9 @@ type Job struct {
 	On      string // an event's name, or entity.action
 	Cron    string
 	Run     string
-	Retry   int
-	Timeout time.Duration
+	Retry   int           // default 10
+	Timeout time.Duration // of one try; default 1m
+	Doc     string
 }
 
 // Webhook sends an event to another system.
@@ -360,8 +372,9 @@ type Webhook struct {
 	Name   string
 	Pos    Pos
 	On     string
-	URL    string
-	Sign   string
+	URL    string // or "secret:NAME"
+	Sign   string // "secret:NAME"; empty: not signed
+	Doc    string
 }
 
 // Integration is a named, bounded way out.
@@ -369,11 +382,12 @@ type Integration struct {
 	Module  *Module
 	Name    string
 	Pos     Pos
-	URL     string
-	Auth    string
-	Timeout time.Duration
+	URL     string        // or "secret:NAME"
+	Auth    string        // "secret:NAME"; empty: none
+	Timeout time.Duration // default 10s
 	Retry   int
-	Breaker *Breaker
+	Breaker *Breaker // nil: none
+	Doc     string
 }
 
 // Breaker opens after Failures for the time Open.

@@ -1,0 +1,181 @@
+package model
+
+import (
+	"time"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// rawConfig is pando.yaml as it is written.
+type rawConfig struct {
+	app, listen, ops, data           at[string]
+	store                            at[rawStore]
+	cache, broker, files, keys, mail at[string]
+	roles                            at[[]entry[rawRole]]
+	auth                             at[rawAuth]
+	limits                           at[rawLimits]
+	versions                         at[[]at[string]]
+	tls                              at[rawTLS]
+	cors                             at[rawCORS]
+	log                              at[rawLog]
+}
+
+type rawStore struct {
+	url      at[string]
+	replicas at[[]at[string]]
+}
+
+type rawRole struct {
+	inherits at[[]at[string]]
+}
+
+type rawAuth struct {
+	autoconfirm at[bool]
+	minPassword at[int]
+	redirects   at[[]at[string]]
+	providers   at[[]entry[rawProvider]]
+}
+
+type rawProvider struct {
+	clientID, clientSecret, issuer at[string]
+	scopes                         at[[]at[string]]
+}
+
+type rawLimits struct {
+	body, header         at[int64]
+	rows, depth, filters at[int]
+	timeout              at[time.Duration]
+}
+
+type rawTLS struct {
+	cert, key at[string]
+}
+
+type rawCORS struct {
+	origins at[[]at[string]]
+}
+
+type rawLog struct {
+	format, level at[string]
+	access        at[bool]
+}
+
+// The defaults of pando.yaml that are not made from another value.
+const (
+	defaultApp         = "app"
+	defaultListen      = "127.0.0.1:7263"
+	defaultOps         = "127.0.0.1:7264"
+	defaultData        = "./data"
+	defaultCache       = "memory://"
+	defaultBroker      = "embedded://"
+	defaultFiles       = "file://files"
+	defaultKeys        = "file://keys"
+	defaultMail        = "mailbox://"
+	defaultMinPassword = 15
+	defaultBody        = 1 << 20
+	defaultHeader      = 32 << 10
+	defaultRows        = 1000
+	defaultDepth       = 8
+	defaultFilters     = 200
+	defaultTimeout     = 30 * time.Second
+)
+
+func configSpec() spec[rawConfig] {
+	address := func() spec[string] {
+		return pattern("an address like 127.0.0.1:7263", `^[^ /]*:[0-9]{1,5}$`, "HOST:PORT; an empty host listens on every interface")
+	}
+	return object("pando.yaml",
+		bind("app", "The application's name; the embedded store's file is named after it.",
+			pattern("a name", `^[a-z][a-z0-9_-]{0,62}$`, "a lower-case letter, then lower-case letters, digits, - and _"),
+			func(c *rawConfig) *at[string] { return &c.app }, defaults(defaultApp), example("shop")),
+		bind("listen", "Where the public API listens. Loopback unless told otherwise.", address(),
+			func(c *rawConfig) *at[string] { return &c.listen }, defaults(defaultListen), example("0.0.0.0:7263")),
+		bind("ops", "Where /healthz, /readyz and /metrics are served; never on the public listener.", address(),
+			func(c *rawConfig) *at[string] { return &c.ops }, defaults(defaultOps)),
+		bind("data", "The folder where the embedded parts live; made at first start, never committed.", text("a folder"),
+			func(c *rawConfig) *at[string] { return &c.data }, defaults(defaultData)),
+		bind("store", "The database: a URL, or { url, replicas }. By default SQLite in the data folder.", storeSpec(),
+			func(c *rawConfig) *at[rawStore] { return &c.store }, example("sqlite://shop.db", "secret:store_url")),
+		bind("cache", "Where cached answers live.", locator("a cache's URL", "memory", "redis", "rediss", "memcached"),
+			func(c *rawConfig) *at[string] { return &c.cache }, defaults(defaultCache), example("redis://cache:6379")),
+		bind("broker", "What carries events between nodes.", locator("a broker's URL", "embedded", "nats", "amqp", "amqps", "kafka", "sqs"),
+			func(c *rawConfig) *at[string] { return &c.broker }, defaults(defaultBroker), example("nats://nats:4222")),
+		bind("files", "Where uploaded files are kept.", locator("a file store's URL", "file", "s3", "gs", "azblob"),
+			func(c *rawConfig) *at[string] { return &c.files }, defaults(defaultFiles), example("s3://bucket")),
+		bind("keys", "What wraps the signing and encryption keys.",
+			locator("a key store's URL", "file", "awskms", "gcpkms", "azurekeyvault", "hashivault"),
+			func(c *rawConfig) *at[string] { return &c.keys }, defaults(defaultKeys)),
+		bind("mail", "How mail leaves. mailbox:// keeps it in the data folder, for development.", locator("a mail URL", "mailbox", "smtp", "smtps"),
+			func(c *rawConfig) *at[string] { return &c.mail }, defaults(defaultMail)),
+		bind("roles", "The application's roles. A role has the rights of those that it inherits.", mapping("roles", identifier("a role's name"),
+			object("a role",
+				bind("inherits", "Roles whose rights this one has too.", list("a list of roles", identifier("a role's name"), 0),
+					func(r *rawRole) *at[[]at[string]] { return &r.inherits }, example([]string{"staff"})))),
+			func(c *rawConfig) *at[[]entry[rawRole]] { return &c.roles }, example(map[string]any{"staff": map[string]any{}})),
+		bind("auth", "How users sign in.", authSpec(), func(c *rawConfig) *at[rawAuth] { return &c.auth }),
+		bind("limits", "What one request may ask for.", limitsSpec(), func(c *rawConfig) *at[rawLimits] { return &c.limits }),
+		bind("versions", "The API's versions, the oldest first.", list("a list of versions", version("a version like v1"), 1),
+			func(c *rawConfig) *at[[]at[string]] { return &c.versions }, defaults([]string{"v1"}), example([]string{"v1", "v2"})),
+		bind("tls", "The certificate of the public listener; without it, it speaks plain HTTP.", object("tls",
+			bind("cert", "The certificate chain's PEM file.", text("a file"), func(t *rawTLS) *at[string] { return &t.cert }, required),
+			bind("key", "The private key's PEM file.", text("a file"), func(t *rawTLS) *at[string] { return &t.key }, required)),
+			func(c *rawConfig) *at[rawTLS] { return &c.tls }),
+		bind("cors", "Which web pages may call the API from a browser.", object("cors",
+			bind("origins", "The allowed origins; * allows any, without cookies.",
+				list("a list of origins", pattern("an origin like https://shop.example", `^(\*|https?://[^/ ]+)$`, "scheme and host, without a path; or *"), 0),
+				func(c *rawCORS) *at[[]at[string]] { return &c.origins }, defaults([]string{"*"}))),
+			func(c *rawConfig) *at[rawCORS] { return &c.cors }),
+		bind("log", "The log on standard error.", logSpec(), func(c *rawConfig) *at[rawLog] { return &c.log }),
+	)
+}
+
+func storeSpec() spec[rawStore] {
+	url := func() spec[string] { return locator("a store's URL", "sqlite", "postgres", "postgresql") }
+	short := convert(url(), func(v string, n *yaml.Node) rawStore {
+		return rawStore{url: at[string]{v: v, n: n, ok: v != ""}}
+	})
+	return either(short, object("a store",
+		bind("url", "The primary.", url(), func(s *rawStore) *at[string] { return &s.url }, required, example("postgres://db/shop")),
+		bind("replicas", "Read replicas; reads go to those that have replayed what the caller wrote.", list("a list of URLs", url(), 0),
+			func(s *rawStore) *at[[]at[string]] { return &s.replicas })))
+}
+
+func authSpec() spec[rawAuth] {
+	return object("auth",
+		bind("autoconfirm", "Accept a new address without a mail that confirms it.", boolean(),
+			func(a *rawAuth) *at[bool] { return &a.autoconfirm }, defaults(false)),
+		bind("min_password", "The least number of characters of a password.", integer(8, 256),
+			func(a *rawAuth) *at[int] { return &a.minPassword }, defaults(defaultMinPassword)),
+		bind("redirects", "Where a sign-in may lead back to.",
+			list("a list of URLs", pattern("an absolute URL", `^[a-z][a-z0-9+.-]*://[^ ]+$`, "like https://shop.example/after"), 0),
+			func(a *rawAuth) *at[[]at[string]] { return &a.redirects }, example([]string{"https://shop.example/after"})),
+		bind("providers", "External identity providers.", mapping("providers", identifier("a provider's name"), object("a provider",
+			bind("client_id", "The client id that the provider gave.", text("a client id"), func(p *rawProvider) *at[string] { return &p.clientID }, required),
+			bind("client_secret", "The client secret, as secret:NAME.", text("a client secret"),
+				func(p *rawProvider) *at[string] { return &p.clientSecret }, required, example("secret:google")),
+			bind("issuer", "The OpenID issuer, for providers that are not built in.", pattern("an issuer's URL", `^https?://[^ ]+$`, "like https://id.example"),
+				func(p *rawProvider) *at[string] { return &p.issuer }),
+			bind("scopes", "The scopes to ask for.", list("a list of scopes", text("a scope"), 0), func(p *rawProvider) *at[[]at[string]] { return &p.scopes }))),
+			func(a *rawAuth) *at[[]entry[rawProvider]] { return &a.providers }),
+	)
+}
+
+func limitsSpec() spec[rawLimits] {
+	return object("limits",
+		bind("body", "A request's body, in bytes.", size(), func(l *rawLimits) *at[int64] { return &l.body }, defaults("1MiB")),
+		bind("rows", "Rows of one JSON or CSV answer.", integer(1, 1_000_000), func(l *rawLimits) *at[int] { return &l.rows }, defaults(defaultRows)),
+		bind("depth", "How deep relations and and/or nest in one request.", integer(1, 64), func(l *rawLimits) *at[int] { return &l.depth }, defaults(defaultDepth)),
+		bind("filters", "Conditions of one request.", integer(1, 10_000), func(l *rawLimits) *at[int] { return &l.filters }, defaults(defaultFilters)),
+		bind("timeout", "The time one request may take.", duration(), func(l *rawLimits) *at[time.Duration] { return &l.timeout }, defaults("30s")),
+		bind("header", "A request's headers, in bytes.", size(), func(l *rawLimits) *at[int64] { return &l.header }, defaults("32KiB")),
+	)
+}
+
+func logSpec() spec[rawLog] {
+	return object("log",
+		bind("format", "How a line looks.", enum("a log format", "text", "json"), func(l *rawLog) *at[string] { return &l.format }, defaults("text")),
+		bind("level", "The least level that is written.", enum("a log level", "debug", "info", "warn", "error"),
+			func(l *rawLog) *at[string] { return &l.level }, defaults("info")),
+		bind("access", "One line for each request.", boolean(), func(l *rawLog) *at[bool] { return &l.access }, defaults(true)),
+	)
+}

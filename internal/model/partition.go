@@ -1,0 +1,124 @@
+package model
+
+import (
+	"slices"
+
+	"github.com/pandobase/pando/internal/value"
+)
+
+// partition checks how an entity is divided. The rules hold on every store,
+// so that a store that divides is no rewrite (design, "Partitions").
+func (l *loader) partition(e *entityDraft) {
+	p := e.raw.partition
+	if !p.given() || !p.ok {
+		return
+	}
+	switch {
+	case p.v.by.given() && p.v.with.given():
+		e.file.problem(p.n, "keep one of them", "a partition is by a field or with a relation, not both")
+	case p.v.by.given():
+		l.partitionBy(e, p.v)
+	case p.v.with.given():
+		l.partitionWith(e, p.v)
+	default:
+		e.file.problem(p.n, "write { by: FIELD, into: 16 } or { with: RELATION }", "the partition says neither by nor with")
+	}
+}
+
+func (l *loader) partitionBy(e *entityDraft, p rawPartition) {
+	if !p.into.given() {
+		e.file.problem(e.raw.partition.n, "for example into: 16", "a partition by a field says into how many")
+	}
+	// Set before it is known to be right, so that what refers to the entity is
+	// not reported as well.
+	e.Partition = &Partition{Into: p.into.v, Pos: e.file.pos(e.raw.partition.n)}
+	f := l.field(e, p.by)
+	if f == nil {
+		return
+	}
+	what := e.QualifiedName() + "." + f.Name
+	switch {
+	case f.Type.Kind == value.Invalid:
+	case f.Optional:
+		e.file.problem(p.by.n, "make the field required", "the partition key %s cannot be optional", what)
+	case f.Type.List, f.Type.Kind == value.JSON, f.Type.Kind == value.Float, f.Type.Kind == value.Bytes:
+		e.file.problem(p.by.n, "uuid, int or text are good keys", "%s is %s, which cannot be a partition key", what, f.Type)
+	}
+	e.Partition.By = f
+	l.uniqueHolds(e, f)
+}
+
+func (l *loader) partitionWith(e *entityDraft, p rawPartition) {
+	if p.into.given() {
+		e.file.problem(p.into.n, "leave into out", "an entity that lies with another is divided as that one is")
+	}
+	if !p.with.ok {
+		return
+	}
+	var names []string
+	for _, r := range e.Relations {
+		if r.Cardinality != ToOne {
+			continue
+		}
+		names = append(names, r.Name)
+		if r.Name != p.with.v {
+			continue
+		}
+		e.Partition = &Partition{With: r, Pos: e.file.pos(e.raw.partition.n)}
+		if r.Ref.Optional {
+			e.file.problem(p.with.n, "make the reference required", "%s lies with %s, so %s cannot be optional", e.QualifiedName(), r.Name, r.Ref.Name)
+		}
+		if r.Ref.Ref.Loose {
+			e.file.problem(p.with.n, "leave link: loose out", "%s lies with %s, so the reference cannot be loose", e.QualifiedName(), r.Name)
+		}
+		l.uniqueHolds(e, r.Ref)
+		return
+	}
+	e.Partition = &Partition{}
+	e.file.problem(p.with.n, nearest(p.with.v, names), "%s has no relation %s to one entity", e.QualifiedName(), quote(p.with.v))
+}
+
+// uniqueHolds: a unique key holds the field that decides the partition, for a
+// store can only keep apart what lies in one.
+func (l *loader) uniqueHolds(e *entityDraft, key *Field) {
+	for _, k := range e.Unique {
+		if !slices.Contains(k.Fields, key) {
+			l.report.add(k.Pos, "add "+key.Name+" to it", "a unique key of the partitioned %s must hold %s", e.QualifiedName(), key.Name)
+		}
+	}
+}
+
+// partitionedRefs checks, once every partition is known, what refers to
+// partitioned entities.
+func (l *loader) partitionedRefs() {
+	l.each(func(e *entityDraft) {
+		for _, f := range e.fields {
+			if f.Ref == nil || f.Ref.Loose || f.Ref.Target.Partition == nil {
+				continue
+			}
+			if e.Partition == nil || e.Partition.With == nil || e.Partition.With.Ref != f.Field {
+				e.file.problem(f.raw.ref.n, "add partition: { with: "+f.Ref.Relation+" } to "+e.Name+", or link: loose to the reference",
+					"%s refers to the partitioned %s", e.QualifiedName(), f.Ref.Target.QualifiedName())
+			}
+		}
+		if e.Partition == nil || e.Partition.With == nil {
+			return
+		}
+		with := e.raw.partition.v.with.n
+		if e.Partition.With.To.Partition == nil {
+			e.file.problem(with, "partition "+e.Partition.With.To.QualifiedName()+", or leave it out here", "%s is not partitioned", e.Partition.With.To.QualifiedName())
+			return
+		}
+		at := e.Entity
+		for range len(l.app.Modules) + 1024 {
+			if at.Partition == nil || at.Partition.With == nil {
+				return
+			}
+			at = at.Partition.With.To
+			if at == e.Entity {
+				e.file.problem(with, "one of them needs partition: { by: FIELD }", "%s lies with itself in a circle", e.QualifiedName())
+				return
+			}
+		}
+	})
+}
