@@ -164,7 +164,7 @@ func Fold(s string) string {
 	for i := range len(s) {
 		switch c := s[i]; {
 		case c >= utf8.RuneSelf:
-			return norm.NFC.String(cases.Fold().String(s))
+			return norm.NFC.String(caseFold(s))
 		case c >= 'A' && c <= 'Z':
 			return foldFrom(s, i)
 		}
@@ -178,10 +178,25 @@ func foldFrom(s string, i int) string {
 	for ; i < len(b); i++ {
 		switch c := b[i]; {
 		case c >= utf8.RuneSelf:
-			return norm.NFC.String(cases.Fold().String(s))
+			return norm.NFC.String(caseFold(s))
 		case c >= 'A' && c <= 'Z':
 			b[i] = c | 0x20
 		}
 	}
 	return string(b)
+}
+
+// caseFold is cases.Fold, put right for Cherokee: the table folds its small
+// letters to capitals, as Unicode does since it had no small ones at first,
+// but cases.Fold also turns the capitals into small ones.
+func caseFold(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r >= 0xAB70 && r <= 0xABBF:
+			return r - 0xAB70 + 0x13A0
+		case r >= 0x13F8 && r <= 0x13FD:
+			return r - 8
+		}
+		return r
+	}, cases.Fold().String(s))
 }

@@ -238,7 +238,7 @@ func (t Type) invalid(s string) *fault.Error {
 
 // show quotes what a caller sent for a message: one line, valid UTF-8, short.
 func show(s string) string {
-	const most = 80 // bytes
+	const most = 60 // bytes
 	if len(s) > most {
 		s = s[:most] + "..."
 	}

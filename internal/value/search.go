@@ -5,7 +5,6 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
 )
 
@@ -56,7 +55,7 @@ func foldCompatible(s string) string {
 		}
 		for range 3 { // Unicode's NFKC_Casefold is stable after two
 			before := s
-			if s = norm.NFKC.String(cases.Fold().String(s)); s == before {
+			if s = norm.NFKC.String(caseFold(s)); s == before {
 				break
 			}
 		}
