@@ -217,7 +217,7 @@ func (f *moduleFile) absolute(n *yaml.Node, text string) {
 		return
 	}
 	if u, err := url.Parse(text); err != nil || u.Host == "" {
-		f.problem(n, "https://HOST/..., or secret:NAME", "%s is no URL", quote(text))
+		f.problem(n, "https://HOST/..., or secret:NAME", "this is no URL")
 	} else if u.User != nil {
 		f.problem(n, "put the whole URL into a secret: secret:NAME", "a URL with a password does not belong into a file")
 	}

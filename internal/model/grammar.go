@@ -44,15 +44,15 @@ const secretPattern = `secret:[A-Za-z_][A-Za-z0-9_]*`
 
 // secret is a secret's name: secrets never stand in a file.
 func secret() spec[string] {
-	return pattern("a secret's name like secret:payments_key", "^"+secretPattern+"$",
-		"write secret:NAME and keep the value out of the file")
+	const hint = "write secret:NAME and keep the value out of the file"
+	return concealed(pattern("a secret's name like secret:payments_key", "^"+secretPattern+"$", hint), hint)
 }
 
 // locator is a URL of one of the schemes, or the name of the secret that holds
 // such a URL.
 func locator(want string, schemes ...string) spec[string] {
-	return pattern(want, "^(("+strings.Join(schemes, "|")+"):/.*|"+secretPattern+")$",
-		"schemes: "+strings.Join(schemes, ", ")+"; or secret:NAME")
+	hint := "schemes: " + strings.Join(schemes, ", ") + "; or secret:NAME"
+	return concealed(pattern(want, "^(("+strings.Join(schemes, "|")+"):/.*|"+secretPattern+")$", hint), hint)
 }
 
 // day is a date.

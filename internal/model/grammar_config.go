@@ -151,7 +151,7 @@ func authSpec() spec[rawAuth] {
 			func(a *rawAuth) *at[[]at[string]] { return &a.redirects }, example([]string{"https://shop.example/after"})),
 		bind("providers", "External identity providers.", mapping("providers", identifier("a provider's name"), object("a provider",
 			bind("client_id", "The client id that the provider gave.", text("a client id"), func(p *rawProvider) *at[string] { return &p.clientID }, required),
-			bind("client_secret", "The client secret, as secret:NAME.", text("a client secret"),
+			bind("client_secret", "The client secret, as secret:NAME.", concealed(text("a client secret"), "write secret:NAME"),
 				func(p *rawProvider) *at[string] { return &p.clientSecret }, required, example("secret:google")),
 			bind("issuer", "The OpenID issuer, for providers that are not built in.", pattern("an issuer's URL", `^https?://[^ ]+$`, "like https://id.example"),
 				func(p *rawProvider) *at[string] { return &p.issuer }),

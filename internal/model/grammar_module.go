@@ -231,8 +231,18 @@ func kinds() []string {
 	return []string{"text", "int", "float", "decimal", "bool", "uuid", "timestamp", "date", "time", "json", "bytes", "enum", "file"}
 }
 
+// literal is a value of a type that is only known later.
 func literal(want string) spec[*yaml.Node] {
-	return anything(want, &schema{Type: []string{"string", "number"}})
+	return spec[*yaml.Node]{
+		schema: &schema{Type: []string{"string", "number"}}, want: want,
+		decode: func(d *document, n *yaml.Node) (*yaml.Node, bool) {
+			if n.Kind != yaml.ScalarNode || isNull(n) || n.ShortTag() == tagBool {
+				d.mismatch(n, "", "expected %s, not %s", want, describe(n))
+				return nil, false
+			}
+			return n, true
+		},
+	}
 }
 
 func fieldSpec() spec[rawField] {

@@ -95,7 +95,8 @@ func jobSpec() spec[rawJob] {
 
 // outward is a URL that Pando calls.
 func outward(want string) spec[string] {
-	return pattern(want, `^(https?://[^ /]+[^ ]*|`+secretPattern+`)$`, "https://HOST/..., or secret:NAME")
+	const hint = "https://HOST/..., or secret:NAME"
+	return concealed(pattern(want, `^(https?://[^ /]+[^ ]*|`+secretPattern+`)$`, hint), hint)
 }
 
 func webhookSpec() spec[rawWebhook] {

@@ -97,7 +97,6 @@ type entityDraft struct {
 	file   *moduleFile
 	raw    *rawEntity
 	fields []*fieldDraft
-	broken bool // not every key of it was understood: do not conclude from what is missing
 }
 
 // fieldDraft is a field with what was written about it.
@@ -105,6 +104,9 @@ type fieldDraft struct {
 	*Field
 	raw   *rawField
 	state typing
+	// broken: not every key of it was understood, so that nothing follows from
+	// what is missing.
+	broken bool
 }
 
 // typing is how far a field's type is known; it finds circles of references.
@@ -210,7 +212,7 @@ func (l *loader) declareEntity(f *moduleFile, e *entry[rawEntity]) {
 	if slices.Contains(reservedEntities(), e.name) {
 		f.problem(e.key, "choose another name", "an entity cannot be called %s: /rest/v1/%s leads to operations", e.name, e.name)
 	}
-	draft := &entityDraft{file: f, raw: &e.v, broken: !e.ok, Entity: &Entity{
+	draft := &entityDraft{file: f, raw: &e.v, Entity: &Entity{
 		Module: f.module, Name: e.name, Pos: f.pos(e.key), Doc: e.v.doc.v,
 		Realtime: e.v.realtime.v, Cache: e.v.cache.v.ttl.v,
 		Managed: !e.v.managed.ok || e.v.managed.v,
@@ -228,7 +230,7 @@ func (l *loader) declareEntity(f *moduleFile, e *entry[rawEntity]) {
 		}
 		draft.Fields = append(draft.Fields, field)
 		draft.Entity.fields[w.name] = field
-		draft.fields = append(draft.fields, &fieldDraft{Field: field, raw: &w.v})
+		draft.fields = append(draft.fields, &fieldDraft{Field: field, raw: &w.v, broken: !w.ok})
 	}
 	f.module.Entities = append(f.module.Entities, draft.Entity)
 	f.module.entities[e.name] = draft.Entity

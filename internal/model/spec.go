@@ -268,6 +268,19 @@ func pattern(want, expression, hint string) spec[string] {
 	}
 }
 
+// concealed keeps the value out of messages, for it may hold a password.
+func concealed(s spec[string], hint string) spec[string] {
+	return spec[string]{schema: s.schema, want: s.want, decode: func(d *document, n *yaml.Node) (string, bool) {
+		quiet := *d
+		quiet.report = &report{}
+		v, ok := s.decode(&quiet, n)
+		if !ok {
+			d.mismatch(n, hint, "expected %s", s.want)
+		}
+		return v, ok
+	}}
+}
+
 // enum is one of the words.
 func enum(want string, words ...string) spec[string] {
 	return spec[string]{

@@ -126,7 +126,7 @@ func (t typeKeys) words(f *moduleFile) []string {
 
 // limit reads min or max: a length for text and bytes, else a value.
 func (t typeKeys) limit(f *moduleFile, name string, a at[*yaml.Node], kind value.Kind) *value.Value {
-	if !a.given() {
+	if !a.ok {
 		return nil
 	}
 	of := value.Type{Kind: kind, Scale: t.scale.v}
@@ -140,10 +140,6 @@ func (t typeKeys) limit(f *moduleFile, name string, a at[*yaml.Node], kind value
 		fallthrough
 	default:
 		f.problem(a.n, "leave "+name+" out", "%s is %s, which has no %s", t.what, kind, name)
-		return nil
-	}
-	if a.n.Kind != yaml.ScalarNode || isNull(a.n) || a.n.ShortTag() == tagBool {
-		f.mismatch(a.n, "", "expected a value of type %s for %s, not %s", of, name, describe(a.n))
 		return nil
 	}
 	v, err := of.FromText(a.n.Value)
@@ -177,7 +173,7 @@ func shortenMessage(s string) string {
 func (l *loader) fieldRules(e *entityDraft, f *fieldDraft) {
 	file, raw, what := e.file, f.raw, e.QualifiedName()+"."+f.Name
 	if !raw.kind.given() && !raw.ref.given() {
-		if !e.broken {
+		if !f.broken {
 			l.report.add(f.Pos, "add type: text, or ref: ENTITY", "%s has no type", what)
 		}
 		return
