@@ -81,10 +81,18 @@ func (p *Writer) WriteProblem(w http.ResponseWriter, r *http.Request, err error)
 		id = p.RequestID(r)
 	}
 	d := of(f, id)
-	if d.Status >= http.StatusInternalServerError {
-		p.log(r, f, id)
-	}
+	p.log(r, f, id)
 	write(w, r, d)
+}
+
+// Log logs err as WriteProblem would, for an answer that was begun already and
+// can only be cut off.
+func (p *Writer) Log(r *http.Request, err error) {
+	var id string
+	if p.RequestID != nil {
+		id = p.RequestID(r)
+	}
+	p.log(r, fault.From(err), id)
 }
 
 // WriteProblem is [Writer.WriteProblem] of a Writer that knows no request id.
@@ -116,7 +124,11 @@ func write(w http.ResponseWriter, r *http.Request, d Document) {
 	}
 }
 
+// log leaves out what is the client's own mistake.
 func (p *Writer) log(r *http.Request, f *fault.Error, id string) {
+	if f.Code.Status() < http.StatusInternalServerError {
+		return
+	}
 	logger := p.Logger
 	if logger == nil {
 		logger = slog.Default()

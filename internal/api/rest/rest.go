@@ -1,0 +1,264 @@
+// Package rest is the REST door: PostgREST's grammar over HTTP, compiled to
+// query values that the engine executes, and the engine's results as HTTP.
+//
+// What the grammar has and Pando has not is a fault that names it; nothing
+// that a client asks for is ignored silently, except preferences without
+// handling=strict, as RFC 7240 wants it. Every answer to a fault is a problem
+// document.
+package rest
+
+import (
+	"log/slog"
+	"net/http"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/pandobase/pando/internal/api/problem"
+	"github.com/pandobase/pando/internal/engine"
+	"github.com/pandobase/pando/internal/fault"
+	"github.com/pandobase/pando/internal/model"
+	"github.com/pandobase/pando/internal/policy"
+	"github.com/pandobase/pando/internal/query"
+)
+
+// prefix is where the door stands.
+const prefix = "/rest/v1/"
+
+// Config is what the door needs. Every field without a default is required.
+type Config struct {
+	// Engine executes what the door understands. The limits of its
+	// application bound the grammar and the body.
+	Engine *engine.Engine
+	// Authenticate names the caller of a request, or returns a fault.
+	Authenticate func(*http.Request) (policy.Identity, error)
+	// OpenAPI returns the document of the root.
+	OpenAPI func() []byte
+	// RequestID returns the id of a request. Default: problems have none.
+	RequestID func(*http.Request) string
+	// Logger receives faults that are the server's. Default: slog.Default.
+	Logger *slog.Logger
+}
+
+// New returns the handler of /rest/v1 and everything below it. It is safe for
+// concurrent use and serves one application: another one takes another handler.
+func New(c Config) http.Handler {
+	return newHandler(c, c.Engine.App())
+}
+
+type handler struct {
+	engine       *engine.Engine
+	app          *model.App
+	authenticate func(*http.Request) (policy.Identity, error)
+	openAPI      func() []byte
+	problems     problem.Writer
+	limits       limits
+	body         int64
+}
+
+func newHandler(c Config, app *model.App) *handler {
+	return &handler{
+		engine:       c.Engine,
+		app:          app,
+		authenticate: c.Authenticate,
+		openAPI:      c.OpenAPI,
+		problems:     problem.Writer{RequestID: c.RequestID, Logger: c.Logger},
+		limits:       limits{depth: app.Config.Limits.Depth, filters: app.Config.Limits.Filters},
+		body:         app.Config.Limits.Body,
+	}
+}
+
+// ServeHTTP implements [http.Handler].
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if err := h.serve(w, r); err != nil {
+		h.problems.WriteProblem(w, r, err)
+	}
+}
+
+// serve answers r, or returns a fault and has written nothing.
+func (h *handler) serve(w http.ResponseWriter, r *http.Request) error {
+	name, ok := strings.CutPrefix(r.URL.Path, prefix)
+	if !ok && r.URL.Path != strings.TrimSuffix(prefix, "/") {
+		return noSuchPath()
+	}
+	id, err := h.authenticate(r)
+	if err != nil {
+		return err
+	}
+	if name == "" || r.URL.Path == strings.TrimSuffix(prefix, "/") {
+		return h.root(w, r)
+	}
+	module := profile(r)
+	if err := h.checkModule(module); err != nil {
+		return err
+	}
+	if operation, ok := strings.CutPrefix(name, "rpc/"); ok {
+		return h.rpc(w, r, module, operation)
+	}
+	if strings.IndexByte(name, '/') >= 0 || !utf8.ValidString(name) {
+		return noSuchPath()
+	}
+	if module != "" {
+		w.Header().Set("Content-Profile", module)
+	}
+	return h.entity(w, r, id, query.Target{Module: module, Entity: name})
+}
+
+func noSuchPath() error {
+	return fault.New(fault.InvalidPath, "Invalid path specified in request URL").
+		WithHint("entities are at %s{entity}, operations at %srpc/{operation}", prefix, prefix)
+}
+
+const entityMethods = "OPTIONS,GET,HEAD,POST,PUT,PATCH,DELETE"
+
+func (h *handler) entity(w http.ResponseWriter, r *http.Request, id policy.Identity, target query.Target) error {
+	q := &request{handler: h, w: w, r: r, id: id, target: target}
+	switch r.Method {
+	case http.MethodGet, http.MethodHead:
+		return q.read()
+	case http.MethodPost:
+		return q.write(q.create)
+	case http.MethodPatch:
+		return q.write(q.update)
+	case http.MethodPut:
+		return q.write(q.put)
+	case http.MethodDelete:
+		return q.write(q.delete)
+	case http.MethodOptions:
+		if e := h.app.Entity(target.Module, target.Entity); e == nil || e.Internal {
+			return h.unknownEntity(target)
+		}
+		return options(w, entityMethods)
+	}
+	return methodNotAllowed(w, r, entityMethods)
+}
+
+// request is one request for an entity while it is answered.
+type request struct {
+	*handler
+	w      http.ResponseWriter
+	r      *http.Request
+	id     policy.Identity
+	target query.Target
+	prefer preferences
+	rep    representation
+	params *params
+}
+
+// prepare reads what every request for an entity has: the representation that
+// is wanted, the preferences and the parameters.
+func (q *request) prepare() error {
+	var err error
+	if q.rep, err = negotiate(q.r.Header["Accept"], false); err != nil {
+		return err
+	}
+	if q.prefer, err = parsePrefer(q.r.Header["Prefer"]); err != nil {
+		return err
+	}
+	q.params, err = parseParams(q.r.URL.RawQuery, q.limits)
+	return err
+}
+
+func options(w http.ResponseWriter, allow string) error {
+	w.Header().Set("Allow", allow)
+	w.Header().Set("Content-Length", "0")
+	w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+func methodNotAllowed(w http.ResponseWriter, r *http.Request, allow string) error {
+	w.Header().Set("Allow", allow)
+	return fault.New(fault.MethodNotAllowed, "Unsupported HTTP method: %s", shorten(r.Method)).
+		WithHint("this resource has %s", strings.ReplaceAll(allow, ",", ", "))
+}
+
+// root answers the OpenAPI document.
+func (h *handler) root(w http.ResponseWriter, r *http.Request) error {
+	const methods = "OPTIONS,GET,HEAD"
+	switch r.Method {
+	case http.MethodOptions:
+		return options(w, methods)
+	case http.MethodGet, http.MethodHead:
+	default:
+		return methodNotAllowed(w, r, methods)
+	}
+	rep, err := negotiate(r.Header["Accept"], true)
+	if err != nil {
+		return err
+	}
+	body := h.openAPI()
+	a := reply{body: body, contentType: rep.contentType(), tag: query.Tag(body), status: http.StatusOK}
+	return a.send(w, r)
+}
+
+// rpc answers for an operation: no operation is active in this build.
+func (h *handler) rpc(w http.ResponseWriter, r *http.Request, module, name string) error {
+	const methods = "OPTIONS,GET,HEAD,POST"
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodOptions:
+	default:
+		return methodNotAllowed(w, r, methods)
+	}
+	var names []string
+	for _, m := range h.app.Modules {
+		if module != "" && m.Name != module {
+			continue
+		}
+		for _, op := range m.Operations {
+			if op.Name == name {
+				return fault.New(fault.UnknownOperation, "the operation %s.%s is declared, but not served by this build", m.Name, name).
+					WithHint("operations are not active yet; use the entities of %s", m.Name)
+			}
+			names = append(names, op.Name)
+		}
+	}
+	f := fault.New(fault.UnknownOperation, "Could not find the operation %s", shorten(name)).
+		WithDetails("no operation is served by this build")
+	if n := fault.Nearest(name, names); n != "" {
+		return f.WithHint("Perhaps you meant %s, which is declared.", n)
+	}
+	return f
+}
+
+// checkModule refuses a profile that is no module of the application's own.
+func (h *handler) checkModule(module string) error {
+	if module == "" {
+		return nil
+	}
+	if m := h.app.Module(module); m != nil && !m.Builtin {
+		return nil
+	}
+	var names []string
+	for _, m := range h.app.Modules {
+		if !m.Builtin {
+			names = append(names, m.Name)
+		}
+	}
+	f := fault.New(fault.UnknownSchema, "Invalid schema: %s", shorten(module))
+	if n := fault.Nearest(module, names); n != "" {
+		f.Details = "Perhaps you meant " + n + "."
+	}
+	return f.WithHint("Only the following schemas are exposed: %s", strings.Join(names, ", "))
+}
+
+func (h *handler) unknownEntity(t query.Target) error {
+	var names []string
+	for _, m := range h.app.Modules {
+		if t.Module != "" && m.Name != t.Module {
+			continue
+		}
+		for _, e := range m.Entities {
+			if !e.Internal {
+				names = append(names, e.Name)
+			}
+		}
+	}
+	name := t.Entity
+	if t.Module != "" {
+		name = t.Module + "." + name
+	}
+	f := fault.New(fault.UnknownEntity, "Could not find the table '%s' in the schema cache", shorten(name))
+	if n := fault.Nearest(t.Entity, names); n != "" {
+		return f.WithHint("Perhaps you meant the table '%s'", n)
+	}
+	return f
+}
