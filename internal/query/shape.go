@@ -21,6 +21,11 @@ func (w *Write) Shape(key []byte, args []Arg) ([]byte, []Arg) {
 	s := shaper{key: key, args: args}
 	s.name(w.Target.Module)
 	s.name(w.Target.Entity)
+	s.write(w)
+	return s.key, s.args
+}
+
+func (s *shaper) write(w *Write) {
 	s.byte('A' + byte(w.Action))
 	s.byte('0' + byte(w.Conflict.Resolution))
 	for _, f := range w.Conflict.Fields {
@@ -37,7 +42,7 @@ func (w *Write) Shape(key []byte, args []Arg) ([]byte, []Arg) {
 	s.flag(w.All)
 	s.expr(w.Where)
 	s.order(w.Order)
-	s.page(w.Page)
+	s.page(&w.Page)
 	s.byte('0' + byte(w.Format))
 	if w.Returning != nil {
 		s.byte('R')
@@ -47,19 +52,58 @@ func (w *Write) Shape(key []byte, args []Arg) ([]byte, []Arg) {
 		s.byte('E')
 		s.node(w.Embedded)
 	}
-	return s.key, s.args
 }
 
-// Arg is the value of one [Literal] (Text) or one [List] (List, never nil for
-// a list), in the order of the shape.
+// Arg is the value of one [Literal] (Text), one [List] (List), or a page's
+// limit or offset (Number), in the order of the shape.
 type Arg struct {
-	Text string
-	List []string
+	Text   string
+	List   []string
+	Number int64
+}
+
+// Slots tells where in the args of [Read.Shape] or [Write.Shape] the value of
+// a literal stands: by *Literal, *List, [LimitOf] and [OffsetOf].
+type Slots map[any]int
+
+// LimitOf and OffsetOf are the Slots keys of a page's two numbers.
+type (
+	LimitOf  struct{ Page *Page }
+	OffsetOf struct{ Page *Page }
+)
+
+// Slots returns the places of the read's literals.
+func (r *Read) Slots() Slots {
+	s := shaper{slots: Slots{}}
+	s.node(&r.Node)
+	return s.slots
+}
+
+// Slots returns the places of the write's literals.
+func (w *Write) Slots() Slots {
+	s := shaper{slots: Slots{}}
+	s.write(w)
+	return s.slots
+}
+
+// Literals appends the literals of one expression, in the order in which
+// [ExprSlots] counts them.
+func Literals(e Expr, args []Arg) []Arg {
+	s := shaper{args: args}
+	s.expr(e)
+	return s.args
+}
+
+// ExprSlots adds the places of an expression's literals, the first being from.
+func ExprSlots(e Expr, into Slots, from int) {
+	s := shaper{slots: into, args: make([]Arg, from)}
+	s.expr(e)
 }
 
 type shaper struct {
-	key  []byte
-	args []Arg
+	key   []byte
+	args  []Arg
+	slots Slots // nil: not wanted
 }
 
 func (s *shaper) byte(b byte) { s.key = append(s.key, b) }
@@ -78,8 +122,6 @@ func (s *shaper) name(n string) {
 	s.key = append(s.key, ':')
 	s.key = append(s.key, n...)
 }
-
-func (s *shaper) arg(text string) { s.args = append(s.args, Arg{Text: text}) }
 
 func (s *shaper) node(n *Node) {
 	s.byte('{')
@@ -107,7 +149,7 @@ func (s *shaper) node(n *Node) {
 	s.byte('|')
 	s.expr(n.Where)
 	s.order(n.Order)
-	s.page(n.Page)
+	s.page(&n.Page)
 	s.byte('}')
 }
 
@@ -136,16 +178,23 @@ func (s *shaper) order(os []Order) {
 	}
 }
 
-func (s *shaper) page(p Page) {
+func (s *shaper) page(p *Page) {
 	if p.Limit != nil {
 		s.byte('L')
-		s.arg(strconv.FormatInt(*p.Limit, 10))
+		if s.slots != nil {
+			s.slots[LimitOf{p}] = len(s.args)
+		}
+		s.args = append(s.args, Arg{Number: *p.Limit})
 	}
 	if p.Offset != 0 {
 		s.byte('O')
-		s.arg(strconv.FormatInt(p.Offset, 10))
+		if s.slots != nil {
+			s.slots[OffsetOf{p}] = len(s.args)
+		}
+		s.args = append(s.args, Arg{Number: p.Offset})
 	}
 }
+
 
 func (s *shaper) exprs(tag byte, args []Expr) {
 	s.byte(tag)
@@ -187,9 +236,15 @@ func (s *shaper) operand(o Operand) {
 		s.path(o.Path)
 	case *Literal:
 		s.byte('?')
-		s.arg(o.Text)
+		if s.slots != nil {
+			s.slots[o] = len(s.args)
+		}
+		s.args = append(s.args, Arg{Text: o.Text})
 	case *List:
 		s.byte('l')
+		if s.slots != nil {
+			s.slots[o] = len(s.args)
+		}
 		s.args = append(s.args, Arg{List: o.Texts})
 	case *Word:
 		s.byte('w')

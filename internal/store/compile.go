@@ -1,0 +1,353 @@
+package store
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/pandobase/pando/internal/fault"
+	"github.com/pandobase/pando/internal/model"
+	"github.com/pandobase/pando/internal/policy"
+	"github.com/pandobase/pando/internal/query"
+	"github.com/pandobase/pando/internal/value"
+)
+
+// compiler writes the statements of one plan.
+type compiler struct {
+	pl     *Planner
+	d      Dialect
+	guard  policy.Guard
+	slots  query.Slots
+	args   int // literals counted so far: the query's, then the guard's
+	params []param
+	uses   []use
+	rules  map[use]query.Expr
+	alias  int
+}
+
+func (pl *Planner) compiler(g policy.Guard, slots query.Slots) *compiler {
+	return &compiler{pl: pl, d: pl.Dialect, guard: g, slots: slots, args: len(slots), rules: map[use]query.Expr{}}
+}
+
+// statement starts a further statement of the same plan.
+func (c *compiler) statement() { c.params, c.alias = nil, 0 }
+
+func (c *compiler) newAlias() string {
+	a := "t" + strconv.Itoa(c.alias)
+	c.alias++
+	return a
+}
+
+// rule asks the guard for an entity's row filter, once per plan.
+func (c *compiler) rule(e *model.Entity, a query.Action) (query.Expr, error) {
+	u := use{e, a}
+	if r, ok := c.rules[u]; ok {
+		return r, nil
+	}
+	r, err := c.guard.Rows(e, a)
+	if err != nil {
+		return nil, err
+	}
+	query.ExprSlots(r, c.slots, c.args)
+	c.args += len(query.Literals(r, nil))
+	c.rules[u] = r
+	c.uses = append(c.uses, u)
+	return r, nil
+}
+
+func (c *compiler) param(p param) string {
+	c.params = append(c.params, p)
+	return c.d.Param(len(c.params))
+}
+
+// level is one entity of a read with what is joined to it.
+type level struct {
+	c     *compiler
+	e     *model.Entity
+	alias string
+	depth int
+
+	joins  []string
+	conds  []string
+	out    []column
+	embeds map[string]*embedded
+
+	inner      bool // every row of the statement has this level's row
+	exists     bool // only the conditions are wanted, as in EXISTS and count
+	trusted    bool // a rule of the application is compiled: it may name any field
+	aggregated bool
+}
+
+// embedded is a relation that the select list of a level names.
+type embedded struct {
+	item *query.Embed
+	rel  *model.Relation
+	lvl  *level // the joined row's level; nil for arrays
+}
+
+// column is one member of a row: a scalar, JSON text made by the database, or
+// the object of a joined row.
+type column struct {
+	name    string
+	sql     string
+	typ     value.Type
+	notNull bool
+	json    bool // sql is JSON text, never null
+	obj     []column
+	present string // obj: null when the joined row is not there
+	agg     bool
+}
+
+// fill compiles a node into the level.
+func (l *level) fill(n *query.Node) error {
+	if l.depth > l.c.pl.MaxDepth {
+		return fault.New(fault.LimitExceeded, "relations are embedded deeper than %d levels", l.c.pl.MaxDepth).
+			WithHint("limits.depth in pando.yaml sets this limit")
+	}
+	rule, err := l.c.rule(l.e, query.ReadRows)
+	if err != nil {
+		return err
+	}
+	if err := l.rule(rule); err != nil {
+		return err
+	}
+	items := n.Select
+	if len(items) == 0 {
+		items = []query.Item{query.Star{}}
+	}
+	l.embeds = map[string]*embedded{}
+	for _, it := range items {
+		if em, ok := it.(*query.Embed); ok {
+			if err := l.embed(em); err != nil {
+				return err
+			}
+			continue
+		}
+		if l.exists {
+			continue
+		}
+		if err := l.selectItem(it); err != nil {
+			return err
+		}
+	}
+	if err := l.distinctNames(); err != nil {
+		return err
+	}
+	return l.where(n.Where)
+}
+
+// rule adds a condition of the application's own.
+func (l *level) rule(e query.Expr) error {
+	l.trusted = true
+	defer func() { l.trusted = false }()
+	return l.where(e)
+}
+
+func (l *level) where(e query.Expr) error {
+	if e == nil {
+		return nil
+	}
+	sql, err := l.expr(e)
+	if err == nil && sql != "" {
+		l.conds = append(l.conds, sql)
+	}
+	return err
+}
+
+// selectItem adds a star or a column.
+func (l *level) selectItem(it query.Item) error {
+	if _, ok := it.(query.Star); ok {
+		for _, f := range l.e.Fields {
+			if l.c.guard.Visible(f) {
+				l.out = append(l.out, column{name: f.Name, sql: l.col(f), typ: f.Type, notNull: !f.Optional})
+			}
+		}
+		return nil
+	}
+	item, ok := it.(*query.Column)
+	if !ok {
+		return nil
+	}
+	col := column{name: item.Alias}
+	switch {
+	case item.Path.Field != "":
+		sql, typ, f, err := l.path(item.Path)
+		if err != nil {
+			return err
+		}
+		col.sql, col.typ, col.notNull = sql, typ, !f.Optional && len(item.Path.Steps) == 0
+		if col.name == "" {
+			col.name = pathName(item.Path)
+		}
+		if col.sql, col.typ, err = l.cast(col.sql, col.typ, item.Cast); err != nil {
+			return err
+		}
+	case item.Aggregate != query.CountRows:
+		return fault.New(fault.Parse, "an aggregate other than count() needs a field")
+	}
+	if item.Aggregate != query.NoAggregate {
+		if err := l.aggregate(&col, item); err != nil {
+			return err
+		}
+	}
+	l.out = append(l.out, col)
+	return nil
+}
+
+func (l *level) aggregate(col *column, item *query.Column) error {
+	name := [...]string{"", "count", "sum", "avg", "min", "max"}[item.Aggregate]
+	sql, typ, ok := l.c.d.Aggregate(item.Aggregate, col.typ, col.sql)
+	if !ok {
+		return fault.New(fault.UndefinedFunction, "function %s(%s) does not exist", name, col.typ).
+			WithHint("sum and avg take numbers; min and max take what has an order")
+	}
+	col.sql, col.typ, col.agg, col.notNull = sql, typ, true, item.Aggregate == query.CountRows
+	l.aggregated = true
+	if item.Alias == "" {
+		col.name = name
+	}
+	var err error
+	col.sql, col.typ, err = l.cast(col.sql, col.typ, item.AggCast)
+	return err
+}
+
+// pathName is what PostgREST calls a JSON path: its last key.
+func pathName(p query.Path) string {
+	for i := len(p.Steps) - 1; i >= 0; i-- {
+		if p.Steps[i].ByKey {
+			return p.Steps[i].Key
+		}
+	}
+	return p.Field
+}
+
+// distinctNames drops what is selected twice alike, and refuses one name for
+// two different things: a JSON object cannot hold both.
+func (l *level) distinctNames() error {
+	kept := l.out[:0]
+	seen := map[string]*column{}
+	for i := range l.out {
+		col := l.out[i]
+		if other, ok := seen[col.name]; ok {
+			if other.sql == col.sql && col.obj == nil && other.obj == nil {
+				continue
+			}
+			return fault.New(fault.DuplicateField, "the name '%s' is selected twice", col.name).
+				WithHint("give one of them an alias: 'other:%s'", col.name)
+		}
+		kept = append(kept, col)
+		seen[col.name] = &col
+	}
+	l.out = kept
+	return nil
+}
+
+func (l *level) col(f *model.Field) string { return l.qualified(f.Name) }
+
+func (l *level) qualified(name string) string {
+	if l.alias == "" {
+		return l.c.d.Ident(name)
+	}
+	return l.alias + "." + l.c.d.Ident(name)
+}
+
+// path compiles a field or a place inside a JSON field.
+func (l *level) path(p query.Path) (string, value.Type, *model.Field, error) {
+	f := l.e.Field(p.Field)
+	if f == nil || !l.trusted && !l.c.guard.Visible(f) {
+		return "", value.Type{}, nil, undefinedField(l.e, p.Field, l.c.guard.Visible)
+	}
+	if len(p.Steps) == 0 {
+		return l.col(f), f.Type, f, nil
+	}
+	if f.Type.Kind != value.JSON && !f.Type.List {
+		return "", value.Type{}, nil, fault.New(fault.UndefinedFunction, "operator does not exist: %s -> text", f.Type).
+			WithHint("'%s' is no JSON field", f.Name)
+	}
+	for _, s := range p.Steps {
+		if s.ByKey && strings.ContainsAny(s.Key, "\"\x00") {
+			return "", value.Type{}, nil, fault.New(fault.NotImplemented, "a JSON key with a quotation mark cannot be part of a path")
+		}
+	}
+	typ := value.Type{Kind: value.JSON}
+	if p.Steps[len(p.Steps)-1].Text {
+		typ = value.Type{Kind: value.Text}
+	}
+	return l.c.d.JSONPath(l.col(f), p.Steps), typ, f, nil
+}
+
+func (l *level) cast(sql string, from value.Type, name string) (string, value.Type, error) {
+	if name == "" {
+		return sql, from, nil
+	}
+	to, ok := value.CastType(name)
+	if !ok {
+		return "", from, fault.New(fault.UndefinedFunction, "type \"%s\" does not exist", name).
+			WithHint("there are: text, int, bigint, float, numeric, bool, uuid, date, time, timestamptz, json, jsonb")
+	}
+	if to.Kind == value.Decimal && from.Kind == value.Decimal {
+		to.Scale = from.Scale
+	}
+	out, ok := l.c.d.Cast(sql, from, to)
+	if !ok {
+		return "", from, fault.New(fault.UndefinedFunction, "cannot cast type %s to %s", from, to)
+	}
+	return out, to, nil
+}
+
+// texts renders columns as one JSON object's text, for rows inside arrays.
+func (c *compiler) object(cols []column) string {
+	keys, texts := make([]string, len(cols)), make([]string, len(cols))
+	for i, col := range cols {
+		keys[i] = col.name
+		switch {
+		case col.obj != nil:
+			texts[i] = "CASE WHEN " + col.present + " IS NULL THEN 'null' ELSE " + c.object(col.obj) + " END"
+		case col.json:
+			texts[i] = col.sql
+		default:
+			texts[i] = c.d.JSONText(col.typ, col.notNull, col.sql)
+		}
+	}
+	return c.d.JSONObject(keys, texts)
+}
+
+// groups lists what an aggregated level groups by: all that is no aggregate.
+func groups(cols []column, into []string) []string {
+	for _, col := range cols {
+		switch {
+		case col.obj != nil:
+			into = groups(col.obj, append(into, col.present))
+		case !col.agg:
+			into = append(into, col.sql)
+		}
+	}
+	return into
+}
+
+func (l *level) from() string {
+	return l.c.d.Table(l.e.Module.Name, l.e.Name) + " AS " + l.alias
+}
+
+// tail is what follows FROM's first table.
+func (l *level) tail(extra ...string) string {
+	var b strings.Builder
+	for _, j := range l.joins {
+		b.WriteByte(' ')
+		b.WriteString(j)
+	}
+	conds := append(extra, l.conds...)
+	for i, cond := range conds {
+		if i == 0 {
+			b.WriteString(" WHERE ")
+		} else {
+			b.WriteString(" AND ")
+		}
+		b.WriteString(cond)
+	}
+	if l.aggregated {
+		if g := groups(l.out, nil); len(g) > 0 {
+			b.WriteString(" GROUP BY " + strings.Join(g, ","))
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,84 @@
+package store
+
+import (
+	"github.com/pandobase/pando/internal/model"
+	"github.com/pandobase/pando/internal/query"
+	"github.com/pandobase/pando/internal/value"
+)
+
+// Dialect writes what the databases write differently. Every method returns
+// SQL text; operands are SQL texts too. Values never enter a text: they are
+// parameters, written by Param.
+type Dialect interface {
+	// Table is the quoted name of an entity's table.
+	Table(module, entity string) string
+	// Ident quotes a column's or an alias's name.
+	Ident(name string) string
+	// Param is the placeholder of the n-th parameter, counted from 1.
+	Param(n int) string
+
+	// JSONText is the wire form of a scalar as JSON text, 'null' for null.
+	JSONText(t value.Type, notNull bool, expr string) string
+	// JSONObject joins "key": JSON texts into one object's text.
+	JSONObject(keys, texts []string) string
+	// JSONArray aggregates the column j of a subquery, in the subquery's
+	// order, into an array's text; no rows are '[]'.
+	JSONArray(subquery string) string
+
+	// JSONPath is the JSON (or with the last step's Text, the text) that a
+	// path leads to in a JSON expression; null where it leads nowhere.
+	JSONPath(expr string, steps []query.Step) string
+	// Cast converts between types and fails with the SQLSTATE that PostgreSQL
+	// gives. ok is false where there is no such cast.
+	Cast(expr string, from, to value.Type) (sql string, ok bool)
+
+	// Like, Regexp: x against a pattern. fold ignores case.
+	Like(x, pattern string, fold bool) string
+	Regexp(x, pattern string, fold bool) string
+	// InList is x IN over a parameter that holds a list (see ListParam).
+	InList(x, list string) string
+	// AnyOf and AllOf hold for one or all elements of a list parameter; cond
+	// writes the condition for the element's SQL name.
+	AnyOf(x, list string, cond func(element string) string) string
+	AllOf(x, list string, cond func(element string) string) string
+	// ListParam packs the values of a list into one parameter value.
+	ListParam(values []value.Value) value.Value
+	// Contains, Overlaps: lists of elements of a type, or JSON.
+	Contains(t value.Type, x, y string) string
+	Overlaps(t value.Type, x, y string) string
+	// Search matches an entity's search index, restricted to one field;
+	// negated is a parameter too: 1 asks for the rows that do not match.
+	Search(e *model.Entity, alias string, f *model.Field, param, negated string) string
+	// SearchParam is the parameter of Search.
+	SearchParam(f *model.Field, s *value.Search) value.Value
+
+	// Aggregate of a column of a type, and the type of what it answers.
+	Aggregate(fn query.Aggregate, t value.Type, expr string) (sql string, out value.Type, ok bool)
+	// Call writes a function of checks and policies.
+	Call(fn query.Func, t value.Type, args []string) string
+	// IsDistinct is the null-safe inequality.
+	IsDistinct(x, y string) string
+	// Bool writes a constant condition.
+	Bool(b bool) string
+	// OnConflict writes the upsert clause; set is empty for "do nothing".
+	OnConflict(key []string, set []string) string
+	// Estimate is a statement that answers the approximate number of rows of
+	// an entity, or null when unknown.
+	Estimate(e *model.Entity) string
+
+	// DDL renders one schema change as statements to be run in order.
+	DDL(c Change) []string
+	// SystemDDL creates what Pando keeps for itself, if it is not there.
+	SystemDDL() []string
+	// Convert turns expr, a stored value of from, into one of to; the SQL is
+	// null where the value has no form there. lost is a condition that holds
+	// for the values that do not survive, empty when all do. same means that
+	// the stored form stays: nothing is to be rewritten.
+	Convert(from, to Column, expr string) (sql, lost string, same bool)
+	// Catalog is a statement that answers what the database holds, one row for
+	// each column of an entity's table: "module.entity", the column, its
+	// storage type and 1 where null is refused.
+	Catalog() string
+	// StorageType is what Catalog says of such a column.
+	StorageType(c Column) string
+}

@@ -1,0 +1,126 @@
+package store
+
+import (
+	"github.com/pandobase/pando/internal/fault"
+	"github.com/pandobase/pando/internal/model"
+	"github.com/pandobase/pando/internal/query"
+	"github.com/pandobase/pando/internal/value"
+)
+
+// embed adds a relation: at most one row is joined, so that its columns stand
+// beside the others; many rows become an array in a subquery of their own.
+func (l *level) embed(em *query.Embed) error {
+	rel, err := relation(l.e, em.Relation, em.Hint)
+	if err != nil {
+		return err
+	}
+	x := &embedded{item: em, rel: rel}
+	if l.embeds[em.Name()] != nil {
+		return fault.New(fault.DuplicateField, "the name '%s' is selected twice", em.Name()).
+			WithHint("give one of them an alias: 'other:%s(...)'", em.Relation)
+	}
+	l.embeds[em.Name()] = x
+	one := rel.Cardinality == model.ToOne || rel.Unique
+	if em.Join == query.Inner && (l.exists || !one || !l.inner) {
+		cond, err := l.partner(x)
+		if err != nil {
+			return err
+		}
+		l.conds = append(l.conds, cond)
+	}
+	switch {
+	case l.exists:
+		return nil
+	case one:
+		return l.joinOne(x)
+	case em.Spread:
+		return fault.New(fault.SpreadNotToOne, "A spread operation on '%s' is not possible", em.Name()).
+			WithDetails("'%s' and '%s' do not form a many-to-one or one-to-one relationship", l.e.Name, rel.To.Name)
+	}
+	return l.array(x)
+}
+
+// joinOne joins the one row that a relation leads to.
+func (l *level) joinOne(x *embedded) error {
+	em, rel := x.item, x.rel
+	if em.Node.Page.Limit != nil || em.Node.Page.Offset != 0 {
+		return fault.New(fault.NotImplemented, "limit and offset have no meaning on '%s': it is one row at most", em.Name())
+	}
+	sub := &level{c: l.c, e: rel.To, alias: l.c.newAlias(), depth: l.depth + 1, inner: l.inner && em.Join == query.Inner}
+	x.lvl = sub
+	on := sub.col(rel.Foreign) + "=" + l.col(rel.Local)
+	if err := sub.fill(&em.Node); err != nil {
+		return err
+	}
+	if _, err := sub.orderTerms(em.Node.Order); err != nil {
+		return err // one row has no order, but a wrong one is still an error
+	}
+	if sub.aggregated {
+		return fault.New(fault.NotImplemented, "aggregates inside the to-one relation '%s' are not supported", em.Name())
+	}
+	for _, cond := range sub.conds {
+		on += " AND " + cond
+	}
+	kind := "LEFT JOIN "
+	if sub.inner {
+		kind = "JOIN "
+	}
+	l.joins = append(append(l.joins, kind+sub.from()+" ON "+on), sub.joins...)
+	present := sub.col(rel.To.Primary)
+	if em.Spread {
+		for _, col := range sub.out {
+			col.notNull = col.notNull && sub.inner
+			if col.json && !sub.inner {
+				col.json, col.typ = false, value.Type{Kind: value.JSON}
+				col.sql = "CASE WHEN " + present + " IS NOT NULL THEN " + col.sql + " END"
+			}
+			l.out = append(l.out, col)
+		}
+		return nil
+	}
+	obj := sub.out
+	if obj == nil {
+		obj = []column{}
+	}
+	l.out = append(l.out, column{name: em.Name(), obj: obj, present: present})
+	return nil
+}
+
+// array adds the rows of a to-many relation as JSON text.
+func (l *level) array(x *embedded) error {
+	em := x.item
+	sub := &level{c: l.c, e: x.rel.To, alias: l.c.newAlias(), depth: l.depth + 1, inner: true}
+	from, link := l.link(x.rel, sub)
+	if err := sub.fill(&em.Node); err != nil {
+		return err
+	}
+	terms, err := sub.orderTerms(em.Node.Order)
+	if err != nil {
+		return err
+	}
+	sql := "SELECT " + l.c.object(sub.out) + " AS j FROM " + from + sub.tail(link) + sub.orderBy(terms, false) + l.c.page(&em.Node.Page, false)
+	l.out = append(l.out, column{name: em.Name(), sql: l.c.d.JSONArray(sql), typ: value.Type{Kind: value.JSON}, notNull: true, json: true})
+	return nil
+}
+
+// link is the FROM text of a relation's far side, and the condition that ties
+// it to the near side.
+func (l *level) link(rel *model.Relation, sub *level) (from, cond string) {
+	if rel.Cardinality != model.ManyToMany {
+		return sub.from(), sub.col(rel.Foreign) + "=" + l.col(rel.Local)
+	}
+	via := &level{c: l.c, e: rel.Via, alias: l.c.newAlias()}
+	return sub.from() + " JOIN " + via.from() + " ON " + via.col(rel.ViaForeign) + "=" + sub.col(rel.Foreign),
+		via.col(rel.ViaLocal) + "=" + l.col(rel.Local)
+}
+
+// partner is the condition that a relation leads to at least one row which
+// meets the embed's own filters and inner joins.
+func (l *level) partner(x *embedded) (string, error) {
+	sub := &level{c: l.c, e: x.rel.To, alias: l.c.newAlias(), depth: l.depth + 1, exists: true}
+	from, link := l.link(x.rel, sub)
+	if err := sub.fill(&x.item.Node); err != nil {
+		return "", err
+	}
+	return "EXISTS (SELECT 1 FROM " + from + sub.tail(link) + ")", nil
+}

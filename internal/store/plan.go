@@ -1,0 +1,157 @@
+package store
+
+import (
+	"github.com/pandobase/pando/internal/fault"
+	"github.com/pandobase/pando/internal/model"
+	"github.com/pandobase/pando/internal/policy"
+	"github.com/pandobase/pando/internal/query"
+	"github.com/pandobase/pando/internal/value"
+)
+
+// param is one parameter of a statement: a value that is fixed by the plan, or
+// a literal of the query, read by the type that the plan found for it.
+type param struct {
+	slot  int // index in the args; -1: fixed
+	fixed value.Value
+	read  func(query.Arg) (value.Value, error)
+}
+
+// Bind reads the literals of a query by the types of a plan.
+func bindParams(ps []param, args []query.Arg, into []value.Value) ([]value.Value, error) {
+	for i := range ps {
+		p := &ps[i]
+		if p.slot < 0 {
+			into = append(into, p.fixed)
+			continue
+		}
+		v, err := p.read(args[p.slot])
+		if err != nil {
+			return nil, err
+		}
+		into = append(into, v)
+	}
+	return into, nil
+}
+
+// use is an entity whose rows a plan reads or writes, with the rule that the
+// guard gave for it. At each run the guard is asked again for the literals.
+type use struct {
+	entity *model.Entity
+	action query.Action
+}
+
+// ReadPlan is a compiled read. It is immutable and safe for concurrent use.
+type ReadPlan struct {
+	Entity *model.Entity
+
+	rows        Statement
+	params      []param
+	count       Statement
+	countParams []param
+	estimate    Statement
+
+	out     *object
+	uses    []use
+	keys    []key // the total order, for cursors; nil: no cursors
+	reverse bool  // rows arrive in the opposite order (a page before a cursor)
+	primary int   // column of the primary key; -1: not among the columns
+	limit   int   // index in params of the page's limit; -1: none
+}
+
+// SQL is the statement's text, for explanations and tests.
+func (p *ReadPlan) SQL() string { return p.rows.SQL }
+
+// CountSQL is the text of the statement that counts; empty: none.
+func (p *ReadPlan) CountSQL() string { return p.count.SQL }
+
+// Args adds to a query's literals those of the guard's rules, in the order in
+// which the plan counts them.
+func (p *ReadPlan) Args(args []query.Arg, g policy.Guard) ([]query.Arg, error) {
+	return guardArgs(p.uses, args, g)
+}
+
+func guardArgs(uses []use, args []query.Arg, g policy.Guard) ([]query.Arg, error) {
+	for _, u := range uses {
+		rule, err := g.Rows(u.entity, u.action)
+		if err != nil {
+			return nil, err
+		}
+		args = query.Literals(rule, args)
+	}
+	return args, nil
+}
+
+// Planner compiles queries for one application on one database. It keeps
+// nothing; its owner caches the plans by shape.
+type Planner struct {
+	App     *model.App
+	Dialect Dialect
+	// MaxRows bounds every page that is not unbounded; 0: no bound.
+	MaxRows int64
+	// MaxDepth bounds the nesting of embeds.
+	MaxDepth int
+}
+
+// Entity finds the entity of a target, or says what is nearest.
+func (pl *Planner) Entity(t query.Target) (*model.Entity, error) {
+	if e := pl.App.Entity(t.Module, t.Entity); e != nil && !e.Internal {
+		return e, nil
+	}
+	return nil, unknownEntity(pl.App, t)
+}
+
+func unknownEntity(app *model.App, t query.Target) error {
+	var names, owners []string
+	for _, m := range app.Modules {
+		for _, e := range m.Entities {
+			if e.Internal || t.Module != "" && m.Name != t.Module {
+				continue
+			}
+			names = append(names, e.Name)
+			if e.Name == t.Entity {
+				owners = append(owners, m.Name)
+			}
+		}
+	}
+	full := t.Entity
+	if t.Module != "" {
+		full = t.Module + "." + t.Entity
+	}
+	f := fault.New(fault.UnknownEntity, "Could not find the entity '%s' in the application", full)
+	if len(owners) > 1 {
+		return f.WithDetails("More than one module has an entity of that name: %s", join(owners)).
+			WithHint("Name the module with the Accept-Profile (reading) or Content-Profile (writing) header.")
+	}
+	if near := fault.Nearest(t.Entity, names); near != "" {
+		return f.WithHint("Perhaps you meant '%s'", near)
+	}
+	if len(names) > 0 && len(names) <= 12 {
+		return f.WithHint("There are: %s", join(names))
+	}
+	return f
+}
+
+func join(names []string) string {
+	out := ""
+	for i, n := range names {
+		if i > 0 {
+			out += ", "
+		}
+		out += n
+	}
+	return out
+}
+
+func undefinedField(e *model.Entity, name string, visible func(*model.Field) bool) error {
+	var names []string
+	for _, f := range e.Fields {
+		if visible(f) {
+			names = append(names, f.Name)
+		}
+	}
+	f := fault.New(fault.UndefinedField, "column %s.%s does not exist", e.Name, name)
+	if near := fault.Nearest(name, names); near != "" {
+		return f.WithHint("Perhaps you meant '%s'.", near)
+	}
+	return f.WithHint("'%s' has: %s.", e.Name, join(names))
+}

@@ -1,0 +1,321 @@
+package store
+
+import (
+	"strings"
+
+	"github.com/pandobase/pando/internal/fault"
+	"github.com/pandobase/pando/internal/policy"
+	"github.com/pandobase/pando/internal/query"
+	"github.com/pandobase/pando/internal/value"
+)
+
+// ReadOptions say what a read's plan has to provide beside the rows.
+type ReadOptions struct {
+	// Cursors adds the keys of the order, so that [Cursor]s can be made.
+	Cursors bool
+	// After starts behind a row. Its keys are further args of every run, right
+	// after those of the query. The plan depends on which of them are null.
+	After *Cursor
+	// Primary adds the primary key, for [Page.Primary].
+	Primary bool
+}
+
+// CompileRead plans a read for what a guard lets through.
+func (pl *Planner) CompileRead(q *query.Read, g policy.Guard, opt ReadOptions) (*ReadPlan, error) {
+	e, err := pl.Entity(q.Target)
+	if err != nil {
+		return nil, err
+	}
+	c := pl.compiler(g, q.Slots())
+	first := c.args
+	if opt.After != nil {
+		c.args += len(opt.After.Keys)
+	}
+	p := &ReadPlan{Entity: e, primary: -1}
+	root := &level{c: c, e: e, alias: c.newAlias(), inner: true}
+	if err := root.fill(&q.Node); err != nil {
+		return nil, err
+	}
+	terms, err := root.orderTerms(q.Node.Order)
+	if err != nil {
+		return nil, err
+	}
+	if len(root.out) == 0 {
+		return nil, fault.New(fault.UndefinedField, "'%s' has no field that may be read", e.Name)
+	}
+	cols := &resultColumns{index: map[string]int{}}
+	p.out = cols.object(root.out, "")
+	if opt.Primary && !root.aggregated {
+		p.primary = cols.add(root.col(e.Primary))
+	}
+	if opt.Cursors && !root.aggregated {
+		for _, t := range terms {
+			p.keys = append(p.keys, key{col: cols.add(t.sql), typ: unlimited(t.typ)})
+		}
+	}
+	if opt.After != nil {
+		if root.aggregated {
+			return nil, fault.New(fault.InvalidCursor, "a grouped result has no cursors")
+		}
+		cond, err := root.after(terms, opt.After, first)
+		if err != nil {
+			return nil, err
+		}
+		root.conds = append(root.conds, cond)
+		p.reverse = opt.After.Before
+	}
+	body := " FROM " + root.from() + root.tail()
+	p.rows.SQL = "SELECT " + strings.Join(cols.sqls, ",") + body + root.orderBy(terms, p.reverse) + c.page(&q.Node.Page, q.Unbounded)
+	p.params = c.params
+	if q.Count != query.CountNone {
+		if err := pl.compileCount(c, p, q); err != nil {
+			return nil, err
+		}
+	}
+	p.uses = c.uses
+	return p, nil
+}
+
+// compileCount adds the statement that counts all rows without the page. What
+// only decorates a row (columns, left joins) is left away.
+func (pl *Planner) compileCount(c *compiler, p *ReadPlan, q *query.Read) error {
+	c.statement()
+	root := &level{c: c, e: p.Entity, alias: c.newAlias()}
+	aggregated := false
+	for _, it := range q.Node.Select {
+		col, ok := it.(*query.Column)
+		aggregated = aggregated || ok && col.Aggregate != query.NoAggregate
+	}
+	root.exists, root.inner = !aggregated, aggregated
+	if err := root.fill(&q.Node); err != nil {
+		return err
+	}
+	p.count.SQL = "SELECT count(*) FROM " + root.from() + root.tail()
+	if aggregated {
+		p.count.SQL = "SELECT count(*) FROM (SELECT 1 FROM " + root.from() + root.tail() + ")"
+	}
+	p.countParams = c.params
+	if q.Count != query.CountExact && q.Node.Where == nil && len(c.params) == 0 && len(root.conds) == 0 && !aggregated {
+		p.estimate.SQL = pl.Dialect.Estimate(p.Entity)
+	}
+	return nil
+}
+
+// resultColumns collects the columns of a statement, each text once.
+type resultColumns struct {
+	sqls  []string
+	index map[string]int
+}
+
+func (r *resultColumns) add(sql string) int {
+	if i, ok := r.index[sql]; ok {
+		return i
+	}
+	r.index[sql] = len(r.sqls)
+	r.sqls = append(r.sqls, sql)
+	return len(r.sqls) - 1
+}
+
+func (r *resultColumns) object(cols []column, present string) *object {
+	o := &object{present: -1}
+	if present != "" {
+		o.present = r.add(present)
+	}
+	for _, col := range cols {
+		m := member{name: col.name, key: memberKey(col.name)}
+		if col.obj != nil {
+			m.obj = r.object(col.obj, col.present)
+		} else {
+			m.col, m.enc, m.scale = r.add(col.sql), encodingOf(col.typ), col.typ.Scale
+		}
+		o.members = append(o.members, m)
+	}
+	return o
+}
+
+// Page is what one run of a plan answered.
+type Page struct {
+	Body  []byte // appended to the buffer that was given
+	Rows  int
+	Total int64 // -1: not counted
+	Exact bool
+	First Cursor // Before the first row; without keys: no such page
+	Last  Cursor // after the last row
+	// Primary holds the primary keys of the rows, in order, where asked for,
+	// and Ends the end of each row in Body.
+	Primary []value.Value
+	Ends    []int
+}
+
+// RunOptions say how a plan is run.
+type RunOptions struct {
+	Buffer []byte
+	Format query.Format
+	// Flush, when set, takes the body in pieces of about 32 KiB and returns
+	// the buffer to go on with.
+	Flush func([]byte) ([]byte, error)
+	// Limit is the page's size where the caller knows it; a page that is full
+	// gets a Last cursor. 0: unknown.
+	Limit int64
+}
+
+const flushAt = 32 << 10
+
+// Run binds the args and appends the encoded rows.
+func (p *ReadPlan) Run(r Reader, args []query.Arg, opt RunOptions) (*Page, error) {
+	var space [16]value.Value
+	bound, err := bindParams(p.params, args, space[:0])
+	if err != nil {
+		return nil, err
+	}
+	run := &running{p: p, opt: opt, page: Page{Body: opt.Buffer, Total: -1}}
+	run.start()
+	if err := r.Query(&p.rows, bound, run.row); err != nil {
+		return nil, err
+	}
+	run.finish()
+	if p.count.SQL != "" {
+		if err := p.total(r, args, &run.page); err != nil {
+			return nil, err
+		}
+	}
+	return &run.page, nil
+}
+
+func (p *ReadPlan) total(r Reader, args []query.Arg, page *Page) error {
+	if p.estimate.SQL != "" {
+		return r.Query(&p.estimate, nil, func(row Row) error {
+			page.Total = row.Int(0)
+			return nil
+		})
+	}
+	bound, err := bindParams(p.countParams, args, nil)
+	if err != nil {
+		return err
+	}
+	page.Exact = true
+	return r.Query(&p.count, bound, func(row Row) error {
+		page.Total = row.Int(0)
+		return nil
+	})
+}
+
+// running encodes the rows of one run.
+type running struct {
+	p           *ReadPlan
+	opt         RunOptions
+	page        Page
+	start0      int
+	first, last []value.Value
+}
+
+func (r *running) start() {
+	r.start0 = len(r.page.Body)
+	switch r.opt.Format {
+	case query.JSON:
+		r.page.Body = append(r.page.Body, '[')
+	case query.CSV:
+		r.page.Body = r.p.out.appendCSVHeader(r.page.Body)
+	case query.NDJSON:
+	}
+}
+
+func (r *running) row(row Row) error {
+	pg := &r.page
+	switch r.opt.Format {
+	case query.JSON:
+		if pg.Rows > 0 {
+			pg.Body = append(pg.Body, ',')
+		}
+		pg.Body = r.p.out.appendJSON(pg.Body, row)
+	case query.CSV:
+		pg.Body = r.p.out.appendCSV(pg.Body, row)
+	case query.NDJSON:
+		pg.Body = append(r.p.out.appendJSON(pg.Body, row), '\n')
+	}
+	pg.Rows++
+	if r.p.primary >= 0 {
+		pg.Primary = append(pg.Primary, row.Value(r.p.primary))
+	}
+	if r.p.primary >= 0 || r.p.reverse {
+		pg.Ends = append(pg.Ends, len(pg.Body))
+	}
+	if r.p.keys != nil {
+		if pg.Rows == 1 {
+			r.first = r.keys(row)
+		}
+		if int64(pg.Rows) == r.opt.Limit {
+			r.last = r.keys(row)
+		}
+	}
+	if r.opt.Flush != nil && len(pg.Body) >= flushAt {
+		var err error
+		pg.Body, err = r.opt.Flush(pg.Body)
+		return err
+	}
+	return nil
+}
+
+func (r *running) keys(row Row) []value.Value {
+	out := make([]value.Value, len(r.p.keys))
+	for i, k := range r.p.keys {
+		out[i] = row.Value(k.col)
+	}
+	return out
+}
+
+func (r *running) finish() {
+	pg := &r.page
+	if r.p.reverse {
+		r.turn()
+	}
+	if r.opt.Format == query.JSON {
+		pg.Body = append(pg.Body, ']')
+	}
+	first, last := r.first, r.last
+	if r.p.reverse {
+		// Read backwards: the row met first is the page's last one, and there
+		// is a page before only when this one is full.
+		pg.Last, pg.First = r.p.cursor(first, false), r.p.cursor(last, true)
+		return
+	}
+	pg.Last, pg.First = r.p.cursor(last, false), r.p.cursor(first, true)
+}
+
+func (p *ReadPlan) cursor(keys []value.Value, before bool) Cursor {
+	c := Cursor{Before: before}
+	for i, v := range keys {
+		c.Null = append(c.Null, v.IsNull())
+		c.Keys = append(c.Keys, string(p.keys[i].typ.AppendText(nil, v)))
+	}
+	return c
+}
+
+// turn puts rows that were read backwards into their order.
+func (r *running) turn() {
+	pg := &r.page
+	open := r.start0
+	switch r.opt.Format {
+	case query.JSON:
+		open++
+	case query.CSV:
+		open += len(r.p.out.appendCSVHeader(nil))
+	case query.NDJSON:
+	}
+	out := make([]byte, 0, len(pg.Body))
+	out = append(out, pg.Body[:open]...)
+	for i := len(pg.Ends) - 1; i >= 0; i-- {
+		from := open
+		if i > 0 {
+			from = pg.Ends[i-1]
+			if r.opt.Format == query.JSON {
+				from++ // the comma
+			}
+		}
+		if r.opt.Format == query.JSON && i < len(pg.Ends)-1 {
+			out = append(out, ',')
+		}
+		out = append(out, pg.Body[from:pg.Ends[i]]...)
+	}
+	pg.Body, pg.Ends = out, nil
+}

@@ -1,0 +1,94 @@
+package store
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/pandobase/pando/internal/fault"
+	"github.com/pandobase/pando/internal/model"
+)
+
+// relation finds the way from e that an embed names: by the relation's name,
+// then by the other entity's name, then by the referring field; a hint (a
+// relation, a field or the entity between) chooses among several.
+func relation(e *model.Entity, name, hint string) (*model.Relation, error) {
+	found := match(e, hint, func(r *model.Relation) bool { return r.Name == name })
+	if len(found) == 0 {
+		found = match(e, hint, func(r *model.Relation) bool { return r.To.Name == name })
+	}
+	if len(found) == 0 {
+		found = match(e, hint, func(r *model.Relation) bool { return r.Cardinality == model.ToOne && r.Local.Name == name })
+	}
+	switch len(found) {
+	case 1:
+		return found[0], nil
+	case 0:
+		return nil, noRelation(e, name, hint)
+	}
+	var ways, names []string
+	for _, r := range found {
+		ways = append(ways, describe(r))
+		names = append(names, "'"+name+"!"+r.Name+"'")
+	}
+	return nil, fault.New(fault.AmbiguousRelation, "Could not embed because more than one relationship was found for '%s' and '%s'", e.Name, name).
+		WithDetails("%s", strings.Join(ways, "; ")).
+		WithHint("Try changing '%s' to one of the following: %s.", name, strings.Join(names, ", "))
+}
+
+func match(e *model.Entity, hint string, named func(*model.Relation) bool) []*model.Relation {
+	var found []*model.Relation
+	for _, r := range e.Relations {
+		if !r.To.Internal && named(r) && (hint == "" || fits(r, hint)) {
+			found = append(found, r)
+		}
+	}
+	return found
+}
+
+func fits(r *model.Relation, hint string) bool {
+	return r.Name == hint || r.Ref.Name == hint || r.Local.Name == hint || r.Via != nil && r.Via.Name == hint
+}
+
+func describe(r *model.Relation) string {
+	kind := map[model.Cardinality]string{model.ToOne: "many-to-one", model.ToMany: "one-to-many", model.ManyToMany: "many-to-many"}[r.Cardinality]
+	if r.Unique {
+		kind = "one-to-one"
+	}
+	return fmt.Sprintf("%s: %s with %s using %s.%s", r.Name, r.From.Name, r.To.Name, r.Ref.Entity.Name, r.Ref.Name) + " (" + kind + ")"
+}
+
+func noRelation(e *model.Entity, name, hint string) error {
+	var names []string
+	for _, r := range e.Relations {
+		if !r.To.Internal {
+			names = append(names, r.Name, r.To.Name)
+		}
+	}
+	f := fault.New(fault.NoRelation, "Could not find a relationship between '%s' and '%s'", e.Name, name)
+	if hint != "" {
+		f.WithDetails("Searched for a relationship between '%s' and '%s' using the hint '%s', but none was found.", e.Name, name, hint)
+	} else {
+		f.WithDetails("Searched for a relationship between '%s' and '%s', but none was found.", e.Name, name)
+	}
+	switch near := fault.Nearest(name, names); {
+	case near != "":
+		f.WithHint("Perhaps you meant '%s' instead of '%s'.", near, name)
+	case len(names) == 0:
+		f.WithHint("'%s' has no relations; declare one with a field of type ref.", e.Name)
+	default:
+		f.WithHint("'%s' has these relations: %s.", e.Name, strings.Join(dedupe(names), ", "))
+	}
+	return f
+}
+
+func dedupe(names []string) []string {
+	var out []string
+	seen := map[string]bool{}
+	for _, n := range names {
+		if !seen[n] {
+			seen[n] = true
+			out = append(out, n)
+		}
+	}
+	return out
+}

@@ -1,0 +1,333 @@
+package sqlite
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/pandobase/pando/internal/fault"
+	"github.com/pandobase/pando/internal/model"
+	"github.com/pandobase/pando/internal/query"
+	"github.com/pandobase/pando/internal/store"
+	"github.com/pandobase/pando/internal/value"
+)
+
+// dialect writes SQLite's SQL. Values are stored in their canonical forms (see
+// value.Value), so that most comparisons need no function at all.
+type dialect struct{}
+
+var _ store.Dialect = dialect{}
+
+// Table implements store.Dialect: "module.entity" is one identifier.
+func (dialect) Table(module, entity string) string { return quote(module + "." + entity) }
+
+// Ident implements store.Dialect.
+func (dialect) Ident(name string) string { return quote(name) }
+
+func quote(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
+
+func literal(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }
+
+// Param implements store.Dialect.
+func (dialect) Param(n int) string { return "?" + strconv.Itoa(n) }
+
+// JSONText implements store.Dialect. Texts that cannot hold a character to
+// escape are only put between quotes, which is cheaper than json_quote.
+func (dialect) JSONText(t value.Type, notNull bool, x string) string {
+	var sql string
+	switch {
+	case t.List, t.Kind == value.JSON, t.Kind == value.Int:
+		sql = x
+	case t.Kind == value.Bool:
+		sql = "iif(" + x + ",'true','false')"
+		if !notNull {
+			return "CASE WHEN " + x + " IS NULL THEN 'null' WHEN " + x + " THEN 'true' ELSE 'false' END"
+		}
+	case t.Kind == value.Float:
+		sql = "pando_float(" + x + ")"
+	case t.Kind == value.Decimal:
+		sql = x
+		if t.Scale > 0 {
+			sql = "pando_decimal(" + x + "," + itoa(t.Scale) + ")"
+		}
+	case t.Kind == value.Bytes:
+		sql = `'"\\x'||lower(hex(` + x + `))||'"'`
+		if !notNull {
+			return "CASE WHEN " + x + " IS NULL THEN 'null' ELSE " + sql + " END"
+		}
+	case t.Kind == value.UUID, t.Kind == value.Timestamp, t.Kind == value.Date, t.Kind == value.Time:
+		sql = `'"'||` + x + `||'"'`
+	default:
+		return "json_quote(" + x + ")"
+	}
+	if notNull {
+		return sql
+	}
+	return "coalesce(" + sql + ",'null')"
+}
+
+// JSONObject implements store.Dialect.
+func (dialect) JSONObject(keys, texts []string) string {
+	if len(keys) == 0 {
+		return "'{}'"
+	}
+	var b strings.Builder
+	for i, k := range keys {
+		sep := ","
+		if i == 0 {
+			sep = "{"
+		}
+		if i > 0 {
+			b.WriteString("||")
+		}
+		b.WriteString(literal(sep + string(value.AppendQuoted(nil, []byte(k))) + ":"))
+		b.WriteString("||" + texts[i])
+	}
+	b.WriteString("||'}'")
+	return b.String()
+}
+
+// JSONArray implements store.Dialect.
+func (dialect) JSONArray(subquery string) string {
+	return "(SELECT '['||coalesce(group_concat(j,','),'')||']' FROM (" + subquery + "))"
+}
+
+// JSONPath implements store.Dialect.
+func (dialect) JSONPath(x string, steps []query.Step) string {
+	path, text := "$", false
+	for _, s := range steps {
+		switch {
+		case s.ByKey:
+			path += `."` + s.Key + `"`
+		case s.Index < 0:
+			path += "[#" + strconv.FormatInt(s.Index, 10) + "]"
+		default:
+			path += "[" + strconv.FormatInt(s.Index, 10) + "]"
+		}
+		text = s.Text
+	}
+	sql := "(" + x + " -> " + literal(path) + ")"
+	if text {
+		return "pando_text" + sql
+	}
+	return sql
+}
+
+// Cast implements store.Dialect. Casts that cannot fail and keep the stored
+// form cost nothing; the rest is done in Go, where it fails as PostgreSQL's does.
+func (dialect) Cast(x string, from, to value.Type) (string, bool) {
+	if !value.Castable(from, to) {
+		return "", false
+	}
+	if from.List == to.List && from.Kind == to.Kind && from.Scale == to.Scale {
+		return x, true
+	}
+	return "pando_cast(" + x + "," + literal(codeOfType(from)) + "," + literal(codeOfType(to)) + ")", true
+}
+
+// codeOfType and typeOfCode carry a type through SQL text.
+func codeOfType(t value.Type) string {
+	code := t.Kind.String() + ":" + itoa(t.Scale)
+	if t.List {
+		code += ":list"
+	}
+	return code
+}
+
+func typeOfCode(code string) (value.Type, error) {
+	parts := strings.Split(code, ":")
+	kind, ok := value.ParseKind(parts[0])
+	scale, err := strconv.Atoi(parts[1])
+	if !ok || err != nil {
+		return value.Type{}, fault.New(fault.Internal, "an internal error occurred").WithDetails("type code %s", code)
+	}
+	return value.Type{Kind: kind, Scale: scale, List: len(parts) > 2}, nil
+}
+
+// Like implements store.Dialect.
+func (dialect) Like(x, pattern string, fold bool) string {
+	if fold {
+		return "pando_ilike(" + x + "," + pattern + ")"
+	}
+	return "pando_like(" + x + "," + pattern + ")"
+}
+
+// Regexp implements store.Dialect.
+func (dialect) Regexp(x, pattern string, fold bool) string {
+	if fold {
+		return "pando_imatch(" + x + "," + pattern + ")"
+	}
+	return "pando_match(" + x + "," + pattern + ")"
+}
+
+// InList implements store.Dialect.
+func (dialect) InList(x, list string) string {
+	return x + " IN (SELECT value FROM json_each(" + list + "))"
+}
+
+// AnyOf implements store.Dialect: null when x is, as PostgreSQL's ANY.
+func (dialect) AnyOf(x, list string, cond func(string) string) string {
+	return "CASE WHEN " + x + " IS NULL THEN NULL ELSE EXISTS (SELECT 1 FROM json_each(" + list + ") AS q WHERE " + cond("q.value") + ") END"
+}
+
+// AllOf implements store.Dialect.
+func (dialect) AllOf(x, list string, cond func(string) string) string {
+	return "CASE WHEN " + x + " IS NULL THEN NULL ELSE NOT EXISTS (SELECT 1 FROM json_each(" + list + ") AS q WHERE NOT (" + cond("q.value") + ")) END"
+}
+
+// ListParam implements store.Dialect: a JSON array of the stored forms.
+func (dialect) ListParam(values []value.Value) value.Value {
+	b := []byte{'['}
+	for i, v := range values {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		switch v.Tag {
+		case value.TagInt:
+			b = strconv.AppendInt(b, v.Int, 10)
+		case value.TagFloat:
+			b = strconv.AppendFloat(b, v.Float, 'e', -1, 64)
+		case value.TagText, value.TagBytes:
+			b = value.AppendQuoted(b, []byte(v.Str))
+		case value.TagNull:
+			b = append(b, "null"...)
+		}
+	}
+	return value.OfText(string(append(b, ']')))
+}
+
+// Contains implements store.Dialect.
+func (dialect) Contains(_ value.Type, x, y string) string {
+	return "pando_contains(" + x + "," + y + ")"
+}
+
+// Overlaps implements store.Dialect.
+func (dialect) Overlaps(_ value.Type, x, y string) string {
+	return "pando_overlaps(" + x + "," + y + ")"
+}
+
+// Search implements store.Dialect. FTS5 knows no negation of its own: the
+// second branch of the union is the complement, and costs nothing when it is
+// not asked for. A null text matches neither way.
+func (d dialect) Search(e *model.Entity, alias string, f *model.Field, param, negated string) string {
+	fts := quote(e.QualifiedName() + ".search")
+	hits := "SELECT rowid FROM " + fts + " WHERE " + fts + " MATCH " + param
+	if alias != "" {
+		alias += "."
+	}
+	return alias + "rowid IN (" + hits + " AND " + negated + "=0 UNION ALL SELECT n.rowid FROM " + d.Table(e.Module.Name, e.Name) +
+		" AS n WHERE " + negated + "=1 AND n." + quote(f.Name) + " IS NOT NULL AND n.rowid NOT IN (" + hits + "))"
+}
+
+// SearchParam implements store.Dialect.
+func (d dialect) SearchParam(f *model.Field, s *value.Search) value.Value {
+	return value.OfText("{" + searchColumn(f.Name) + "} : (" + s.FTS5() + ")")
+}
+
+// Aggregate implements store.Dialect.
+func (d dialect) Aggregate(fn query.Aggregate, t value.Type, x string) (string, value.Type, bool) {
+	number := !t.List && (t.Kind == value.Int || t.Kind == value.Decimal || t.Kind == value.Float)
+	switch fn {
+	case query.CountRows:
+		if x == "" {
+			x = "*"
+		}
+		return "count(" + x + ")", value.Type{Kind: value.Int}, true
+	case query.Sum:
+		return "sum(" + x + ")", bare(t), number
+	case query.Avg:
+		if t.Kind == value.Float {
+			return "avg(" + x + ")", bare(t), number
+		}
+		return "pando_avg(sum(" + x + "),count(" + x + "),6)", value.Type{Kind: value.Decimal, Scale: t.Scale + 6}, number
+	case query.Min:
+		return "min(" + x + ")", bare(t), ordered(t)
+	case query.Max:
+		return "max(" + x + ")", bare(t), ordered(t)
+	case query.NoAggregate:
+	}
+	return "", t, false
+}
+
+// bare is the type without the limits that an aggregate need not keep.
+func bare(t value.Type) value.Type {
+	return value.Type{Kind: t.Kind, List: t.List, Scale: t.Scale}
+}
+
+func ordered(t value.Type) bool {
+	return !t.List && t.Kind != value.JSON && t.Kind != value.Bool && t.Kind != value.Bytes && t.Kind != value.UUID
+}
+
+// Call implements store.Dialect.
+func (dialect) Call(fn query.Func, t value.Type, args []string) string {
+	switch fn {
+	case query.Length:
+		kind := "t"
+		if t.List {
+			kind = "l"
+		} else if t.Kind == value.Bytes {
+			kind = "b"
+		}
+		return "pando_length(" + args[0] + "," + literal(kind) + ")"
+	case query.StartsWith:
+		return "substr(" + args[0] + ",1,length(" + args[1] + "))=" + args[1]
+	case query.EndsWith:
+		return "(length(" + args[0] + ")>=length(" + args[1] + ") AND substr(" + args[0] + ",length(" + args[0] + ")-length(" + args[1] + ")+1)=" + args[1] + ")"
+	case query.HasSubstring:
+		return "instr(" + args[0] + "," + args[1] + ")>0"
+	case query.Add:
+		return "(" + args[0] + "+" + args[1] + ")"
+	case query.Sub:
+		return "(" + args[0] + "-" + args[1] + ")"
+	case query.Mul:
+		return "(" + args[0] + "*" + args[1] + ")"
+	case query.Neg:
+		return "(-" + args[0] + ")"
+	}
+	return "NULL"
+}
+
+// IsDistinct implements store.Dialect.
+func (dialect) IsDistinct(x, y string) string { return x + " IS NOT " + y }
+
+// Bool implements store.Dialect.
+func (dialect) Bool(b bool) string {
+	if b {
+		return "1"
+	}
+	return "0"
+}
+
+// OnConflict implements store.Dialect.
+func (dialect) OnConflict(key, set []string) string {
+	var b strings.Builder
+	b.WriteString(" ON CONFLICT (")
+	for i, k := range key {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(quote(k))
+	}
+	if len(set) == 0 {
+		return b.String() + ") DO NOTHING"
+	}
+	b.WriteString(") DO UPDATE SET ")
+	for i, c := range set {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(quote(c) + "=excluded." + quote(c))
+	}
+	return b.String()
+}
+
+// Estimate implements store.Dialect: the statistics that ANALYZE has left, or
+// else the highest rowid, which deletes make too high but never too low.
+func (d dialect) Estimate(e *model.Entity) string {
+	return "SELECT coalesce(max(" + rowid + "),0) FROM " + d.Table(e.Module.Name, e.Name)
+}
+
+// DDL implements store.Dialect.
+func (dialect) DDL(c store.Change) []string { return ddl(c) }
+
+// SystemDDL implements store.Dialect.
+func (dialect) SystemDDL() []string { return systemDDL() }

@@ -1,0 +1,266 @@
+// Package sqlite is the embedded store: SQLite in WAL mode with
+// synchronous=FULL. One goroutine owns the one write connection and commits
+// concurrent writes as a group; many connections read.
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"runtime"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/pandobase/pando/internal/fault"
+	"github.com/pandobase/pando/internal/store"
+	"github.com/pandobase/pando/internal/value"
+)
+
+// Options configure a database. Only Path is required.
+type Options struct {
+	Path      string
+	Readers   int // read connections; default max(4, 2 per processor)
+	CacheKiB  int // page cache of one connection; default 16384
+	MmapBytes int // default 256 MiB
+	Log       *slog.Logger
+}
+
+func (o Options) withDefaults() Options {
+	if o.Readers <= 0 {
+		o.Readers = max(4, 2*runtime.GOMAXPROCS(0))
+	}
+	if o.CacheKiB <= 0 {
+		o.CacheKiB = 16384
+	}
+	if o.MmapBytes <= 0 {
+		o.MmapBytes = 256 << 20
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// Driver is an open database. It is safe for concurrent use.
+type Driver struct {
+	path    string
+	opt     Options
+	dialect dialect
+	pool    *pool
+	writer  *writer
+
+	stop context.CancelFunc
+	done chan struct{}
+	once sync.Once
+}
+
+var _ store.Driver = (*Driver)(nil)
+
+// Open opens or creates the database file and its system tables.
+func Open(ctx context.Context, opt Options) (*Driver, error) {
+	opt = opt.withDefaults()
+	w, err := openConn(opt.Path, opt, false)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(opt.Path, 0o600); err != nil {
+		return nil, errors.Join(err, w.close())
+	}
+	d := &Driver{path: opt.Path, opt: opt, pool: newPool(opt), done: make(chan struct{})}
+	d.writer = newWriter(w, opt.Log)
+	watch, stop := context.WithCancel(context.WithoutCancel(ctx))
+	d.stop = stop
+	go d.watch(watch)
+	err = d.Alter(ctx, func(tx store.Tx) error {
+		for _, sql := range d.dialect.SystemDDL() {
+			if _, err := tx.Exec(&store.Statement{SQL: sql}, nil); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return d, nil
+}
+
+// watch interrupts statements whose context has ended. One goroutine looks at
+// all connections now and then: a goroutine for each statement would cost more
+// than a point read.
+func (d *Driver) watch(ctx context.Context) {
+	defer close(d.done)
+	t := time.NewTicker(20 * time.Millisecond)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+			d.pool.each((*conn).watch)
+			d.writer.c.watch()
+		}
+	}
+}
+
+// Dialect implements store.Driver.
+func (d *Driver) Dialect() store.Dialect { return d.dialect }
+
+// Read implements store.Driver.
+func (d *Driver) Read(ctx context.Context, snapshot bool, fn func(store.Reader) error) error {
+	c, err := d.pool.get(ctx)
+	if err != nil {
+		return err
+	}
+	defer d.pool.put(c)
+	c.begin(ctx)
+	defer c.end()
+	if !snapshot {
+		return fn(c)
+	}
+	if _, err := c.Exec(stBegin(), nil); err != nil {
+		return err
+	}
+	err = fn(c)
+	if _, cerr := c.Exec(stCommit(), nil); cerr != nil {
+		err = errors.Join(err, cerr)
+	}
+	return err
+}
+
+// Write implements store.Driver.
+func (d *Driver) Write(ctx context.Context, fn func(store.Tx) error) error {
+	return d.writer.do(ctx, fn, false)
+}
+
+// Alter implements store.Driver.
+func (d *Driver) Alter(ctx context.Context, fn func(store.Tx) error) error {
+	return d.writer.do(ctx, fn, true)
+}
+
+// Check implements store.Driver: SQLite's integrity and foreign key checks.
+func (d *Driver) Check(ctx context.Context) error {
+	return d.Read(ctx, true, func(r store.Reader) error {
+		err := r.Query(&store.Statement{SQL: "PRAGMA integrity_check(20)"}, nil, func(row store.Row) error {
+			if s := string(row.Append(nil, 0)); s != "ok" {
+				return fault.New(fault.StoreIO, "the database file is damaged").WithDetails("%s", s)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		return r.Query(&store.Statement{SQL: "PRAGMA foreign_key_check"}, nil, func(row store.Row) error {
+			return fault.New(fault.StoreIO, "a row of %s refers to no row of %s", row.Append(nil, 0), row.Append(nil, 2))
+		})
+	})
+}
+
+// Size implements store.Driver: the database file and its log.
+func (d *Driver) Size(context.Context) (int64, error) {
+	var n int64
+	for _, suffix := range []string{"", "-wal"} {
+		if fi, err := os.Stat(d.path + suffix); err == nil {
+			n += fi.Size()
+		}
+	}
+	return n, nil
+}
+
+// Close ends the writer after what it has accepted, and closes every
+// connection. It is safe to call twice.
+func (d *Driver) Close() error {
+	var err error
+	d.once.Do(func() {
+		d.stop()
+		<-d.done
+		err = errors.Join(d.writer.close(), d.pool.close())
+	})
+	return err
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+// pool lends read connections, the most recently used one first, so that a
+// lightly loaded node stays on connections whose caches are warm.
+type pool struct {
+	opt  Options
+	sem  chan struct{}
+	mu   sync.Mutex
+	idle []*conn
+	all  []*conn
+	shut bool
+}
+
+func newPool(opt Options) *pool { return &pool{opt: opt, sem: make(chan struct{}, opt.Readers)} }
+
+func (p *pool) get(ctx context.Context) (*conn, error) {
+	select {
+	case p.sem <- struct{}{}:
+	default:
+		select {
+		case p.sem <- struct{}{}:
+		case <-ctx.Done():
+			return nil, fault.Wrap(ctx.Err(), fault.TooManyConns, "no read connection became free in time").WithHint("try again")
+		}
+	}
+	p.mu.Lock()
+	if p.shut {
+		p.mu.Unlock()
+		<-p.sem
+		return nil, fault.New(fault.ShuttingDown, "the store is closed")
+	}
+	if n := len(p.idle); n > 0 {
+		c := p.idle[n-1]
+		p.idle = p.idle[:n-1]
+		p.mu.Unlock()
+		return c, nil
+	}
+	p.mu.Unlock()
+	c, err := openConn(p.opt.Path, p.opt, true)
+	if err != nil {
+		<-p.sem
+		return nil, err
+	}
+	p.mu.Lock()
+	p.all = append(p.all, c)
+	p.mu.Unlock()
+	return c, nil
+}
+
+func (p *pool) put(c *conn) {
+	p.mu.Lock()
+	p.idle = append(p.idle, c)
+	p.mu.Unlock()
+	<-p.sem
+}
+
+func (p *pool) each(fn func(*conn)) {
+	p.mu.Lock()
+	all := p.all
+	p.mu.Unlock()
+	for _, c := range all {
+		fn(c)
+	}
+}
+
+// close waits until every connection is back.
+func (p *pool) close() error {
+	p.mu.Lock()
+	p.shut = true
+	p.mu.Unlock()
+	for range cap(p.sem) {
+		p.sem <- struct{}{}
+	}
+	var errs []error
+	for _, c := range p.all {
+		errs = append(errs, c.close())
+	}
+	return errors.Join(errs...)
+}
+
+var _ store.Tx = (*conn)(nil)
+
+var noArgs []value.Value //nolint:gochecknoglobals // an empty list, never written
