@@ -113,15 +113,13 @@ func (t Type) badTime(s string, bad badTime) error {
 	case "infinity", "now", "today", "tomorrow", "yesterday", "epoch":
 		return err.WithHint("special values are not supported; write the value out")
 	}
-	switch t.Kind {
-	case Timestamp:
-		err = err.WithHint("write it like 2026-01-02T03:04:05+00:00")
-	case Date:
-		err = err.WithHint("write it like 2026-01-02")
-	default:
-		err = err.WithHint("write it like 03:04:05")
+	example := "03:04:05"
+	if t.Kind == Timestamp {
+		example = "2026-01-02T03:04:05+00:00"
+	} else if t.Kind == Date {
+		example = "2026-01-02"
 	}
-	return err
+	return err.WithHint("write it like %s", example)
 }
 
 // day reads a date.

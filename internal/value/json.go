@@ -86,9 +86,9 @@ func (c *canon) value() error {
 		_, err := c.string()
 		return err
 	case b == '{':
-		return c.nested(c.object)
+		return c.nested(true)
 	case b == '[':
-		return c.nested(c.array)
+		return c.nested(false)
 	case b == '-' || isDigit(b):
 		return c.number()
 	}
@@ -103,13 +103,17 @@ func (c *canon) value() error {
 }
 
 // nested consumes a bracket and reads what is in it, one level deeper.
-func (c *canon) nested(inside func() error) error {
+func (c *canon) nested(object bool) (err error) {
 	if c.depth++; c.depth > MaxJSONDepth {
 		return fault.New(fault.LimitExceeded, "JSON nests too deep").
 			WithDetails("at most %d levels, at byte %d", MaxJSONDepth, c.at)
 	}
 	c.at++
-	err := inside()
+	if object {
+		err = c.object()
+	} else {
+		err = c.array()
+	}
 	c.depth--
 	return err
 }
@@ -154,6 +158,9 @@ func (c *canon) object() error {
 		c.out = append(c.out, ':')
 		if err := c.value(); err != nil {
 			return err
+		}
+		if c.members == nil {
+			c.members = make([]member, 0, 8)
 		}
 		c.members = append(c.members, member{key, start, len(c.out)})
 		if end = c.accept('}'); !end && !c.accept(',') {
