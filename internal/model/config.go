@@ -154,12 +154,11 @@ func (l *loader) auth(d *document, raw *rawConfig) {
 func (l *loader) versions(d *document, raw at[[]at[string]]) {
 	c := &l.app.Config
 	c.Versions = []string{"v1"}
-	if !raw.ok {
-		return
+	if given := texts(raw); len(given) > 0 {
+		c.Versions = given
 	}
-	c.Versions = texts(raw)
 	for i := 1; i < len(raw.v); i++ {
-		if versionNumber(raw.v[i].v) <= versionNumber(raw.v[i-1].v) {
+		if raw.v[i].ok && raw.v[i-1].ok && versionNumber(raw.v[i].v) <= versionNumber(raw.v[i-1].v) {
 			d.problem(raw.v[i].n, "list each once, the oldest first", "the version %s comes after %s", raw.v[i].v, raw.v[i-1].v)
 		}
 	}

@@ -42,11 +42,11 @@ type document struct {
 	lines   []string // of src, made when first asked for
 }
 
-// readDocument reads and parses a file. ok is false when the file cannot be
-// used at all; the reason is reported. A file that is not there is an
+// readDocument reads and parses a file. It fails when the file cannot be used
+// at all; the reason is reported. A file that is not there is an
 // fs.ErrNotExist and is not reported.
-func readDocument(fsys fs.FS, name string, r *report) (d *document, err error) {
-	d = &document{file: name, report: r}
+func readDocument(fsys fs.FS, name string, r *report) (*document, error) {
+	d := &document{file: name, report: r}
 	f, err := fsys.Open(name)
 	if err != nil {
 		if !errors.Is(err, fs.ErrNotExist) {
@@ -75,7 +75,8 @@ func reason(err error) string {
 	return err.Error()
 }
 
-var errUnusable = errors.New("file not usable") //nolint:gochecknoglobals // a sentinel; the problem is in the report
+// errUnusable: the file cannot be used; the problem is in the report.
+var errUnusable = errors.New("file not usable")
 
 func (d *document) parse(data []byte) error {
 	if len(data) > maxFileSize {
@@ -222,10 +223,10 @@ func (d *document) mismatch(n *yaml.Node, hint, format string, args ...any) {
 
 // describe names what a node is, for "expected ..., not ...".
 func describe(n *yaml.Node) string {
-	switch n.Kind {
-	case yaml.MappingNode:
+	if n.Kind == yaml.MappingNode {
 		return "a mapping"
-	case yaml.SequenceNode:
+	}
+	if n.Kind == yaml.SequenceNode {
 		return "a list"
 	}
 	switch n.ShortTag() {

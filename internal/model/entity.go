@@ -49,6 +49,8 @@ func (l *loader) entityRules(e *entityDraft) {
 		case f.Type.Kind == value.Invalid:
 		case f.Type.Kind != value.Text || f.Type.List:
 			e.file.problem(node, "only text can be searched", "%s.%s is %s", e.QualifiedName(), f.Name, f.Type)
+		case f.Encrypted && l.features.Encrypted:
+			e.file.problem(node, "leave it out of search", "%s.%s is encrypted, and a search index would hold it in the clear", e.QualifiedName(), f.Name)
 		case f.Hidden:
 			e.file.problem(node, "leave it out of search", "%s.%s is hidden, and searching would tell what it holds", e.QualifiedName(), f.Name)
 		default:

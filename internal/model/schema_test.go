@@ -209,7 +209,9 @@ func TestKeysAgree(t *testing.T) {
 				walk(a, wrap, depth+1)
 			}
 			if items, ok := s["items"].(map[string]any); ok {
-				walk(items, func(n *yaml.Node) *yaml.Node { return wrap(&yaml.Node{Kind: yaml.SequenceNode, Content: []*yaml.Node{n}}) }, depth+1)
+				walk(items, func(n *yaml.Node) *yaml.Node {
+					return wrap(&yaml.Node{Kind: yaml.SequenceNode, Content: []*yaml.Node{n}})
+				}, depth+1)
 			}
 			in := func(key string) func(*yaml.Node) *yaml.Node {
 				return func(n *yaml.Node) *yaml.Node {

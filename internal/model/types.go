@@ -284,8 +284,7 @@ func literalValue(t value.Type, n *yaml.Node) (value.Value, error) {
 // can read them.
 func appendNodeJSON(dst []byte, n *yaml.Node) ([]byte, error) {
 	var err error
-	switch n.Kind {
-	case yaml.MappingNode:
+	if n.Kind == yaml.MappingNode {
 		dst = append(dst, '{')
 		for i := 0; i+1 < len(n.Content); i += 2 {
 			if i > 0 {
@@ -297,7 +296,8 @@ func appendNodeJSON(dst []byte, n *yaml.Node) ([]byte, error) {
 			}
 		}
 		return append(dst, '}'), nil
-	case yaml.SequenceNode:
+	}
+	if n.Kind == yaml.SequenceNode {
 		dst = append(dst, '[')
 		for i, c := range n.Content {
 			if i > 0 {
