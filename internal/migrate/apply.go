@@ -1,0 +1,191 @@
+package migrate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pandobase/pando/internal/fault"
+	"github.com/pandobase/pando/internal/store"
+	"github.com/pandobase/pando/internal/value"
+)
+
+// Options says what Apply may do.
+type Options struct {
+	// Allow names the losses that are wanted, as Step.Destructive has them.
+	Allow []string
+	// Additive refuses every plan that does more than add: what a node may do
+	// on its own while nodes of the old model still run. Allow is not looked at.
+	Additive bool
+	// Progress is told before each step; nil: nobody.
+	Progress func(Progress)
+	// AfterStep is called when step i (from 0) is on disk. Its error stops the
+	// migration, which the next plan goes on with. For tests.
+	AfterStep func(i int) error
+	// Now gives the time for the history; default time.Now.
+	Now func() time.Time
+}
+
+// Progress is where a running migration stands.
+type Progress struct {
+	Step  int // from 0
+	Of    int
+	Title string
+	Wait  Wait
+}
+
+// Apply runs a plan, each step in a transaction of its own. Nothing is run
+// when a step is blocked or loses what was not allowed: fault.MigrationRefused
+// then names it. When another migration ran since the plan was made the error
+// is fault.Conflict. After any other error, or a crash, the steps before it
+// stand and Prepare plans the rest.
+func Apply(ctx context.Context, d store.Driver, p *Plan, opt Options) error {
+	if opt.Now == nil {
+		opt.Now = time.Now
+	}
+	if err := p.refuse(opt); err != nil {
+		return err
+	}
+	h := p.head
+	if p.Empty() && p.Resumes != 0 {
+		return d.Alter(ctx, func(tx store.Tx) error { return settle(tx, d.Dialect(), h) })
+	}
+	at := opt.Now()
+	for i, s := range p.Steps {
+		if opt.Progress != nil {
+			opt.Progress(Progress{Step: i, Of: len(p.Steps), Title: s.Title, Wait: s.Wait})
+		}
+		var next head
+		err := d.Alter(ctx, func(tx store.Tx) error {
+			if err := h.check(tx); err != nil {
+				return err
+			}
+			if err := s.run(tx, opt.Allow); err != nil {
+				return err
+			}
+			var err error
+			next, err = record(tx, d.Dialect(), h, i == 0, p, i, at)
+			return err
+		})
+		if err != nil {
+			return stopped(err, i, s, len(p.Steps))
+		}
+		h = next
+		if opt.AfterStep != nil {
+			if err := opt.AfterStep(i); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// run looks once more for what would be lost, then changes the schema.
+func (s *Step) run(tx store.Tx, allow []string) error {
+	for _, g := range s.guards {
+		if slices.Contains(allow, g.name) {
+			continue
+		}
+		var n int64
+		if err := tx.Query(g.count, nil, func(row store.Row) error {
+			n = row.Int(0)
+			return nil
+		}); err != nil {
+			return err
+		}
+		if n > 0 {
+			return fault.New(fault.MigrationRefused, "the migration would lose data").
+				WithDetails("%d %s, written since the migration was planned", n, g.what).
+				WithHint("to lose them: %s", command([]string{g.name}))
+		}
+	}
+	for _, sql := range s.SQL {
+		if _, err := tx.Exec(&store.Statement{SQL: sql}, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settle closes an interrupted migration that has nothing left to do.
+func settle(tx store.Tx, d store.Dialect, h head) error {
+	if err := h.check(tx); err != nil {
+		return err
+	}
+	st := &store.Statement{SQL: "UPDATE pando_migrations SET state = " + d.Param(1) + " WHERE id = " + d.Param(2)}
+	_, err := tx.Exec(st, []value.Value{value.OfText(string(Resumed)), value.OfInt(h.id)})
+	return err
+}
+
+// stopped adds to a step's error where the migration stands.
+func stopped(err error, i int, s *Step, of int) error {
+	f := *fault.From(err)
+	f.Cause = errors.Join(fmt.Errorf("step %d, %s", i+1, s.Title), f.Cause)
+	if f.Hint == "" {
+		f.Hint = "the step changed nothing; `pando migrate plan` shows what is left"
+	}
+	if i > 0 {
+		f.Details = strings.TrimPrefix(f.Details+fmt.Sprintf("; %d of %d steps are done and stand", i, of), "; ")
+	}
+	f.Message = fmt.Sprintf("migration step %q failed: %s", s.Title, f.Message)
+	return &f
+}
+
+// refuse returns why a plan must not be run at all.
+func (p *Plan) refuse(opt Options) error {
+	var blocked, lost, changing, missing []string
+	hint := ""
+	for _, s := range p.Steps {
+		blocked = append(blocked, s.Blocked...)
+		if len(s.Blocked) > 0 && hint == "" {
+			hint = s.Hint
+		}
+		if !s.Additive {
+			changing = append(changing, s.Title)
+		}
+		for i, name := range s.Destructive {
+			if opt.Additive || !slices.Contains(opt.Allow, name) {
+				missing, lost = append(missing, name), append(lost, s.Risk.Loses[i])
+			}
+		}
+	}
+	switch {
+	case len(blocked) > 0:
+		return fault.New(fault.MigrationRefused, "the rows that are stored do not fit the model").
+			WithDetails("%s", strings.Join(blocked, "; ")).WithHint("%s", hint)
+	case len(missing) > 0:
+		return fault.New(fault.MigrationRefused, "the migration would lose data").
+			WithDetails("%s", strings.Join(lost, "; ")).WithHint("%s", p.allowHint(missing, opt))
+	case opt.Additive && len(changing) > 0:
+		return fault.New(fault.MigrationRefused, "the schema change does more than add, so it is not made unasked").
+			WithDetails("%s", strings.Join(changing, "; ")).WithHint("look at it with `pando migrate plan`, then run `pando migrate apply`")
+	}
+	return nil
+}
+
+// allowHint names the command; a name given that is near one that is missing
+// was probably meant to be it.
+func (p *Plan) allowHint(missing []string, opt Options) string {
+	known := p.Destructive()
+	for _, given := range opt.Allow {
+		if slices.Contains(known, given) {
+			continue
+		}
+		if near := fault.Nearest(given, missing); near != "" {
+			return fmt.Sprintf("%q is no change of this plan; did you mean --allow %q?", given, near)
+		}
+	}
+	return "to lose them: " + command(known)
+}
+
+func command(names []string) string {
+	var b strings.Builder
+	b.WriteString("pando migrate apply")
+	for _, n := range names {
+		fmt.Fprintf(&b, " --allow %q", n)
+	}
+	return b.String()
+}

@@ -1,0 +1,135 @@
+package migrate
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/pandobase/pando/internal/fault"
+	"github.com/pandobase/pando/internal/store"
+	"github.com/pandobase/pando/internal/value"
+)
+
+// State is where a migration stands.
+type State string
+
+// The states.
+const (
+	Running State = "running" // under way, or interrupted
+	Done    State = "done"
+	Resumed State = "resumed" // was interrupted; a later migration went on with it
+)
+
+// Migration is one entry of the history.
+type Migration struct {
+	ID    int64     `json:"id"`
+	At    time.Time `json:"at"` // when it began
+	State State     `json:"state"`
+	Step  int64     `json:"step"` // how many steps have been run
+	Steps []string  `json:"steps"`
+}
+
+// head is the newest entry of the history: what a plan is based on.
+type head struct {
+	id, step int64
+	state    State
+}
+
+// readHead returns the newest entry and the tables that it left.
+func readHead(r store.Reader) (head, []*store.Table, error) {
+	var h head
+	var manifest []byte
+	st := &store.Statement{SQL: "SELECT id, step, state, manifest FROM pando_migrations ORDER BY id DESC LIMIT 1"}
+	err := r.Query(st, nil, func(row store.Row) error {
+		h = head{id: row.Int(0), step: row.Int(1), state: State(row.Append(nil, 2))}
+		manifest = row.Append(nil, 3)
+		return nil
+	})
+	if err != nil || h.id == 0 {
+		return h, nil, err
+	}
+	var tables []*store.Table
+	if err := json.Unmarshal(manifest, &tables); err != nil {
+		return h, nil, fault.Wrap(err, fault.StoreIO, "the migration history is damaged").
+			WithDetails("the manifest of migration %d cannot be read", h.id).WithHint("restore the last backup")
+	}
+	return h, tables, nil
+}
+
+// check fails when another migration has run since the plan was made.
+func (h head) check(r store.Reader) error {
+	var now head
+	st := &store.Statement{SQL: "SELECT id, step FROM pando_migrations ORDER BY id DESC LIMIT 1"}
+	err := r.Query(st, nil, func(row store.Row) error {
+		now = head{id: row.Int(0), step: row.Int(1)}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if now.id != h.id || now.step != h.step {
+		return fault.New(fault.Conflict, "another migration has changed the schema since this one was planned").WithHint("plan again")
+	}
+	return nil
+}
+
+// record writes where the migration stands after a step, and returns the new
+// head. Only the newest entry keeps its manifest: the others are history.
+func record(tx store.Tx, d store.Dialect, h head, first bool, p *Plan, step int, at time.Time) (head, error) {
+	manifest, err := json.Marshal(p.Steps[step].after)
+	if err != nil {
+		return h, fault.From(err)
+	}
+	next := head{id: h.id, step: int64(step + 1), state: Running}
+	if step == len(p.Steps)-1 {
+		next.state = Done
+	}
+	if !first {
+		st := &store.Statement{SQL: "UPDATE pando_migrations SET step = " + d.Param(1) + ", state = " + d.Param(2) + ", manifest = " + d.Param(3) + " WHERE id = " + d.Param(4)}
+		_, err = tx.Exec(st, []value.Value{value.OfInt(next.step), value.OfText(string(next.state)), value.OfText(string(manifest)), value.OfInt(h.id)})
+		return next, err
+	}
+	for _, sql := range []string{
+		"UPDATE pando_migrations SET state = '" + string(Resumed) + "' WHERE state = '" + string(Running) + "'",
+		"UPDATE pando_migrations SET manifest = '' WHERE manifest <> ''",
+	} {
+		if _, err := tx.Exec(&store.Statement{SQL: sql}, nil); err != nil {
+			return h, err
+		}
+	}
+	plan, err := json.Marshal(p)
+	if err != nil {
+		return h, fault.From(err)
+	}
+	next.id = h.id + 1
+	st := &store.Statement{SQL: "INSERT INTO pando_migrations (id, at, plan, state, step, manifest) VALUES (" +
+		d.Param(1) + ", " + d.Param(2) + ", " + d.Param(3) + ", " + d.Param(4) + ", " + d.Param(5) + ", " + d.Param(6) + ")"}
+	_, err = tx.Exec(st, []value.Value{
+		value.OfInt(next.id), value.OfText(at.UTC().Format(time.RFC3339)), value.OfText(string(plan)),
+		value.OfText(string(next.state)), value.OfInt(next.step), value.OfText(string(manifest)),
+	})
+	return next, err
+}
+
+// readHistory returns every migration, the oldest first.
+func readHistory(r store.Reader) ([]Migration, error) {
+	var out []Migration
+	st := &store.Statement{SQL: "SELECT id, at, state, step, plan FROM pando_migrations ORDER BY id"}
+	err := r.Query(st, nil, func(row store.Row) error {
+		m := Migration{ID: row.Int(0), State: State(row.Append(nil, 2)), Step: row.Int(3)}
+		var plan Plan
+		if err := json.Unmarshal(row.Append(nil, 4), &plan); err != nil {
+			return fault.Wrap(err, fault.StoreIO, "the migration history is damaged").WithDetails("the plan of migration %d cannot be read", m.ID)
+		}
+		at, err := time.Parse(time.RFC3339, string(row.Append(nil, 1)))
+		if err != nil {
+			return fault.Wrap(err, fault.StoreIO, "the migration history is damaged").WithDetails("the time of migration %d cannot be read", m.ID)
+		}
+		m.At = at
+		for _, s := range plan.Steps {
+			m.Steps = append(m.Steps, s.Title)
+		}
+		out = append(out, m)
+		return nil
+	})
+	return out, err
+}

@@ -1,0 +1,187 @@
+// Package migrate brings a store's schema to what the model says. The model is
+// the truth: a plan is the difference between it and the last manifest, the
+// description of the tables that the migration history keeps.
+//
+// [Prepare] makes a plan and counts in the store what it would lose. [Apply]
+// runs it, each step in a transaction of its own together with its place in
+// the history and the manifest after it, so that the manifest always describes
+// the real schema and an interrupted migration goes on where it stood. Steps
+// come in an order that keeps both the old and the new model working in
+// between: first what only adds or loosens, then what tightens, then what
+// drops. Renames and changes of a type are the exceptions, since no schema has
+// both names or both types.
+//
+// Limits of values (min, max, length) and checks are no part of the schema:
+// they hold for new writes.
+package migrate
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/pandobase/pando/internal/store"
+)
+
+// Plan is an ordered list of steps from the store's schema to the model's.
+type Plan struct {
+	Steps []*Step `json:"steps"`
+	// Resumes is the id of the interrupted migration that this plan goes on
+	// with, 0 where there is none.
+	Resumes int64 `json:"resumes,omitempty"`
+
+	head head
+}
+
+// Step is one transaction of a plan.
+type Step struct {
+	Title string   `json:"title"`
+	SQL   []string `json:"sql"`
+	Risk  Risk     `json:"risk"`
+	// Wait is how long writers wait, estimated.
+	Wait Wait `json:"wait"`
+	// Destructive names what the step loses, as Options.Allow must name it.
+	Destructive []string `json:"destructive,omitempty"`
+	// Additive: no stored value changes, nothing is renamed or dropped. The
+	// old model goes on working.
+	Additive bool `json:"additive"`
+	// Blocked says why the step cannot be run on the rows that are there, one
+	// reason each; Hint what to do.
+	Blocked []string `json:"blocked,omitempty"`
+	Hint    string   `json:"hint,omitempty"`
+
+	changes []store.Change
+	guards  []guard
+	after   []*store.Table
+}
+
+// Level is a kind of risk.
+type Level string
+
+// The levels.
+const (
+	None    Level = "none"    // no row changes
+	Rewrite Level = "rewrite" // rows are written anew, no value is lost
+	Loss    Level = "loss"    // values are lost
+)
+
+// Risk is what a step does to the rows that are there.
+type Risk struct {
+	Level Level    `json:"level"`
+	Rows  int64    `json:"rows,omitempty"`  // that are written anew
+	Loses []string `json:"loses,omitempty"` // "12 values of orders.lines.note"
+}
+
+// String is the risk in words.
+func (r Risk) String() string {
+	switch r.Level {
+	case Rewrite:
+		return "rewrites " + counted(r.Rows, "row")
+	case Loss:
+		return "LOSES DATA: " + strings.Join(r.Loses, "; ")
+	case None:
+	}
+	return "none"
+}
+
+// Wait is an estimated duration. Its text, and its JSON, has no more digits
+// than the estimate deserves: "< 10 ms", "~50 ms", "~2 s", "~3 min".
+type Wait time.Duration
+
+// String implements fmt.Stringer.
+func (w Wait) String() string {
+	d := time.Duration(w)
+	switch {
+	case d < 10*time.Millisecond:
+		return "< 10 ms"
+	case d < 950*time.Millisecond:
+		return fmt.Sprintf("~%d ms", (d+5*time.Millisecond)/(10*time.Millisecond)*10)
+	case d < 90*time.Second:
+		return fmt.Sprintf("~%d s", (d+time.Second/2)/time.Second)
+	}
+	return fmt.Sprintf("~%d min", (d+time.Minute/2)/time.Minute)
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (w Wait) MarshalText() ([]byte, error) { return []byte(w.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler. The history is read for
+// people: the estimate itself is gone.
+func (w *Wait) UnmarshalText([]byte) error { return nil }
+
+// guard is a count that must be zero when the step runs, unless the loss that
+// it counts was allowed: rows may have come since the plan was made.
+type guard struct {
+	name  string // as in Destructive
+	count *store.Statement
+	what  string // "values of orders.lines.note"
+}
+
+// Empty reports whether there is nothing to do.
+func (p *Plan) Empty() bool { return len(p.Steps) == 0 }
+
+// Additive reports whether every step is additive and none is blocked.
+func (p *Plan) Additive() bool {
+	for _, s := range p.Steps {
+		if !s.Additive || len(s.Blocked) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// Destructive returns the names of all losses, as Options.Allow takes them.
+func (p *Plan) Destructive() []string {
+	var out []string
+	for _, s := range p.Steps {
+		out = append(out, s.Destructive...)
+	}
+	return out
+}
+
+// Wait is the longest that a writer waits: between two steps others get their
+// turn.
+func (p *Plan) Wait() Wait {
+	var longest Wait
+	for _, s := range p.Steps {
+		longest = max(longest, s.Wait)
+	}
+	return longest
+}
+
+// String is the plan for people, its SQL included.
+func (p *Plan) String() string {
+	if p.Empty() {
+		return "The schema is what the model says: nothing to do.\n"
+	}
+	var b strings.Builder
+	if p.Resumes != 0 {
+		fmt.Fprintf(&b, "Goes on with migration %d, which was interrupted.\n\n", p.Resumes)
+	}
+	for i, s := range p.Steps {
+		fmt.Fprintf(&b, "%d. %s\n", i+1, s.Title)
+		for _, reason := range s.Blocked {
+			fmt.Fprintf(&b, "   IMPOSSIBLE: %s\n", reason)
+		}
+		if len(s.Blocked) > 0 && s.Hint != "" {
+			fmt.Fprintf(&b, "   hint: %s\n", s.Hint)
+		}
+		fmt.Fprintf(&b, "   risk: %s; writers wait %s\n", s.Risk, s.Wait)
+		for _, name := range s.Destructive {
+			fmt.Fprintf(&b, "   runs only with --allow %q\n", name)
+		}
+		for _, sql := range s.SQL {
+			fmt.Fprintf(&b, "     %s;\n", sql)
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+// counted is "1 row", "2 rows".
+func counted(n int64, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

@@ -1,0 +1,143 @@
+package migrate
+
+import (
+	"context"
+
+	"github.com/pandobase/pando/internal/model"
+	"github.com/pandobase/pando/internal/store"
+)
+
+// Prepare compares the model with the manifest of the last migration and
+// returns the steps between them, having counted in the store what they would
+// lose. It changes nothing. A plan that cannot be run on the rows that are
+// there has blocked steps; the error is for what keeps it from being made.
+func Prepare(ctx context.Context, d store.Driver, app *model.App) (*Plan, error) {
+	var plan *Plan
+	err := d.Read(ctx, true, func(r store.Reader) error {
+		h, tables, err := readHead(r)
+		if err != nil {
+			return err
+		}
+		p := newPlanner(r, d.Dialect(), app, tables)
+		if err := p.run(); err != nil {
+			return err
+		}
+		p.plan.head = h
+		if h.state == Running {
+			p.plan.Resumes = h.id
+		}
+		plan = p.plan
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return plan, nil
+}
+
+// planner walks from the manifest to the model. It keeps the schema as it will
+// be when the steps so far have been run, and knows where each table and column
+// of it lies in the store now, in order to count there.
+type planner struct {
+	r    store.Reader
+	d    store.Dialect
+	s    *schema
+	plan *Plan
+
+	targets  []*store.Table // the model, what is referred to first
+	wanted   map[string]*store.Table
+	entities map[string]*model.Entity
+	foreign  map[string]bool // entities whose schema is not ours
+	given    map[string]bool // given up: their difference cannot be bridged, which was reported
+
+	stored  map[string]*store.Table      // table -> as it is in the store now
+	columns map[string]map[string]string // table -> column -> its name in the store now
+	rows    map[string]int64
+}
+
+func newPlanner(r store.Reader, d store.Dialect, app *model.App, tables []*store.Table) *planner {
+	p := &planner{
+		r: r, d: d, s: newSchema(tables), plan: &Plan{Steps: []*Step{}},
+		wanted: map[string]*store.Table{}, entities: map[string]*model.Entity{}, foreign: map[string]bool{}, given: map[string]bool{},
+		stored: map[string]*store.Table{}, columns: map[string]map[string]string{}, rows: map[string]int64{},
+	}
+	for _, e := range managed(app) {
+		t := store.TableOf(e)
+		p.targets = append(p.targets, t)
+		p.wanted[t.QualifiedName()], p.entities[t.QualifiedName()] = t, e
+	}
+	for _, m := range app.Modules {
+		for _, e := range m.Entities {
+			if !e.Managed {
+				p.foreign[e.QualifiedName()] = true
+			}
+		}
+	}
+	for _, t := range tables {
+		p.stored[t.QualifiedName()] = t
+		names := make(map[string]string, len(t.Columns))
+		for _, c := range t.Columns {
+			names[c.Name] = c.Name
+		}
+		p.columns[t.QualifiedName()] = names
+	}
+	return p
+}
+
+// run makes the steps: renames, then what adds and loosens, then what tightens
+// and drops.
+func (p *planner) run() error {
+	for _, n := range p.targets {
+		p.rename(n)
+	}
+	p.create()
+	if err := p.each(p.changeKey, p.addColumns); err != nil {
+		return err
+	}
+	if err := p.loosen(); err != nil {
+		return err
+	}
+	err := p.each(p.dropUnique, p.addIndexes, p.addSearch, p.tighten, p.addUnique, p.dropIndexes, p.dropColumns)
+	if err != nil {
+		return err
+	}
+	if err := p.dropTables(); err != nil {
+		return err
+	}
+	p.note()
+	return nil
+}
+
+// each runs one phase after the other, each on all tables that the store has
+// and the model keeps: w as it stands at this point of the plan, n as the model
+// wants it.
+func (p *planner) each(phases ...func(w, n *store.Table) error) error {
+	for _, phase := range phases {
+		for _, n := range p.targets {
+			name := n.QualifiedName()
+			if p.stored[name] == nil || p.given[name] {
+				continue
+			}
+			if err := phase(p.s.get(name), n); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// emit completes a step whose changes the working schema already shows.
+func (p *planner) emit(s *Step) {
+	s.SQL = []string{}
+	wait := commitCost
+	for _, c := range s.changes {
+		s.SQL = append(s.SQL, p.d.DDL(c)...)
+		wait += cost(c, p.rows)
+	}
+	if s.Risk.Level == "" {
+		s.Risk.Level = None
+	}
+	s.Wait = Wait(wait)
+	s.after = p.s.snapshot()
+	p.plan.Steps = append(p.plan.Steps, s)
+}
