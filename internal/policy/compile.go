@@ -70,7 +70,7 @@ func Compile(app *model.App) (*Rules, []model.Problem) {
 
 // scope is what an expression may name.
 type scope struct {
-	what                                       string // "a check"
+	what                                    string // "a check"
 	row, relations, old, auth, request, now bool
 }
 

@@ -21,8 +21,7 @@ func (x *expression) condition(e ast.Expr) (query.Expr, bool) {
 		}
 	case ast.SelectKind:
 		if e.AsSelect().IsTestOnly() {
-			x.report(e.ID(), "compare the field with null", "has() is not available here")
-			return nil, false
+			return nil, x.refuse(e)
 		}
 		return x.boolField(e)
 	case ast.CallKind:

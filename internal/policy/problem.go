@@ -7,6 +7,7 @@ import (
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common"
 	"cel.dev/cel-go/common/ast"
+	"cel.dev/cel-go/common/operators"
 
 	"github.com/pandobase/pando/internal/model"
 	"github.com/pandobase/pando/internal/value"
@@ -37,7 +38,7 @@ func (x *expression) syntaxProblems(issues *cel.Issues) {
 		case strings.HasPrefix(m[1], "= ") || m[1] == "=":
 			message, hint = "= is no operator", "write =="
 		case strings.HasPrefix(m[1], "&") || strings.HasPrefix(m[1], "|"):
-			message, hint = m[1]+" is no operator", "write && or ||"
+			message, hint = strings.TrimSpace(m[1])+" is no operator", "write && or ||"
 		case strings.HasPrefix(m[1], "'") || strings.HasPrefix(m[1], `"`):
 			message = "a text is not closed: " + shorten(m[1])
 		default:
@@ -174,6 +175,9 @@ func mismatch(function, types string) (sentence, hint string) {
 		if numbers(list[0]) && numbers(list[1]) {
 			hint = "use numbers of one type"
 		}
+		if function == operators.Divide || function == operators.Modulo {
+			_, hint = refusedCall(function)
+		}
 		if list[0] == "text" && list[1] == "timestamp" || list[0] == "timestamp" && list[1] == "text" {
 			hint = "write timestamp(\"2026-01-02T03:04:05Z\")"
 		}
@@ -226,7 +230,7 @@ func typeName(t *cel.Type) string {
 func describe(t value.Type) string { return article(t.String()) }
 
 func article(s string) string {
-	if strings.ContainsRune("aeiou", rune(s[0])) {
+	if strings.ContainsRune("aeio", rune(s[0])) { // a uuid
 		return "an " + s
 	}
 	return "a " + s
