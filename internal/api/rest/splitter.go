@@ -163,9 +163,7 @@ func (sp *splitter) member() (string, query.Cell, error) {
 	}
 	key := sp.s[start+1 : sp.pos-1]
 	if strings.IndexByte(key, '\\') >= 0 {
-		if err := json.Unmarshal([]byte(sp.s[start:sp.pos]), &key); err != nil {
-			return "", query.Cell{}, sp.fail("the key is malformed")
-		}
+		key = decodeText(sp.s[start:sp.pos])
 	}
 	sp.space()
 	if !sp.accept(':') {
@@ -184,6 +182,15 @@ func (sp *splitter) member() (string, query.Cell, error) {
 		return key, query.Cell{Kind: query.NullCell}, nil
 	}
 	return key, query.Cell{Kind: query.FromJSON, Raw: raw}, nil
+}
+
+// decodeText decodes a string that is known to be well-formed.
+func decodeText(raw string) string {
+	var text string
+	if err := json.Unmarshal([]byte(raw), &text); err != nil {
+		panic(err) // the splitter and encoding/json disagree on what a string is
+	}
+	return text
 }
 
 // newRow returns a row of absent cells. Rows are cut from blocks that grow.
