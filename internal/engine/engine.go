@@ -1,17 +1,73 @@
-// Package engine executes queries: it resolves and authorises them, plans
-// them once per shape, runs them on the store, and on the one write path
-// validates, writes and records in one transaction. Every door goes through
-// it; nothing else reaches a row.
+// Package engine executes queries: it authorises them, plans them once per
+// shape, runs them on the store, and on the one write path validates, writes
+// and records in one transaction. Every door goes through it; nothing else
+// reaches a row.
 package engine
 
 import (
-	"context"
+	"crypto/rand"
 	"io"
+	"log/slog"
+	"sync"
+	"time"
 
+	"github.com/pandobase/pando/internal/keys"
 	"github.com/pandobase/pando/internal/model"
 	"github.com/pandobase/pando/internal/policy"
-	"github.com/pandobase/pando/internal/query"
+	"github.com/pandobase/pando/internal/store"
 )
+
+// Config is what an engine is made of. App, Rules, Driver and Signer are
+// required.
+type Config struct {
+	App    *model.App
+	Rules  *policy.Rules
+	Driver store.Driver
+	Signer *keys.Signer // of cursors
+	Log    *slog.Logger
+	Now    func() time.Time // default time.Now
+	Random io.Reader        // of UUIDs; default crypto/rand
+}
+
+// Engine executes queries for one application. It is safe for concurrent use.
+type Engine struct {
+	app     *model.App
+	rules   *policy.Rules
+	driver  store.Driver
+	planner *store.Planner
+	signer  *keys.Signer
+	log     *slog.Logger
+	now     func() time.Time
+	random  io.Reader
+
+	reads  cache[*store.ReadPlan]
+	writes cache[*store.WritePlan]
+
+	mu      sync.Mutex
+	running map[string]bool // idempotent writes in flight, by scope
+}
+
+// New returns an engine. It starts nothing and needs no closing.
+func New(c Config) *Engine {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Random == nil {
+		c.Random = rand.Reader
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	limits := c.App.Config.Limits
+	return &Engine{
+		app: c.App, rules: c.Rules, driver: c.Driver, signer: c.Signer, log: c.Log, now: c.Now, random: c.Random,
+		planner: &store.Planner{App: c.App, Dialect: c.Driver.Dialect(), MaxRows: int64(limits.Rows), MaxDepth: limits.Depth},
+		running: map[string]bool{},
+	}
+}
+
+// App is the application that the engine serves.
+func (e *Engine) App() *model.App { return e.app }
 
 // Result is what a read or a write answered.
 type Result struct {
@@ -27,47 +83,62 @@ type Result struct {
 	// Inserted counts the rows of a create that were new (not merged).
 	Inserted int
 	// Key is the primary key, as text, of the row of a single create.
-	Key string
-	// Tag is the entity tag of the answered body, for reads that ask for it.
+	Key      string
 	Replayed bool // the answer of an earlier write with this idempotency key
+
+	buf *[]byte
 }
+
+//nolint:gochecknoglobals // a pool has to outlive the engines that share it
+var buffers = sync.Pool{New: func() any {
+	b := make([]byte, 0, 8<<10)
+	return &b
+}}
+
+const maxPooled = 1 << 20 // larger buffers go to the garbage collector
 
 // Release gives the result's memory back. Body must not be used afterwards.
-func (r *Result) Release() {}
-
-// ReadOptions say how a read is answered.
-type ReadOptions struct {
-	// Stream, when set, receives the rows in pieces as they are encoded, and
-	// Result.Body stays nil. Used with query.NDJSON and query.CSV.
-	Stream io.Writer
-	// Cursors asks for Result.Next and Result.Prev.
-	Cursors bool
+func (r *Result) Release() {
+	if r.buf == nil {
+		return
+	}
+	if cap(r.Body) <= maxPooled {
+		*r.buf = r.Body[:0]
+		buffers.Put(r.buf)
+	}
+	r.buf, r.Body = nil, nil
 }
 
-// Idempotency identifies a write that a client may repeat.
-type Idempotency struct {
-	Key    string // the client's key
-	Method string // scope, with Path and the identity
-	Path   string
-	Digest [32]byte // of the request's body and meaning-bearing headers
+// cache holds plans by shape. When it is full, half of it goes: shapes come
+// from callers, and a plan is cheap to make again.
+type cache[P any] struct {
+	mu sync.RWMutex
+	m  map[string]P
 }
 
-// Engine executes queries for one application. It is safe for concurrent use.
-type Engine struct {
-	app *model.App
+const maxPlans = 4096
+
+func (c *cache[P]) get(shape []byte) (P, bool) {
+	c.mu.RLock()
+	p, ok := c.m[string(shape)]
+	c.mu.RUnlock()
+	return p, ok
 }
 
-// App is the application that the engine serves.
-func (e *Engine) App() *model.App { return e.app }
-
-// Read answers a query. The fault codes are those of package fault's groups
-// PGRST1xx, PGRST2xx and the SQLSTATEs.
-func (e *Engine) Read(ctx context.Context, id policy.Identity, q *query.Read, opt ReadOptions) (*Result, error) {
-	panic("written by the engine's author")
-}
-
-// Write changes rows, all or none; when it returns without an error, the
-// change is on disk. idem may be nil.
-func (e *Engine) Write(ctx context.Context, id policy.Identity, w *query.Write, idem *Idempotency) (*Result, error) {
-	panic("written by the engine's author")
+func (c *cache[P]) put(shape []byte, p P) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.m == nil {
+		c.m = map[string]P{}
+	}
+	if len(c.m) >= maxPlans {
+		drop := len(c.m) / 2
+		for k := range c.m {
+			if drop--; drop < 0 {
+				break
+			}
+			delete(c.m, k)
+		}
+	}
+	c.m[string(shape)] = p
 }

@@ -55,6 +55,7 @@ const (
 	DuplicateField    Code = "42701"
 	Grouping          Code = "42803"
 	CardinalityClash  Code = "21000" // ON CONFLICT would touch one row twice
+	NoConflictTarget  Code = "42P10" // on_conflict names no unique key
 	DiskFull          Code = "53100"
 	TooManyConns      Code = "53300"
 	QueryCanceled     Code = "57014" // time limit, or the client went away
@@ -142,6 +143,7 @@ var entries = map[Code]entry{
 	DuplicateField:    {http.StatusBadRequest, "Field named twice"},
 	Grouping:          {http.StatusBadRequest, "Invalid grouping"},
 	CardinalityClash:  {http.StatusBadRequest, "Row affected twice"},
+	NoConflictTarget:  {http.StatusBadRequest, "No such unique key"},
 	DiskFull:          {http.StatusInsufficientStorage, "Disk full"},
 	TooManyConns:      {http.StatusServiceUnavailable, "No connection free"},
 	QueryCanceled:     {http.StatusGatewayTimeout, "Time limit reached"},

@@ -284,3 +284,12 @@ func (p *WritePlan) Run(tx Tx, values []value.Value, args []query.Arg, into *Out
 		return nil
 	})
 }
+
+// RunAlone runs the plan so that a failure undoes this row alone and the
+// transaction can go on.
+func (p *WritePlan) RunAlone(tx Tx, values []value.Value, args []query.Arg, into *Outcome) error {
+	if len(p.judges) == 0 { // a statement that fails undoes itself
+		return p.Run(tx, values, args, into)
+	}
+	return tx.Savepoint(func() error { return p.Run(tx, values, args, into) })
+}

@@ -145,6 +145,8 @@ type Page struct {
 	// and Ends the end of each row in Body.
 	Primary []value.Value
 	Ends    []int
+
+	head int // where the first row begins
 }
 
 // RunOptions say how a plan is run.
@@ -210,7 +212,6 @@ type running struct {
 }
 
 func (r *running) start() {
-	r.start0 = len(r.page.Body)
 	switch r.opt.Format {
 	case query.JSON:
 		r.page.Body = append(r.page.Body, '[')
@@ -218,6 +219,7 @@ func (r *running) start() {
 		r.page.Body = r.p.out.appendCSVHeader(r.page.Body)
 	case query.NDJSON:
 	}
+	r.page.head = len(r.page.Body)
 }
 
 func (r *running) row(row Row) error {
@@ -294,14 +296,7 @@ func (p *ReadPlan) cursor(keys []value.Value, before bool) Cursor {
 // turn puts rows that were read backwards into their order.
 func (r *running) turn() {
 	pg := &r.page
-	open := r.start0
-	switch r.opt.Format {
-	case query.JSON:
-		open++
-	case query.CSV:
-		open += len(r.p.out.appendCSVHeader(nil))
-	case query.NDJSON:
-	}
+	open := pg.head
 	out := make([]byte, 0, len(pg.Body))
 	out = append(out, pg.Body[:open]...)
 	for i := len(pg.Ends) - 1; i >= 0; i-- {
@@ -318,4 +313,37 @@ func (r *running) turn() {
 		out = append(out, pg.Body[from:pg.Ends[i]]...)
 	}
 	pg.Body, pg.Ends = out, nil
+}
+
+// Reorder puts the rows of a page that was run with [ReadOptions.Primary] into
+// the order of the given keys.
+func (p *Page) Reorder(format query.Format, keys []value.Value, body []byte) []byte {
+	at := make(map[value.Value]int, len(p.Primary))
+	for i, k := range p.Primary {
+		at[k] = i
+	}
+	start := p.head
+	out := append(make([]byte, 0, len(body)), body[:start]...)
+	first := true
+	for _, k := range keys {
+		i, ok := at[k]
+		if !ok {
+			continue
+		}
+		from := start
+		if i > 0 {
+			if from = p.Ends[i-1]; format == query.JSON {
+				from++ // the comma
+			}
+		}
+		if format == query.JSON && !first {
+			out = append(out, ',')
+		}
+		first = false
+		out = append(out, body[from:p.Ends[i]]...)
+	}
+	if format == query.JSON {
+		out = append(out, ']')
+	}
+	return out
 }

@@ -41,6 +41,8 @@ type Tx interface {
 	Reader
 	// Exec runs st and returns how many rows it changed.
 	Exec(st *Statement, args []value.Value) (int64, error)
+	// Savepoint calls fn and undoes its changes when it fails.
+	Savepoint(fn func() error) error
 }
 
 // Driver is one database. It is safe for concurrent use.
@@ -55,8 +57,9 @@ type Driver interface {
 	// Write calls fn in a write transaction and returns after the commit is on
 	// disk. Concurrent writes may share one commit; each has a savepoint of
 	// its own, so that fn's error undoes fn's changes and nobody else's. fn
-	// runs at most once, on a goroutine of the driver's choice, and must not
-	// wait for other writes.
+	// runs on a goroutine of the driver's choice and must not wait for other
+	// writes. It may run again when a neighbour's failure undid the group: only
+	// its last run counts.
 	Write(ctx context.Context, fn func(Tx) error) error
 
 	// Alter calls fn in a transaction of its own for changes of the schema,

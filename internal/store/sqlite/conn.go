@@ -204,6 +204,23 @@ func (c *conn) Exec(st *store.Statement, args []value.Value) (int64, error) {
 	return int64(c.c.Changes()), nil
 }
 
+// Savepoint implements store.Tx.
+func (c *conn) Savepoint(fn func() error) error {
+	if _, err := c.Exec(ctl.inner, nil); err != nil {
+		return err
+	}
+	err := fn()
+	if err != nil && !c.c.AutocommitEnabled() {
+		_, uerr := c.Exec(ctl.undoInner, nil)
+		err = errors.Join(err, uerr)
+	}
+	if c.c.AutocommitEnabled() {
+		return err
+	}
+	_, rerr := c.Exec(ctl.releaseInner, nil)
+	return errors.Join(err, rerr)
+}
+
 func (c *conn) close() error {
 	for _, p := range c.stmts {
 		_ = p.s.Finalize()

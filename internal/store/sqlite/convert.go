@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/pandobase/pando/internal/store"
 	"github.com/pandobase/pando/internal/value"
@@ -29,6 +30,9 @@ func (d dialect) Convert(from, to store.Column, x string) (sql, lost string, sam
 		return "CASE WHEN " + sql + " IS NOT NULL THEN '['||" + d.JSONText(one.Type(), true, sql) + "||']' END", lost, false
 	case tt.Kind == value.Enum && textual(ft.Kind):
 		return convertEnum(from, to, x)
+	case ft.Kind == value.Decimal && tt.Kind == value.Decimal && !tt.List:
+		sql, lost = rescale(ft.Scale, tt.Scale, x)
+		return sql, lost, false
 	}
 	there, back := literal(codeOfType(ft)), literal(codeOfType(tt))
 	sql = "pando_try_cast(" + x + ", " + there + ", " + back + ")"
@@ -37,6 +41,18 @@ func (d dialect) Convert(from, to store.Column, x string) (sql, lost string, sam
 		lost = x + " IS NOT NULL AND pando_try_cast(" + sql + ", " + back + ", " + there + ") IS NOT " + x
 	}
 	return sql, lost, false
+}
+
+// rescale moves a decimal's point: half away from zero where digits go, null
+// where 18 digits no longer hold the number.
+func rescale(from, to int, x string) (sql, lost string) {
+	const digits = 18
+	if to > from {
+		unit, limit := "1"+strings.Repeat("0", to-from), "1"+strings.Repeat("0", digits-(to-from))
+		return "CASE WHEN abs(" + x + ") < " + limit + " THEN " + x + " * " + unit + " END", "abs(" + x + ") >= " + limit
+	}
+	unit, half := "1"+strings.Repeat("0", from-to), "5"+strings.Repeat("0", from-to-1)
+	return "(" + x + " + CASE WHEN " + x + " < 0 THEN -" + half + " ELSE " + half + " END) / " + unit, x + " % " + unit + " <> 0"
 }
 
 // textual reports whether the kind's stored form is the text of its wire form.

@@ -18,7 +18,11 @@ const (
 )
 
 // Statements of the transaction control, prepared once per connection.
-type control struct{ begin, beginImmediate, commit, rollback, savepoint, release, rollbackTo *store.Statement }
+type control struct {
+	begin, beginImmediate, commit, rollback *store.Statement
+	savepoint, release, rollbackTo          *store.Statement // around a write of a group
+	inner, releaseInner, undoInner          *store.Statement // inside a write
+}
 
 //nolint:gochecknoglobals // constant texts; a Statement is identified by its address
 var ctl = control{
@@ -26,6 +30,8 @@ var ctl = control{
 	commit: &store.Statement{SQL: "COMMIT"}, rollback: &store.Statement{SQL: "ROLLBACK"},
 	savepoint: &store.Statement{SQL: "SAVEPOINT w"}, release: &store.Statement{SQL: "RELEASE w"},
 	rollbackTo: &store.Statement{SQL: "ROLLBACK TO w"},
+	inner:      &store.Statement{SQL: "SAVEPOINT i"}, releaseInner: &store.Statement{SQL: "RELEASE i"},
+	undoInner: &store.Statement{SQL: "ROLLBACK TO i"},
 }
 
 func stBegin() *store.Statement  { return ctl.begin }

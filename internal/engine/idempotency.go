@@ -1,0 +1,121 @@
+package engine
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"time"
+
+	"github.com/pandobase/pando/internal/fault"
+	"github.com/pandobase/pando/internal/policy"
+	"github.com/pandobase/pando/internal/store"
+	"github.com/pandobase/pando/internal/value"
+)
+
+// Idempotency identifies a write that a client may repeat (IETF draft
+// httpapi-idempotency-key-header). The key is scoped to the caller, the method
+// and the path, and is remembered for 24 hours in the write's own transaction.
+type Idempotency struct {
+	Key    string
+	Method string
+	Path   string
+	Digest [32]byte // of the request's body and meaning-bearing headers
+}
+
+const remembered = 24 * time.Hour
+
+// remember is what is kept of an answer.
+type remember struct {
+	Rows     int    `json:"rows"`
+	Total    int64  `json:"total"`
+	Inserted int    `json:"inserted"`
+	Key      string `json:"key,omitempty"`
+	Body     []byte `json:"body,omitempty"`
+	HasBody  bool   `json:"has_body,omitempty"`
+}
+
+func (i *Idempotency) scope(id policy.Identity) string {
+	h := sha256.New()
+	for _, part := range []string{id.Scope(), i.Method, i.Path, i.Key} {
+		h.Write([]byte(part))
+		h.Write([]byte{0})
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// once runs a change unless its key has been used: then it answers what was
+// answered before, or refuses another body under the same key.
+func (e *Engine) once(ctx context.Context, id policy.Identity, idem *Idempotency, ch *change) error {
+	scope := idem.scope(id)
+	e.mu.Lock()
+	if e.running[scope] {
+		e.mu.Unlock()
+		return fault.New(fault.IdempotencyInFlight, "a request with this idempotency key is being processed").WithHint("wait for its answer, then repeat")
+	}
+	e.running[scope] = true
+	e.mu.Unlock()
+	defer func() {
+		e.mu.Lock()
+		delete(e.running, scope)
+		e.mu.Unlock()
+	}()
+	return e.driver.Write(ctx, func(tx store.Tx) error {
+		since := e.now().UTC().Add(-remembered)
+		found, err := e.recall(tx, scope, since, idem, &ch.res)
+		if found || err != nil {
+			return err
+		}
+		if err := ch.run(tx); err != nil {
+			return err
+		}
+		return e.keep(tx, scope, since, idem, &ch.res)
+	})
+}
+
+func (e *Engine) recall(tx store.Tx, scope string, since time.Time, idem *Idempotency, res *Result) (bool, error) {
+	var digest, stored []byte
+	found := false
+	d := e.planner.Dialect
+	st := &store.Statement{SQL: `SELECT "digest","result" FROM "pando_idempotency" WHERE "scope"=` + d.Param(1) + ` AND "at">=` + d.Param(2)}
+	err := tx.Query(st, []value.Value{value.OfText(scope), value.OfTimestamp(since)}, func(r store.Row) error {
+		found, digest, stored = true, r.Append(nil, 0), r.Append(nil, 1)
+		return nil
+	})
+	if err != nil || !found {
+		return false, err
+	}
+	if string(digest) != string(idem.Digest[:]) {
+		return true, fault.New(fault.IdempotencyMismatch, "this idempotency key was used for another request").
+			WithHint("use a new key for each new request")
+	}
+	var m remember
+	if err := json.Unmarshal(stored, &m); err != nil {
+		return true, fault.Wrap(err, fault.Internal, "an internal error occurred")
+	}
+	*res = Result{Rows: m.Rows, Total: m.Total, TotalExact: true, Inserted: m.Inserted, Key: m.Key, Replayed: true}
+	if m.HasBody {
+		res.Body = m.Body
+	}
+	return true, nil
+}
+
+func (e *Engine) keep(tx store.Tx, scope string, since time.Time, idem *Idempotency, res *Result) error {
+	stored, err := json.Marshal(remember{
+		Rows: res.Rows, Total: res.Total, Inserted: res.Inserted, Key: res.Key, Body: res.Body, HasBody: res.Body != nil,
+	})
+	if err != nil {
+		return err
+	}
+	d := e.planner.Dialect
+	old := &store.Statement{SQL: `DELETE FROM "pando_idempotency" WHERE "at"<` + d.Param(1)}
+	if _, err := tx.Exec(old, []value.Value{value.OfTimestamp(since)}); err != nil {
+		return err
+	}
+	st := &store.Statement{SQL: `INSERT INTO "pando_idempotency" ("scope","digest","at","result") VALUES (` +
+		d.Param(1) + "," + d.Param(2) + "," + d.Param(3) + "," + d.Param(4) + ")"}
+	_, err = tx.Exec(st, []value.Value{
+		value.OfText(scope), value.OfBytes(string(idem.Digest[:])), value.OfTimestamp(e.now().UTC()), value.OfBytes(string(stored)),
+	})
+	return err
+}

@@ -1,0 +1,212 @@
+package engine
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/pandobase/pando/internal/fault"
+	"github.com/pandobase/pando/internal/model"
+	"github.com/pandobase/pando/internal/policy"
+	"github.com/pandobase/pando/internal/query"
+	"github.com/pandobase/pando/internal/value"
+)
+
+// input reads the cells of a write into values, by the types of an entity.
+type input struct {
+	e       *Engine
+	entity  *model.Entity
+	id      policy.Identity
+	now     time.Time
+	nowText value.Value
+	columns []*model.Field
+	place   []int // entity field index -> index in columns; -1: not given
+	dynamic bool  // a default is computed from other values
+}
+
+// newInput resolves the columns of a write. Those that the entity has not, or
+// that the caller may not write, are named with the nearest that it has.
+func (e *Engine) newInput(entity *model.Entity, id policy.Identity, guard policy.Guard, columns []string, action query.Action) (*input, error) {
+	in := &input{e: e, entity: entity, id: id, now: e.now().UTC(), place: make([]int, len(entity.Fields))}
+	in.nowText = value.OfTimestamp(in.now)
+	for i := range in.place {
+		in.place[i] = -1
+	}
+	for j, name := range columns {
+		f := entity.Field(name)
+		if f == nil || !guard.Writable(f, action) {
+			return nil, unknownColumn(entity, name, guard, action)
+		}
+		for i, ef := range entity.Fields {
+			if ef == f {
+				if in.place[i] >= 0 {
+					return nil, fault.New(fault.DuplicateField, "column %q specified more than once", name)
+				}
+				in.place[i] = j
+			}
+		}
+		in.columns = append(in.columns, f)
+	}
+	return in, nil
+}
+
+func unknownColumn(e *model.Entity, name string, guard policy.Guard, action query.Action) error {
+	var names []string
+	for _, f := range e.Fields {
+		if guard.Writable(f, action) {
+			names = append(names, f.Name)
+		}
+	}
+	f := fault.New(fault.UnknownInput, "Could not find the '%s' column of '%s' in the application", name, e.Name)
+	if near := fault.Nearest(name, names); near != "" {
+		return f.WithHint("Perhaps you meant '%s'.", near)
+	}
+	return f.WithHint("'%s' has: %s.", e.Name, strings.Join(names, ", "))
+}
+
+// row reads one row for a create: a value for every field of the entity, the
+// given ones first, then the defaults.
+func (in *input) row(cells []query.Cell) ([]value.Value, error) {
+	fields := in.entity.Fields
+	vals := make([]value.Value, len(fields))
+	var late []int
+	for i, f := range fields {
+		cell := query.Cell{}
+		if j := in.place[i]; j >= 0 {
+			cell = cells[j]
+		}
+		if cell.Kind == query.Absent {
+			if f.Default != nil && f.Default.Kind == model.DefaultCEL {
+				late = append(late, i)
+				continue
+			}
+			vals[i] = in.fallback(f)
+		} else {
+			v, err := in.cell(f, cell)
+			if err != nil {
+				return nil, err
+			}
+			vals[i] = v
+		}
+		if err := in.required(f, vals[i]); err != nil {
+			return nil, err
+		}
+	}
+	for _, i := range late {
+		v, err := in.computed(fields[i], vals)
+		if err != nil {
+			return nil, err
+		}
+		vals[i] = v
+		if err := in.required(fields[i], v); err != nil {
+			return nil, err
+		}
+	}
+	return vals, nil
+}
+
+// computed runs a CEL default over what the row has so far.
+func (in *input) computed(f *model.Field, vals []value.Value) (value.Value, error) {
+	fn, ok := in.e.rules.Default(f)
+	if !ok {
+		return value.Null(), nil
+	}
+	row := make(map[string]value.Value, len(vals))
+	for i, g := range in.entity.Fields {
+		if !vals[i].IsNull() {
+			row[g.Name] = vals[i]
+		}
+	}
+	v, err := fn(in.id, row, in.now)
+	if err != nil {
+		return value.Value{}, named(err, f)
+	}
+	return v, nil
+}
+
+// cell reads one given value. An empty CSV cell is null on an optional field
+// and the empty text on a required one.
+func (in *input) cell(f *model.Field, c query.Cell) (value.Value, error) {
+	var v value.Value
+	var err error
+	switch c.Kind {
+	case query.NullCell, query.Absent:
+		return value.Null(), nil
+	case query.FromJSON:
+		v, err = f.Type.FromJSON(c.Raw)
+	case query.FromText:
+		if c.Raw == "" && (f.Optional || f.Type.Kind != value.Text || f.Type.List) {
+			return value.Null(), nil
+		}
+		v, err = f.Type.FromText(c.Raw)
+	}
+	if err != nil {
+		return value.Value{}, named(err, f)
+	}
+	return v, nil
+}
+
+// fallback is the default of a field that the input leaves out.
+func (in *input) fallback(f *model.Field) value.Value {
+	if f.Default == nil {
+		return value.Null()
+	}
+	switch f.Default.Kind {
+	case model.DefaultLiteral:
+		return f.Default.Value
+	case model.DefaultUUID:
+		return value.OfText(value.NewUUID(in.now, in.e.random))
+	case model.DefaultNow:
+		return in.nowAs(f)
+	case model.DefaultAuthUID:
+		if in.id.UID != "" {
+			return value.OfText(in.id.UID)
+		}
+	case model.DefaultCEL:
+	}
+	return value.Null()
+}
+
+// nowAs is the time of the write in the field's type.
+func (in *input) nowAs(f *model.Field) value.Value {
+	v, err := value.Convert(in.nowText, value.Type{Kind: value.Timestamp}, value.Type{Kind: f.Type.Kind})
+	if err != nil {
+		return value.Null()
+	}
+	return v
+}
+
+func (in *input) required(f *model.Field, v value.Value) error {
+	if !v.IsNull() || f.Optional {
+		return nil
+	}
+	fl := fault.New(fault.NotNull, "null value in column %q of relation %q violates not-null constraint", f.Name, in.entity.Name)
+	if f.Default != nil && f.Default.Kind == model.DefaultAuthUID {
+		return fl.WithHint("it defaults to the caller's id, which this key does not have: give it in the body")
+	}
+	return fl.WithHint("give '%s' a value, or make it optional in %s", f.Name, in.entity.QualifiedName())
+}
+
+// named adds the field to a value's fault.
+func named(err error, f *model.Field) error {
+	fl := *fault.From(err)
+	if fl.Details == "" {
+		fl.Details = fmt.Sprintf("in field '%s' (%s)", f.Name, f.Type)
+	} else {
+		fl.Details += fmt.Sprintf(", in field '%s' (%s)", f.Name, f.Type)
+	}
+	return &fl
+}
+
+// numbered adds the row's number to a fault where there are several rows.
+func numbered(err error, i, rows int) error {
+	if rows < 2 {
+		return err
+	}
+	fl := *fault.From(err)
+	if fl.Details != "" {
+		fl.Details += " "
+	}
+	fl.Details += fmt.Sprintf("(row %d of %d)", i+1, rows)
+	return &fl
+}

@@ -1,0 +1,149 @@
+package engine
+
+import (
+	"context"
+	"io"
+
+	"github.com/pandobase/pando/internal/fault"
+	"github.com/pandobase/pando/internal/policy"
+	"github.com/pandobase/pando/internal/query"
+	"github.com/pandobase/pando/internal/store"
+)
+
+// ReadOptions say how a read is answered.
+type ReadOptions struct {
+	// Stream, when set, receives the rows in pieces as they are encoded, and
+	// Result.Body stays nil. Used with query.NDJSON and query.CSV.
+	Stream io.Writer
+	// Cursors asks for Result.Next and Result.Prev.
+	Cursors bool
+}
+
+// Read answers a query. The fault codes are those of package fault's groups
+// PGRST1xx, PGRST2xx and the SQLSTATEs.
+func (e *Engine) Read(ctx context.Context, id policy.Identity, q *query.Read, opt ReadOptions) (*Result, error) {
+	guard := policy.For(id)
+	var keySpace [512]byte
+	var argSpace [12]query.Arg
+	shape, args := q.Shape(keySpace[:0], argSpace[:0])
+	popt := store.ReadOptions{Cursors: opt.Cursors || q.Cursor != ""}
+	if q.Cursor != "" {
+		if q.Node.Page.Offset != 0 {
+			return nil, fault.New(fault.InvalidCursor, "a cursor and an offset exclude each other")
+		}
+		cur, err := e.openCursor(q.Cursor, shape, id)
+		if err != nil {
+			return nil, err
+		}
+		popt.After = cur
+		for _, k := range cur.Keys {
+			args = append(args, query.Arg{Text: k})
+		}
+	}
+	plan, err := e.readPlan(q, guard, shape, popt)
+	if err != nil {
+		return nil, err
+	}
+	if args, err = plan.Args(args, guard); err != nil {
+		return nil, err
+	}
+	res := &Result{}
+	run := store.RunOptions{Format: q.Format, Limit: e.limit(q)}
+	if opt.Stream == nil {
+		res.buf = buffers.Get().(*[]byte) //nolint:forcetypeassert // the pool holds nothing else
+		run.Buffer = (*res.buf)[:0]
+	} else {
+		run.Buffer = make([]byte, 0, 40<<10)
+		run.Flush = func(b []byte) ([]byte, error) {
+			_, err := opt.Stream.Write(b)
+			return b[:0], err
+		}
+	}
+	var page *store.Page
+	err = e.driver.Read(ctx, q.Count != query.CountNone, func(r store.Reader) error {
+		var err error
+		page, err = plan.Run(r, args, run)
+		return err
+	})
+	if err != nil {
+		res.Body = run.Buffer
+		res.Release()
+		return nil, err
+	}
+	res.Rows, res.Total, res.TotalExact = page.Rows, page.Total, page.Exact
+	if opt.Stream != nil {
+		if _, err := opt.Stream.Write(page.Body); err != nil {
+			return nil, fault.Wrap(err, fault.QueryCanceled, "the client went away")
+		}
+	} else {
+		res.Body = page.Body
+	}
+	if popt.Cursors {
+		e.links(res, page, q, shape, id)
+	}
+	return res, nil
+}
+
+// limit is the page's size that a read gets; 0: none.
+func (e *Engine) limit(q *query.Read) int64 {
+	most := int64(e.app.Config.Limits.Rows)
+	if q.Unbounded {
+		most = 0
+	}
+	if l := q.Node.Page.Limit; l != nil && (most == 0 || *l < most) {
+		return *l
+	}
+	return most
+}
+
+// links makes the cursors of the pages after and before this one. There is a
+// page after when this one is full, and a page before when this one was
+// reached by a cursor.
+func (e *Engine) links(res *Result, page *store.Page, q *query.Read, shape []byte, id policy.Identity) {
+	if len(page.Last.Keys) > 0 {
+		res.Next = e.sealCursor(&page.Last, shape, id)
+	}
+	if q.Cursor != "" && len(page.First.Keys) > 0 {
+		res.Prev = e.sealCursor(&page.First, shape, id)
+	}
+}
+
+// readPlan finds or makes the plan of a shape. shape is not kept, but it is
+// extended: its owner must not rely on the bytes behind its length.
+func (e *Engine) readPlan(q *query.Read, guard policy.Guard, shape []byte, opt store.ReadOptions) (*store.ReadPlan, error) {
+	key := append(shape, guard.Fingerprint()...)
+	for _, flag := range []bool{q.Unbounded, opt.Cursors, opt.Primary, opt.After != nil, opt.After != nil && opt.After.Before} {
+		if flag {
+			key = append(key, '+')
+		} else {
+			key = append(key, '-')
+		}
+	}
+	if opt.After != nil {
+		for _, null := range opt.After.Null {
+			if null {
+				key = append(key, '0')
+			} else {
+				key = append(key, '1')
+			}
+		}
+	}
+	if p, ok := e.reads.get(key); ok {
+		return p, nil
+	}
+	p, err := e.planner.CompileRead(q, guard, opt)
+	if err != nil {
+		return nil, err
+	}
+	e.reads.put(key, p)
+	return p, nil
+}
+
+// Explain returns the statement that a read is planned to.
+func (e *Engine) Explain(id policy.Identity, q *query.Read) (string, error) {
+	p, err := e.planner.CompileRead(q, policy.For(id), store.ReadOptions{})
+	if err != nil {
+		return "", err
+	}
+	return p.SQL(), nil
+}

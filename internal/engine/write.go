@@ -1,0 +1,554 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/pandobase/pando/internal/fault"
+	"github.com/pandobase/pando/internal/model"
+	"github.com/pandobase/pando/internal/policy"
+	"github.com/pandobase/pando/internal/query"
+	"github.com/pandobase/pando/internal/store"
+	"github.com/pandobase/pando/internal/value"
+)
+
+// Write changes rows, all or none; when it returns without an error, the
+// change is on disk. idem may be nil.
+func (e *Engine) Write(ctx context.Context, id policy.Identity, w *query.Write, idem *Idempotency) (*Result, error) {
+	ent, err := e.planner.Entity(w.Target)
+	if err != nil {
+		return nil, err
+	}
+	ch := &change{e: e, w: w, id: id, guard: policy.For(id), entity: ent}
+	if err := ch.prepare(); err != nil {
+		return nil, err
+	}
+	if idem == nil {
+		err = e.driver.Write(ctx, ch.run)
+	} else {
+		err = e.once(ctx, id, idem, ch)
+	}
+	if err != nil {
+		ch.res.Release()
+		return nil, err
+	}
+	return &ch.res, nil
+}
+
+// change is one write on its way: prepared outside the transaction, so that
+// the writer is held as briefly as can be, then run inside it.
+type change struct {
+	e      *Engine
+	w      *query.Write
+	id     policy.Identity
+	guard  policy.Guard
+	entity *model.Entity
+
+	plan     *store.WritePlan
+	args     []query.Arg
+	rows     [][]value.Value // create: a value for each field; update: one row of set values
+	conflict []*model.Field
+	loose    []int // fields whose references the store does not check
+
+	res Result
+}
+
+func (c *change) prepare() error {
+	switch c.w.Action {
+	case query.Create:
+		return c.prepareCreate()
+	case query.Update:
+		return c.prepareUpdate()
+	case query.Delete:
+		if err := c.filtered(); err != nil {
+			return err
+		}
+		plan, err := c.e.writePlan(c.w, c.guard, nil, func() (*store.WritePlan, error) {
+			return c.e.planner.CompileDelete(c.w, c.entity, c.guard)
+		})
+		return c.planned(plan, err)
+	case query.ReadRows:
+	}
+	return fault.New(fault.Internal, "an internal error occurred").WithDetails("not a write")
+}
+
+// filtered refuses a change of every row that nobody asked for.
+func (c *change) filtered() error {
+	if c.w.Where != nil || c.w.All || c.w.Page.Limit != nil {
+		return nil
+	}
+	verb := "UPDATE"
+	if c.w.Action == query.Delete {
+		verb = "DELETE"
+	}
+	return fault.New(fault.UnfilteredWrite, "%s requires a filter", verb).
+		WithHint("add one, such as '%s=eq...'; to mean every row, say so: '%s=not.is.null'", c.entity.Primary.Name, c.entity.Primary.Name)
+}
+
+// planned takes the plan and completes the args of the write.
+func (c *change) planned(plan *store.WritePlan, err error) error {
+	if err != nil {
+		return err
+	}
+	c.plan = plan
+	_, args := c.w.Shape(nil, nil)
+	c.args, err = plan.Args(args, c.guard)
+	return err
+}
+
+func (c *change) prepareCreate() error {
+	w := c.w
+	in, err := c.e.newInput(c.entity, c.id, c.guard, w.Columns, query.Create)
+	if err != nil {
+		return err
+	}
+	if err := c.resolveConflict(); err != nil {
+		return err
+	}
+	set := in.columns
+	if w.Conflict.Resolution != query.Merge {
+		set = nil
+	} else {
+		for _, f := range c.entity.Fields {
+			if f.OnUpdateNow && !slices.Contains(set, f) {
+				set = append(set, f)
+			}
+		}
+		if len(set) == 0 {
+			set = c.conflict
+		}
+	}
+	plan, err := c.e.writePlan(w, c.guard, c.conflict, func() (*store.WritePlan, error) {
+		return c.e.planner.CompileInsert(c.entity, c.guard, c.e.rules, w.Conflict.Resolution, c.conflict, set)
+	})
+	if err != nil {
+		return err
+	}
+	c.plan = plan
+	if c.args, err = plan.Args(nil, c.guard); err != nil {
+		return err
+	}
+	c.findLoose()
+	c.rows = make([][]value.Value, len(w.Rows))
+	for i, cells := range w.Rows {
+		if c.rows[i], err = in.row(cells); err != nil {
+			return numbered(err, i, len(w.Rows))
+		}
+	}
+	return c.distinctKeys()
+}
+
+// resolveConflict finds the unique key that an upsert names.
+func (c *change) resolveConflict() error {
+	w := c.w
+	if w.Conflict.Resolution == query.Fail {
+		return nil
+	}
+	if len(w.Conflict.Fields) == 0 {
+		c.conflict = []*model.Field{c.entity.Primary}
+		return nil
+	}
+	for _, name := range w.Conflict.Fields {
+		f := c.entity.Field(name)
+		if f == nil {
+			return unknownColumn(c.entity, name, c.guard, query.Create)
+		}
+		c.conflict = append(c.conflict, f)
+	}
+	if len(c.conflict) == 1 && c.conflict[0] == c.entity.Primary {
+		return nil
+	}
+	for _, k := range c.entity.Unique {
+		if sameFields(k.Fields, c.conflict) {
+			return nil
+		}
+	}
+	return fault.New(fault.NoConflictTarget, "there is no unique or exclusion constraint matching the ON CONFLICT specification").
+		WithHint("'%s' has no unique key of (%s)", c.entity.Name, strings.Join(w.Conflict.Fields, ", "))
+}
+
+func sameFields(a, b []*model.Field) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for _, f := range a {
+		if !slices.Contains(b, f) {
+			return false
+		}
+	}
+	return true
+}
+
+// distinctKeys refuses a merge that would change one row twice.
+func (c *change) distinctKeys() error {
+	if c.w.Conflict.Resolution != query.Merge || len(c.rows) < 2 {
+		return nil
+	}
+	seen := map[string]bool{}
+	var key []byte
+	for i, row := range c.rows {
+		key = key[:0]
+		for _, k := range c.conflict {
+			j := slices.Index(c.entity.Fields, k)
+			key = append(k.Type.AppendText(key, row[j]), 0)
+		}
+		if seen[string(key)] {
+			return numbered(fault.New(fault.CardinalityClash, "ON CONFLICT DO UPDATE command cannot affect row a second time").
+				WithHint("ensure that no two rows of one request have the same key"), i, len(c.rows))
+		}
+		seen[string(key)] = true
+	}
+	return nil
+}
+
+func (c *change) prepareUpdate() error {
+	if err := c.filtered(); err != nil {
+		return err
+	}
+	in, err := c.e.newInput(c.entity, c.id, c.guard, c.w.Columns, query.Update)
+	if err != nil {
+		return err
+	}
+	if len(c.w.Rows) != 1 {
+		return fault.New(fault.InvalidBody, "an update takes one object")
+	}
+	var fields []*model.Field
+	var vals []value.Value
+	for j, f := range in.columns {
+		cell := c.w.Rows[0][j]
+		if cell.Kind == query.Absent {
+			continue
+		}
+		v, err := in.cell(f, cell)
+		if err == nil {
+			err = in.required(f, v)
+		}
+		if err != nil {
+			return err
+		}
+		fields, vals = append(fields, f), append(vals, v)
+	}
+	if len(fields) == 0 {
+		return nil // nothing is set, so nothing is changed
+	}
+	for _, f := range c.entity.Fields {
+		if f.OnUpdateNow && !slices.Contains(fields, f) {
+			fields, vals = append(fields, f), append(vals, in.nowAs(f))
+		}
+	}
+	plan, err := c.e.writePlan(c.w, c.guard, nil, func() (*store.WritePlan, error) {
+		return c.e.planner.CompileUpdate(c.w, c.entity, fields, c.guard, c.e.rules)
+	})
+	if err := c.planned(plan, err); err != nil {
+		return err
+	}
+	c.findLoose()
+	c.rows = [][]value.Value{vals}
+	return nil
+}
+
+func (c *change) findLoose() {
+	for i, f := range c.plan.Fields {
+		if f.Ref != nil && f.Ref.Loose {
+			c.loose = append(c.loose, i)
+		}
+	}
+}
+
+// run is the body of the transaction. It may run again when a neighbour's
+// failure undid the whole group, so it starts from nothing each time.
+func (c *change) run(tx store.Tx) error {
+	c.res.Release()
+	c.res = Result{Total: -1}
+	out := &store.Outcome{}
+	var err error
+	switch c.w.Action {
+	case query.Create:
+		err = c.create(tx, out)
+	case query.Update, query.Delete:
+		err = c.alter(tx, out)
+	case query.ReadRows:
+	}
+	if err != nil {
+		return err
+	}
+	c.res.Rows = len(out.Primary)
+	if c.w.Count != query.CountNone {
+		c.res.Total, c.res.TotalExact = int64(c.res.Rows), true
+	}
+	if len(out.Primary) == 1 {
+		c.res.Key = string(c.entity.Primary.Type.AppendText(nil, out.Primary[0]))
+	}
+	if err := c.bounded(); err != nil {
+		return err
+	}
+	if c.w.Returning == nil || c.w.Action == query.Delete {
+		return nil
+	}
+	return c.represent(tx, out)
+}
+
+// bounded enforces max-affected and the single object.
+func (c *change) bounded() error {
+	if most := c.w.MaxAffected; most != nil && int64(c.res.Rows) > *most {
+		return fault.New(fault.MaxAffected, "Query result exceeds max-affected preference constraint").
+			WithDetails("The query affects %d rows", c.res.Rows)
+	}
+	if c.w.Singular && c.res.Rows != 1 {
+		return NotSingular(c.res.Rows)
+	}
+	return nil
+}
+
+// NotSingular is the fault of a request for one object that has none or many.
+func NotSingular(rows int) *fault.Error {
+	return fault.New(fault.NotSingular, "Cannot coerce the result to a single JSON object").
+		WithDetails("The result contains %d rows", rows)
+}
+
+func (c *change) create(tx store.Tx, out *store.Outcome) error {
+	out.Primary = make([]value.Value, 0, len(c.rows))
+	for i, vals := range c.rows {
+		before := len(out.Primary)
+		if err := c.references(tx, vals); err != nil {
+			return numbered(err, i, len(c.rows))
+		}
+		if err := c.plan.Run(tx, vals, c.args, out); err != nil {
+			return numbered(c.e.explain(tx, err, c.entity, c.plan.Fields, vals), i, len(c.rows))
+		}
+		if len(out.Primary) > before && !out.Existed {
+			c.res.Inserted++
+		}
+	}
+	return nil
+}
+
+// references checks that the rows which loose references name are there.
+func (c *change) references(tx store.Tx, vals []value.Value) error {
+	for _, i := range c.loose {
+		f := c.plan.Fields[i]
+		if vals[i].IsNull() {
+			continue
+		}
+		there, err := c.e.there(tx, f.Ref.Target, vals[i])
+		if err != nil {
+			return err
+		}
+		if !there {
+			return missing(c.entity, f, vals[i])
+		}
+	}
+	return nil
+}
+
+func (c *change) alter(tx store.Tx, out *store.Outcome) error {
+	if c.plan == nil { // an update that sets nothing
+		return nil
+	}
+	if len(c.w.IfMatch) > 0 {
+		if err := c.matches(tx); err != nil {
+			return err
+		}
+	}
+	if c.w.Action == query.Delete && c.w.Returning != nil {
+		if err := c.representFiltered(tx); err != nil {
+			return err
+		}
+	}
+	var vals []value.Value
+	if c.w.Action == query.Update {
+		vals = c.rows[0]
+		if err := c.references(tx, vals); err != nil {
+			return err
+		}
+	}
+	if err := c.plan.Run(tx, vals, c.args, out); err != nil {
+		return c.e.explain(tx, err, c.entity, c.plan.Fields, vals)
+	}
+	return nil
+}
+
+// matches compares the one row that the filter names with If-Match.
+func (c *change) matches(tx store.Tx) error {
+	q := &query.Read{Target: c.w.Target, Node: query.Node{Where: c.w.Where, Order: c.w.Order, Page: c.w.Page}}
+	page, err := c.e.readIn(tx, q, c.guard, store.ReadOptions{}, nil)
+	if err != nil {
+		return err
+	}
+	if page.Rows > 1 {
+		return fault.New(fault.PreconditionFailed, "If-Match is about one row, and the filter names %d", page.Rows).
+			WithHint("filter by the primary key '%s'", c.entity.Primary.Name)
+	}
+	tag := query.Tag(page.Body)
+	for _, want := range c.w.IfMatch {
+		if page.Rows == 1 && (want == "*" || want == tag) {
+			return nil
+		}
+	}
+	return fault.New(fault.PreconditionFailed, "the row has changed since it was read, or is not there").
+		WithHint("read it again and repeat the change with its new ETag")
+}
+
+// represent answers the rows that were written: in the order of the input, or
+// of the keys.
+func (c *change) represent(tx store.Tx, out *store.Outcome) error {
+	in := &query.List{Texts: make([]string, len(out.Primary))}
+	pk := c.entity.Primary
+	for i, v := range out.Primary {
+		in.Texts[i] = string(pk.Type.AppendText(nil, v))
+	}
+	node := *c.w.Returning
+	node.Where = &query.Compare{Left: &query.FieldRef{Path: query.Path{Field: pk.Name}}, Op: query.In, Right: in}
+	node.Order, node.Page = nil, query.Page{}
+	q := &query.Read{Target: c.w.Target, Node: node, Format: c.w.Format, Unbounded: true}
+	ordered := c.w.Action == query.Create && !slices.IsSortedFunc(out.Primary, value.Compare)
+	page, err := c.e.readIn(tx, q, c.guard, store.ReadOptions{Primary: ordered}, &c.res)
+	if err != nil {
+		return err
+	}
+	if ordered && page.Primary != nil {
+		c.res.Body = page.Reorder(c.w.Format, out.Primary, c.res.Body)
+	}
+	return nil
+}
+
+// representFiltered answers the rows that a delete is about to remove.
+func (c *change) representFiltered(tx store.Tx) error {
+	node := *c.w.Returning
+	node.Where, node.Order, node.Page = c.w.Where, c.w.Order, c.w.Page
+	q := &query.Read{Target: c.w.Target, Node: node, Format: c.w.Format, Unbounded: true}
+	_, err := c.e.readIn(tx, q, c.guard, store.ReadOptions{}, &c.res)
+	return err
+}
+
+// readIn reads inside a transaction. Into res go the body and its buffer.
+func (e *Engine) readIn(r store.Reader, q *query.Read, g policy.Guard, opt store.ReadOptions, res *Result) (*store.Page, error) {
+	shape, args := q.Shape(nil, nil)
+	plan, err := e.readPlan(q, g, shape, opt)
+	if err != nil {
+		return nil, err
+	}
+	if args, err = plan.Args(args, g); err != nil {
+		return nil, err
+	}
+	run := store.RunOptions{Format: q.Format}
+	if res != nil {
+		res.buf = buffers.Get().(*[]byte) //nolint:forcetypeassert // the pool holds nothing else
+		run.Buffer = (*res.buf)[:0]
+	}
+	page, err := plan.Run(r, args, run)
+	if err != nil {
+		return nil, err
+	}
+	if res != nil {
+		res.Body = page.Body
+	}
+	return page, nil
+}
+
+// writePlan finds or makes the plan of a write's shape.
+func (e *Engine) writePlan(w *query.Write, g policy.Guard, conflict []*model.Field, compile func() (*store.WritePlan, error)) (*store.WritePlan, error) {
+	var space [512]byte
+	key, _ := w.Shape(space[:0], nil)
+	key = append(key, g.Fingerprint()...)
+	if p, ok := e.writes.get(key); ok {
+		return p, nil
+	}
+	p, err := compile()
+	if err != nil {
+		return nil, err
+	}
+	e.writes.put(key, p)
+	return p, nil
+}
+
+// explain completes the store's faults with what the engine knows: the values
+// of a duplicate key, and which reference is broken.
+func (e *Engine) explain(tx store.Tx, err error, ent *model.Entity, fields []*model.Field, vals []value.Value) error {
+	var f *fault.Error
+	if !errors.As(err, &f) {
+		return err
+	}
+	switch f.Code {
+	case fault.Unique:
+		return explainUnique(f, ent, fields, vals)
+	case fault.ForeignKey:
+		for i, fd := range fields {
+			if fd.Ref == nil || i >= len(vals) || vals[i].IsNull() {
+				continue
+			}
+			if there, perr := e.there(tx, fd.Ref.Target, vals[i]); perr == nil && !there {
+				m := missing(ent, fd, vals[i])
+				m.Cause = f.Cause
+				return m
+			}
+		}
+		return stillReferenced(f, ent)
+	default:
+		return err
+	}
+}
+
+func explainUnique(f *fault.Error, ent *model.Entity, fields []*model.Field, vals []value.Value) error {
+	list, ok := strings.CutPrefix(f.Details, "Key (")
+	if list, _, ok = strings.Cut(list, ")"); !ok {
+		return f
+	}
+	out := *f
+	names := strings.Split(list, ", ")
+	key := strings.Join(names, "_")
+	shown := make([]string, len(names))
+	for i, n := range names {
+		j := slices.IndexFunc(fields, func(fd *model.Field) bool { return fd.Name == n })
+		if j < 0 || j >= len(vals) || fields[j].Hidden {
+			return f
+		}
+		shown[i] = string(fields[j].Type.AppendText(nil, vals[j]))
+	}
+	suffix := "_key"
+	if len(names) == 1 && names[0] == ent.Primary.Name {
+		key, suffix = "", "pkey"
+		key = ent.Name + "_" + suffix
+	} else {
+		key = ent.Name + "_" + key + suffix
+	}
+	out.Message = "duplicate key value violates unique constraint \"" + key + "\""
+	out.Details = "Key (" + list + ")=(" + strings.Join(shown, ", ") + ") already exists."
+	return &out
+}
+
+func missing(ent *model.Entity, f *model.Field, v value.Value) *fault.Error {
+	return fault.New(fault.ForeignKey, "insert or update on table %q violates foreign key constraint \"%s_%s_fkey\"", ent.Name, ent.Name, f.Name).
+		WithDetails("Key (%s)=(%s) is not present in table %q.", f.Name, f.Type.AppendText(nil, v), f.Ref.Target.Name).
+		WithHint("create the row of '%s' first", f.Ref.Target.Name)
+}
+
+func stillReferenced(f *fault.Error, ent *model.Entity) error {
+	out := *f
+	out.Message = "update or delete on table \"" + ent.Name + "\" violates a foreign key constraint"
+	var from []string
+	for _, r := range ent.Relations {
+		if r.Cardinality == model.ToMany && r.Ref.Ref.OnDelete == model.Restrict {
+			from = append(from, r.To.Name+"."+r.Ref.Name)
+		}
+	}
+	if len(from) > 0 {
+		out.Details = "The row is still referenced by " + strings.Join(from, " or ") + "."
+		out.Hint = "delete or change those rows first, or declare 'on_delete: cascade' there"
+	}
+	return &out
+}
+
+// there reports whether an entity has a row of that key.
+func (e *Engine) there(r store.Reader, ent *model.Entity, key value.Value) (bool, error) {
+	d := e.planner.Dialect
+	st := &store.Statement{SQL: "SELECT 1 FROM " + d.Table(ent.Module.Name, ent.Name) + " WHERE " + d.Ident(ent.Primary.Name) + "=" + d.Param(1)}
+	found := false
+	err := r.Query(st, []value.Value{key}, func(store.Row) error {
+		found = true
+		return nil
+	})
+	return found, err
+}
