@@ -113,6 +113,9 @@ func (q *request) answerWrite(res *engine.Result, out outcome) error {
 		return notSingular(res.Rows)
 	}
 	a.body = represent(res.Body, q.rep)
+	if len(a.body) == 0 && q.rep.format() == query.JSON {
+		a.body = []byte("[]") // nothing was set or given, so nothing was read back
+	}
 	return a.send(q.w, q.r)
 }
 
@@ -352,12 +355,15 @@ func (q *request) ifMatch() []string {
 	if h == nil {
 		return nil
 	}
-	out := []string{}
+	var out []string
 	for _, t := range entityTags(h) {
 		if len(t) >= 2 && t[0] == '"' && t[len(t)-1] == '"' {
 			t = t[1 : len(t)-1]
 		}
 		out = append(out, t)
+	}
+	if len(out) == 0 {
+		out = append(out, "") // a condition without a tag is one that nothing meets
 	}
 	return out
 }
