@@ -17,6 +17,13 @@ import (
 // together: the product of two stored decimals fits.
 const maxDigits = 38
 
+// decimalType is the type of decimals. CEL's operators ask the type for its
+// traits before they call a value's methods.
+//
+//nolint:gochecknoglobals // constant; a Go constant cannot hold it
+var decimalType = cel.OpaqueType("decimal").WithTraits(
+	traits.AdderType | traits.SubtractorType | traits.MultiplierType | traits.NegatorType | traits.ComparerType)
+
 // decimal is an exact number inside an expression: n / 10^scale.
 type decimal struct {
 	n     *big.Int

@@ -245,7 +245,7 @@ func plainNumbers(v any) any {
 		}
 		f, err := v.Float64()
 		if err != nil {
-			return v.String()
+			return types.NewErr("the number %s is out of range", v)
 		}
 		return f
 	case []any:

@@ -48,9 +48,6 @@ const (
 	typeRequest = "@request"
 )
 
-//nolint:gochecknoglobals // constant; a Go constant cannot hold it
-var decimalType = cel.OpaqueType("decimal")
-
 // member is one member of auth or request.
 type member struct {
 	name string
