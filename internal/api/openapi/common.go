@@ -4,13 +4,7 @@ package openapi
 // that an operation refers to them with.
 func params() []member {
 	text := object{{"type", "string"}}
-	count := func(most int) object {
-		s := object{{"type", "integer"}, {"minimum", 0}}
-		if most > 0 {
-			s = s.with("maximum", most)
-		}
-		return s
-	}
+	count := object{{"type", "integer"}, {"minimum", 0}}
 	query := func(name string, schema object, ex any, text string) member {
 		return member{name, object{{"name", name}, {"in", "query"}, {"description", text}, {"schema", schema}, {"example", ex}}}
 	}
@@ -22,9 +16,9 @@ func params() []member {
 			"The members of each row: fields, `alias:field`, `field::text` casts, `json->path`, relations as `relation(field,...)` with `!inner`, `!left` or `...` before them, and the aggregates `count()`, `sum()`, `avg()`, `min()`, `max()`. Without it, every field."),
 		query("order", text, "id.desc",
 			"The order of the rows: `field.asc` or `field.desc`, with `.nullsfirst` or `.nullslast`, separated by commas; `relation(field)` orders by a to-one relation that `select` embeds. The primary key decides between equals."),
-		query("limit", count(0), 10,
+		query("limit", count, 10,
 			"The greatest number of rows. The application's own limit holds as well."),
-		query("offset", count(0), 0,
+		query("offset", count, 0,
 			"How many rows to skip. Far into a list, follow the `Link` header instead: its pages all cost the same."),
 		query("and", text, "(a.gte.1,b.is.null)",
 			"Conditions that must all hold: `(field.operator.value,...)`, with `and(...)`, `or(...)` and `not.` inside."),
@@ -45,7 +39,7 @@ func params() []member {
 		header("PreferRead", "Prefer", "count=exact",
 			"`count=exact`, `planned` or `estimated` puts the number of rows into `Content-Range`; `handling=strict` refuses what is not known."),
 		header("PreferCreate", "Prefer", "return=representation",
-			"`return=representation`, `headers-only` or `minimal`; `resolution=merge-duplicates` or `ignore-duplicates`; `missing=default` gives absent fields of a list their defaults instead of null; `count=exact`; `handling=strict`."),
+			"`return=representation`, `headers-only` or `minimal`; `resolution=merge-duplicates` or `ignore-duplicates`; `missing=null` makes absent fields null instead of their defaults; `count=exact`; `handling=strict`."),
 		header("PreferUpdate", "Prefer", "return=representation",
 			"`return=representation`, `headers-only` or `minimal`; `max-affected=N` with `handling=strict` refuses to touch more rows; `count=exact`."),
 		header("PreferReplace", "Prefer", "return=representation",
@@ -61,9 +55,10 @@ func params() []member {
 	}
 }
 
-// texts are the bodies that are not JSON.
-func texts() object {
+// media are the bodies that are not rows as JSON with every member.
+func media() object {
 	return object{
+		{"StrippedRow", object{{"type", "object"}, {"description", "A row without the members that are null."}}},
 		{"CSV", object{{"type", "string"}, {"description", "RFC 4180: a header line with the fields' names, then one line for each row."}}},
 		{"NDJSON", object{{"type", "string"}, {"description", "One row as JSON on each line; streamed, so that a list of any length is answered."}}},
 	}
@@ -77,6 +72,7 @@ func headers() object {
 	return object{
 		header("Content-Range", "0-9/120", "The rows answered and, when `Prefer: count=` asked for it, how many there are; `*` otherwise."),
 		header("ETag", `"5d41402abc4b2a76"`, "The entity tag of the answer, for `If-None-Match` and `If-Match`."),
+		header("Idempotency-Replayed", "true", "Set when this is the answer of an earlier request with the same `Idempotency-Key`."),
 		header("Link", `</rest/v1/orders?cursor=b64>; rel="next"`, "The next and the previous page, where there is one (RFC 8288)."),
 		header("Location", "/rest/v1/orders?id=eq.1", "Where the created row is, when one row was created."),
 		header("Preference-Applied", "return=representation", "The preferences that were honoured (RFC 7240)."),

@@ -16,7 +16,7 @@ func (d *document) appendComponents(dst []byte) []byte {
 	dst = append(dst, `,"schemas":{"Problem":`...)
 	dst = appendJSON(dst, problemSchema())
 	if len(d.resources) > 0 {
-		for _, m := range texts() {
+		for _, m := range media() {
 			dst = appendComponent(dst, m.name, m.value)
 		}
 	}
@@ -35,7 +35,7 @@ func (d *document) appendComponents(dst []byte) []byte {
 	}
 	for _, r := range d.resources {
 		dst = appendComponent(dst, r.responseKey("rows"), r.rowsResponse("The rows.", headerRefs("Content-Range", "ETag", "Link", "Preference-Applied")...))
-		dst = appendComponent(dst, r.responseKey("created"), r.rowsResponse("The rows are created; the body holds them with `Prefer: return=representation` only.", headerRefs("Location", "Content-Range", "Preference-Applied")...))
+		dst = appendComponent(dst, r.responseKey("created"), r.rowsResponse("The rows are created; the body holds them with `Prefer: return=representation` only.", headerRefs("Location", "Content-Range", "Preference-Applied", "Idempotency-Replayed")...))
 	}
 	dst = append(dst, `},"headers":`...)
 	dst = appendJSON(dst, headers())
@@ -67,18 +67,28 @@ func appendComponent(dst []byte, key string, v any) []byte {
 // appendProblems writes the answers that carry no rows. A status that no
 // operation lists is part of the answer "Problem".
 func (d *document) appendProblems(dst []byte) []byte {
-	listed := map[int]bool{401: true, 406: true}
+	type use struct {
+		status int
+		write  bool
+	}
+	uses := []use{{401, false}, {406, false}} // the root's
 	if len(d.resources) > 0 {
 		for _, m := range d.methods {
 			for _, s := range m.problems {
-				listed[s] = true
+				uses = append(uses, use{s, m.write})
 			}
 		}
 	}
+	listed := make(map[int]bool)
+	byKey := make(map[string]use)
+	for _, u := range uses {
+		listed[u.status] = true
+		byKey[problemKey(u.status, u.write)] = u
+	}
 	dst = appendJSON(dst, anyProblem(listed))
-	byStatus := statuses()
-	for _, s := range slices.Sorted(maps.Keys(listed)) {
-		dst = appendComponent(dst, problemKey(s), problemResponse(s, byStatus[s]))
+	for _, key := range slices.Sorted(maps.Keys(byKey)) {
+		u := byKey[key]
+		dst = appendComponent(dst, key, problemResponse(u.status, codesOf(u.status, u.write)))
 	}
 	if len(d.resources) == 0 {
 		return dst
@@ -86,7 +96,7 @@ func (d *document) appendProblems(dst []byte) []byte {
 	with := func(text string, names ...string) object {
 		return object{{"description", text}, {"headers", object(headerRefs(names...))}}
 	}
-	dst = appendComponent(dst, "Done", with("Done; nothing to answer.", "Content-Range", "Preference-Applied"))
+	dst = appendComponent(dst, "Done", with("Done; nothing to answer.", "Content-Range", "Preference-Applied", "Idempotency-Replayed"))
 	dst = appendComponent(dst, "Found", with("The headers of the same GET.", "Content-Range", "ETag", "Link", "Preference-Applied"))
 	return appendComponent(dst, "NotModified", with("The answer's entity tag is still one of `If-None-Match`.", "ETag"))
 }

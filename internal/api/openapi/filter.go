@@ -33,22 +33,22 @@ func filterParam(fields []*model.Field) object {
 // operators lists what a field can be compared with, as the grammar writes it.
 func operators(f *model.Field) string {
 	const (
-		ordered = "`eq` `neq` `gt` `gte` `lt` `lte` `in.(a,b)` `isdistinct`"
-		null    = " `is.null` `is.not_null`"
+		equal   = "`eq` `neq` `in.(a,b)` `isdistinct` `is.null` `is.not_null`"
+		ordered = equal + " `gt` `gte` `lt` `lte`"
 	)
 	var s string
 	switch {
 	case f.Type.List:
-		s = "`eq` `neq` `cs.{a,b}` (contains) `cd.{a,b}` (is contained by) `ov.{a,b}` (overlaps) `isdistinct`" + null
+		s = equal + " `cs.{a,b}` (contains) `cd.{a,b}` (is contained by) `ov.{a,b}` (overlaps)"
 	case f.Type.Kind == value.JSON:
-		s = "`eq` `neq` `cs` (contains) `cd` (is contained by) `isdistinct`" + null +
+		s = equal + " `cs` (contains) `cd` (is contained by)" +
 			"; a path such as `" + f.Name + "->key` or `" + f.Name + "->>key` filters by a part"
 	case f.Type.Kind == value.Bool:
-		s = "`eq` `neq` `in.(true,false)` `isdistinct` `is.true` `is.false` `is.unknown`" + null
-	case f.Type.Kind == value.Text:
-		s = ordered + null + " `like` `ilike` (* is any run) `match` `imatch` (regular expressions)"
+		s = ordered + " `is.true` `is.false` `is.unknown`"
+	case f.Type.Kind == value.Text, f.Type.Kind == value.Enum, f.Type.Kind == value.File:
+		s = ordered + " `like` `ilike` (* is any run) `match` `imatch` (regular expressions)"
 	default:
-		s = ordered + null
+		s = ordered
 	}
 	if slices.Contains(f.Entity.Search, f) {
 		s += " `fts` `plfts` `phfts` `wfts` (full-text search)"

@@ -74,9 +74,7 @@ func found(t *testing.T, name string, report []byte) int {
 }
 
 func TestLintersFindNothing(t *testing.T) {
-	unowned := shop()
-	unowned.Lock = nil
-	for name, app := range map[string]*model.App{"shop": shop(), "unowned": unowned, "empty": {}, "large": large(12)} {
+	for name, app := range map[string]*model.App{"shop": shop(t), "unowned": unowned(t), "empty": empty(t), "large": large(t, 12)} {
 		for _, tool := range []string{"spectral", "redocly"} {
 			t.Run(tool+"/"+name, func(t *testing.T) {
 				if out, ok := lint(t, tool, document(t, app)); !ok {
@@ -94,7 +92,7 @@ func TestLintersWouldFind(t *testing.T) {
 		"warning": {`"contact":`, `"x-contact":`},
 		"error":   {`"operationId":"head_orders"`, `"operationId":"list_orders"`},
 	} {
-		doc := document(t, shop())
+		doc := document(t, shop(t))
 		bad := bytes.Replace(doc, []byte(broken[0]), []byte(broken[1]), 1)
 		if bytes.Equal(doc, bad) {
 			t.Fatalf("%s is not in the document", broken[0])
@@ -105,7 +103,7 @@ func TestLintersWouldFind(t *testing.T) {
 			}
 		})
 	}
-	doc := document(t, shop())
+	doc := document(t, shop(t))
 	t.Run("redocly/warning", func(t *testing.T) {
 		if _, ok := lint(t, "redocly", bytes.Replace(doc, []byte(`"license":`), []byte(`"x-license":`), 1)); ok {
 			t.Error("not found")

@@ -106,7 +106,7 @@ func Document(app *model.App, opt Options) ([]byte, error) {
 		for _, name := range m.params {
 			refs = append(refs, ref("parameters", name))
 		}
-		d.common[m.name] = commonParts{params: compact(refs), problems: compact(problemRefs(m.problems))}
+		d.common[m.name] = commonParts{params: compact(refs), problems: compact(problemRefs(m.problems, m.write))}
 	}
 	return d.appendTo(make([]byte, 0, d.size())), nil
 }
@@ -174,7 +174,8 @@ func (d *document) info() object {
 func (d *document) tags() array {
 	out := array{object{{"name", rootTag}, {"description", "This document."}}}
 	for _, m := range modules(d.app) {
-		out = append(out, object{{"name", m.Name}, {"description", "The entities of the module " + m.Name + "."}})
+		text := join(markdown(m.Doc), "The entities of the module "+m.Name+".")
+		out = append(out, object{{"name", m.Name}, {"description", text}})
 	}
 	return out
 }
@@ -183,9 +184,12 @@ func (d *document) tags() array {
 func (d *document) rootItem() object {
 	responses := object{{"200", object{
 		{"description", "The OpenAPI document."},
-		{"content", object{{MediaType, object{{"schema", object{{"type", "object"}}}}}}},
+		{"content", object{
+			{MediaType, object{{"schema", object{{"type", "object"}}}}},
+			{"application/json", object{{"schema", object{{"type", "object"}}}}},
+		}},
 	}}}
-	responses = append(responses, problemRefs([]int{401, 406})...)
+	responses = append(responses, problemRefs([]int{401, 406}, false)...)
 	return object{{"get", object{
 		{"operationId", "describe"},
 		{"summary", "Describe the API"},

@@ -40,9 +40,9 @@ func load(t testing.TB, doc []byte) *openapi3.T {
 
 func TestDocumentIsValid(t *testing.T) {
 	for name, app := range map[string]*model.App{
-		"shop":  shop(),
-		"empty": {},
-		"large": large(20),
+		"shop":  shop(t),
+		"empty": empty(t),
+		"large": large(t, 20),
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := load(t, document(t, app))
@@ -57,9 +57,9 @@ func TestDocumentIsValid(t *testing.T) {
 }
 
 func TestDocumentIsTheSameEachTime(t *testing.T) {
-	first := document(t, shop())
+	first := document(t, shop(t))
 	for range 5 {
-		if !bytes.Equal(first, document(t, shop())) {
+		if !bytes.Equal(first, document(t, shop(t))) {
 			t.Fatal("two documents of one application differ")
 		}
 	}
@@ -73,7 +73,7 @@ func TestGolden(t *testing.T) {
 		Components map[string]map[string]json.RawMessage
 		Index      json.RawMessage `json:"x-pando"`
 	}
-	if err := json.Unmarshal(document(t, shop()), &all); err != nil {
+	if err := json.Unmarshal(document(t, shop(t)), &all); err != nil {
 		t.Fatal(err)
 	}
 	part := map[string]any{"x-pando": all.Index, "/orders": all.Paths["/orders"], "/notes": all.Paths["/notes"]}
@@ -104,7 +104,7 @@ func TestGolden(t *testing.T) {
 }
 
 func TestPathsAreTheEntitiesWithADoor(t *testing.T) {
-	d := load(t, document(t, shop()))
+	d := load(t, document(t, shop(t)))
 	want := []string{"/", "/notes", "/orders", "/products"} // users is internal
 	if got := slices.Sorted(maps.Keys(d.Paths.Map())); !slices.Equal(got, want) {
 		t.Fatalf("paths %v, want %v", got, want)
@@ -118,13 +118,13 @@ func TestPathsAreTheEntitiesWithADoor(t *testing.T) {
 			t.Errorf("%s has %v, want %v", path, got, want)
 		}
 	}
-	if bytes.Contains(document(t, shop()), []byte("auth.users.insert")) {
+	if bytes.Contains(document(t, shop(t)), []byte("auth.users.insert")) {
 		t.Error("an internal entity is described")
 	}
 }
 
 func TestHiddenFieldsAreOnlyWritten(t *testing.T) {
-	d := load(t, document(t, shop()))
+	d := load(t, document(t, shop(t)))
 	row, insert := d.Components.Schemas["orders.orders"].Value, d.Components.Schemas["orders.orders.insert"].Value
 	if row.Properties["card_last4"] != nil {
 		t.Error("a hidden field is in the row")
@@ -138,7 +138,7 @@ func TestHiddenFieldsAreOnlyWritten(t *testing.T) {
 }
 
 func TestRequired(t *testing.T) {
-	d := load(t, document(t, shop()))
+	d := load(t, document(t, shop(t)))
 	for name, want := range map[string][]string{
 		"catalog.products":        {"id", "name", "price"},
 		"catalog.products.insert": {"name", "price"},
@@ -153,16 +153,14 @@ func TestRequired(t *testing.T) {
 
 func TestSharedNameIsToldApartByProfile(t *testing.T) {
 	for name, tc := range map[string]struct {
-		lock     *model.Lock
+		app      *model.App
 		required bool
 	}{
-		"first in pando.lock": {&model.Lock{Owners: map[string]string{"notes": "catalog"}}, false},
-		"nobody's":            {nil, true},
+		"first in pando.lock": {shop(t), false},
+		"nobody's":            {unowned(t), true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			app := shop()
-			app.Lock = tc.lock
-			d := load(t, document(t, app))
+			d := load(t, document(t, tc.app))
 			for header, op := range map[string]*openapi3.Operation{
 				"Accept-Profile": d.Paths.Value("/notes").Get, "Content-Profile": d.Paths.Value("/notes").Post,
 			} {
@@ -185,7 +183,7 @@ func TestSharedNameIsToldApartByProfile(t *testing.T) {
 }
 
 func TestEveryCodeOfTheDoorIsListed(t *testing.T) {
-	d := load(t, document(t, shop()))
+	d := load(t, document(t, shop(t)))
 	schema := d.Components.Schemas["Problem"].Value
 	listed := schema.Properties["code"].Value.Enum
 	for _, c := range fault.Codes() {
@@ -212,8 +210,36 @@ func TestEveryCodeOfTheDoorIsListed(t *testing.T) {
 	}
 }
 
+func TestProblemsAreThoseOfTheMethod(t *testing.T) {
+	d := load(t, document(t, shop(t)))
+	for _, tc := range []struct {
+		op     *openapi3.Operation
+		status int
+		code   fault.Code
+		want   bool
+	}{
+		{d.Paths.Value("/orders").Get, 400, fault.NotNull, false},
+		{d.Paths.Value("/orders").Get, 400, fault.InvalidCursor, true},
+		{d.Paths.Value("/orders").Post, 400, fault.NotNull, true},
+		{d.Paths.Value("/orders").Post, 400, fault.InvalidCursor, false},
+		{d.Paths.Value("/orders").Post, 409, fault.Unique, true},
+		{d.Paths.Value("/orders").Get, 404, fault.UnknownEntity, true},
+		{d.Paths.Value("/orders").Delete, 404, fault.UnknownEntity, true},
+		{d.Paths.Value("/orders").Delete, 404, fault.UnknownOperation, false},
+	} {
+		r := tc.op.Responses.Status(tc.status)
+		if r == nil {
+			t.Fatalf("%s has no %d", tc.op.OperationID, tc.status)
+		}
+		codes := r.Value.Content[problem.ContentType].Schema.Value.AllOf[1].Value.Properties["code"].Value.Enum
+		if got := slices.Contains(codes, any(string(tc.code))); got != tc.want {
+			t.Errorf("%s %d lists %s: %v, want %v", tc.op.OperationID, tc.status, tc.code, got, tc.want)
+		}
+	}
+}
+
 func TestRowsAndBodiesAreJudgedAsTheEngineWould(t *testing.T) {
-	d := load(t, document(t, shop()))
+	d := load(t, document(t, shop(t)))
 	const id = `"019b7d2a-6c40-7a31-9c5e-2f8d4b6a1e03"`
 	for _, tc := range []struct {
 		schema, body string
@@ -249,13 +275,13 @@ func TestRowsAndBodiesAreJudgedAsTheEngineWould(t *testing.T) {
 }
 
 func TestAuthorsTextCannotCarryMarkup(t *testing.T) {
-	if bytes.Contains(document(t, shop()), []byte(`<script`)) {
+	if bytes.Contains(document(t, shop(t)), []byte(`<script`)) {
 		t.Error("a script tag of an entity's doc is in the document as it is")
 	}
 }
 
 func TestOptions(t *testing.T) {
-	b, err := openapi.Document(shop(), openapi.Options{
+	b, err := openapi.Document(shop(t), openapi.Options{
 		Server: "https://api.shop.test/rest/v2", Version: "v2",
 		Contact: openapi.Contact{Name: "Ada", URL: "https://shop.test/help", Email: "ada@shop.test"},
 		License: openapi.License{Name: "MIT", Identifier: "MIT"},
@@ -274,8 +300,8 @@ func TestOptions(t *testing.T) {
 }
 
 func TestEntityWithoutKeyIsRefused(t *testing.T) {
-	app := shop()
-	app.Modules[1].Entities[0].Primary = nil
+	app := shop(t)
+	app.Entity("catalog", "products").Primary = nil
 	if _, err := openapi.Document(app, openapi.Options{}); !fault.Is(err, fault.Internal) {
 		t.Errorf("got %v, want an internal fault", err)
 	}
@@ -284,7 +310,7 @@ func TestEntityWithoutKeyIsRefused(t *testing.T) {
 // TestThousandEntitiesInTime holds the document of a large application to its
 // bound; the best of several, for the machine is shared.
 func TestThousandEntitiesInTime(t *testing.T) {
-	app := large(1000)
+	app := large(t, 1000)
 	best := time.Hour
 	var size int
 	for range 5 {
@@ -299,7 +325,7 @@ func TestThousandEntitiesInTime(t *testing.T) {
 }
 
 func BenchmarkDocument(b *testing.B) {
-	app := large(1000)
+	app := large(b, 1000)
 	b.ReportAllocs()
 	for b.Loop() {
 		b.SetBytes(int64(len(document(b, app))))

@@ -45,7 +45,7 @@ func methods() []method {
 		{
 			name: "post", verb: "create", summary: "Create rows of ", write: true,
 			params:   []string{"select", "columns", "on_conflict", "PreferCreate", "Idempotency-Key"},
-			problems: []int{400, 401, 403, 404, 406, 409, 413, 415, 422},
+			problems: []int{300, 400, 401, 403, 404, 406, 409, 413, 415, 422},
 			text:     "Creates one row or many, all or none. `Prefer: resolution=merge-duplicates` makes it an upsert.",
 		},
 		{
@@ -63,7 +63,7 @@ func methods() []method {
 		{
 			name: "put", verb: "replace", summary: "Create or replace a row of ", write: true,
 			params:   []string{"select", "columns", "PreferReplace", "Idempotency-Key", "If-Match"},
-			problems: []int{400, 401, 403, 404, 405, 406, 409, 412, 413, 415, 422},
+			problems: []int{300, 400, 401, 403, 404, 405, 406, 409, 412, 413, 415, 422},
 			text:     "Creates the row with the given primary key, or replaces it. The body's key must be the filter's.",
 		},
 	}
@@ -104,16 +104,17 @@ func (d *document) operation(r *resource, m *method, filters raw) object {
 func (d *document) operationText(r *resource, m *method) string {
 	parts := []string{m.text}
 	for _, e := range r.entities {
-		if r.shared() {
-			parts = append(parts, "In module "+e.Module.Name+":")
-		}
+		text := deprecatedText(e.Deprecated)
 		switch m.name {
 		case "get":
-			parts = append(parts, markdown(e.Doc), relationsText(e))
+			text = join(markdown(e.Doc), relationsText(e), text)
 		case "post":
-			parts = append(parts, keysText(e))
+			text = join(keysText(e), text)
 		}
-		parts = append(parts, deprecatedText(e.Deprecated))
+		if r.shared() && text != "" {
+			text = "In module " + e.Module.Name + ": " + text
+		}
+		parts = append(parts, text)
 	}
 	return join(parts...)
 }
@@ -258,10 +259,10 @@ func (d *document) responses(r *resource, m *method) raw {
 
 // problemRefs refers to the answers of the given statuses and to the one for
 // all others.
-func problemRefs(statuses []int) object {
+func problemRefs(statuses []int, write bool) object {
 	var o object
 	for _, s := range statuses {
-		o = o.with(strconv.Itoa(s), ref("responses", problemKey(s)))
+		o = o.with(strconv.Itoa(s), ref("responses", problemKey(s, write)))
 	}
 	return o.with("default", ref("responses", "Problem"))
 }
@@ -289,6 +290,8 @@ func (r *resource) rowsResponse(text string, extra ...member) object {
 		{"content", object{
 			{"application/json", list},
 			{"application/vnd.pgrst.object+json", object{{"schema", row}}},
+			{"application/vnd.pgrst.object+json;nulls=stripped", object{{"schema", ref("schemas", "StrippedRow")}}},
+			{"application/vnd.pgrst.array+json;nulls=stripped", object{{"schema", object{{"type", "array"}, {"items", ref("schemas", "StrippedRow")}}}}},
 			{"text/csv", object{{"schema", ref("schemas", "CSV")}}},
 			{"application/x-ndjson", object{{"schema", ref("schemas", "NDJSON")}}},
 		}},

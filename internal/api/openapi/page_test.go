@@ -173,8 +173,8 @@ func TestPageInABrowser(t *testing.T) {
 		entity string
 		rows   string
 	}{
-		"shop":           {shop(), "catalog.products", `[{"id":"019b7d2a-6c40-7a31-9c5e-2f8d4b6a1e03","name":"<img src=x onerror=alert(1)>","price":12.50}]`},
-		"1,000 entities": {large(1000), "module19.entity0999", `[{"id":"019b7d2a-6c40-7a31-9c5e-2f8d4b6a1e03","count":9007199254740993}]`},
+		"shop":           {shop(t), "catalog.products", `[{"id":"019b7d2a-6c40-7a31-9c5e-2f8d4b6a1e03","name":"<img src=x onerror=alert(1)>","price":12.50}]`},
+		"1,000 entities": {large(t, 1000), "module19.entity0999", `[{"id":"019b7d2a-6c40-7a31-9c5e-2f8d4b6a1e03","count":9007199254740993}]`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			srv := pageServer(t, tc.app, tc.rows)
@@ -185,5 +185,18 @@ func TestPageInABrowser(t *testing.T) {
 				t.Errorf("%v\n%s", err, out)
 			}
 		})
+	}
+}
+
+// TestPageLines runs the tests of the page's pure parts in Node.
+func TestPageLines(t *testing.T) {
+	node, err := exec.LookPath("node")
+	if err != nil {
+		t.Skip("node is not installed; `make test` does it")
+	}
+	cmd := exec.CommandContext(t.Context(), node, "--test", "lines.test.mjs")
+	cmd.Dir = "../../../test/browser"
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
 	}
 }

@@ -65,23 +65,48 @@ func problemExample(c fault.Code) raw {
 	return raw(b)
 }
 
-// statuses groups the codes by the HTTP status that they come with.
-func statuses() map[int][]fault.Code {
-	out := make(map[int][]fault.Code)
+// applies reports whether a read, or a write, of rows can be answered with c.
+func applies(c fault.Code, write bool) bool {
+	switch c { //nolint:exhaustive // every other code applies to both
+	case fault.UnknownOperation, fault.AmbiguousOperation:
+		return false
+	case fault.InvalidRange, fault.InvalidCursor:
+		return !write
+	case fault.InvalidBody, fault.InvalidPut, fault.PutLimits, fault.PutMismatch, fault.MaxAffected, fault.UnknownInput,
+		fault.TextTooLong, fault.NotNull, fault.ForeignKey, fault.Unique, fault.Check, fault.DuplicateField,
+		fault.CardinalityClash, fault.UnsupportedMediaType, fault.PreconditionFailed, fault.IdempotencyInFlight,
+		fault.IdempotencyMismatch, fault.UnfilteredWrite:
+		return write
+	}
+	return true
+}
+
+// codesOf lists the codes of a status that a read, or a write, is answered with.
+func codesOf(status int, write bool) []fault.Code {
+	var out []fault.Code
 	for _, c := range codes() {
-		out[c.Status()] = append(out[c.Status()], c)
+		if c.Status() == status && applies(c, write) {
+			out = append(out, c)
+		}
 	}
 	return out
 }
 
-// problemKey names the response component of a status.
-func problemKey(status int) string { return "Problem" + strconv.Itoa(status) }
+// problemKey names the response component of a status. Reads and writes share
+// one where they have the same codes.
+func problemKey(status int, write bool) string {
+	key := "Problem" + strconv.Itoa(status)
+	if write && !slices.Equal(codesOf(status, true), codesOf(status, false)) {
+		key += "Write"
+	}
+	return key
+}
 
 // problemResponse describes one status and the codes that it comes with.
 func problemResponse(status int, cs []fault.Code) object {
 	var list, words []string
 	for _, c := range cs {
-		list = append(list, "`"+string(c)+"` "+strings.ToLower(c.Title()[:1])+c.Title()[1:])
+		list = append(list, "`"+string(c)+"` "+c.Title())
 		words = append(words, string(c))
 	}
 	reason := http.StatusText(status)
@@ -100,11 +125,10 @@ func problemResponse(status int, cs []fault.Code) object {
 // anyProblem is the response for every status that an operation does not list:
 // limits of time and size, and the server's own troubles.
 func anyProblem(listed map[int]bool) object {
-	all := statuses()
 	var rest []string
-	for s := range all {
-		if !listed[s] {
-			rest = append(rest, strconv.Itoa(s))
+	for _, c := range codes() {
+		if s := strconv.Itoa(c.Status()); !listed[c.Status()] && !slices.Contains(rest, s) {
+			rest = append(rest, s)
 		}
 	}
 	slices.Sort(rest)

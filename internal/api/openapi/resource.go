@@ -14,7 +14,8 @@ import (
 type resource struct {
 	name     string
 	entities []*model.Entity // by module; at least one
-	// owner answers when no profile is given; nil: a profile is required.
+	// owner answers when no profile is given: the only one, or the one that
+	// pando.lock says was the first; nil: a profile is required.
 	owner *model.Entity
 }
 
@@ -42,28 +43,10 @@ func resources(app *model.App) []*resource {
 	}
 	for _, r := range out {
 		slices.SortFunc(r.entities, func(a, b *model.Entity) int { return cmp.Compare(a.Module.Name, b.Module.Name) })
-		r.owner = owner(app, r)
+		r.owner = app.Entity("", r.name)
 	}
 	slices.SortFunc(out, func(a, b *resource) int { return cmp.Compare(a.name, b.name) })
 	return out
-}
-
-// owner is the entity that a name means without a module: the only one, or the
-// one that pando.lock says was the first.
-func owner(app *model.App, r *resource) *model.Entity {
-	if !r.shared() {
-		return r.entities[0]
-	}
-	if app.Lock == nil {
-		return nil
-	}
-	first := app.Lock.Owners[r.name]
-	for _, e := range r.entities {
-		if e.Module.Name == first {
-			return e
-		}
-	}
-	return nil
 }
 
 // modules lists the modules that have an entity with a door, by name.

@@ -57,7 +57,8 @@ export function supabase(request, origin, key, entity, accept) {
   const prefer = request.headers.filter(([n]) => n === 'Prefer').map(([, v]) => v).join(',');
   calls.push(...verb(request, query, prefer, notes));
   for (const [name, value] of request.query) {
-    if (!CONTROL.has(name)) calls.push(filter(name, value));
+    // PUT's filter is the key that the row carries itself.
+    if (!CONTROL.has(name) && request.method !== 'PUT') calls.push(filter(name, value));
   }
   calls.push(...page(query, notes));
   if (request.method !== 'GET' && request.method !== 'HEAD' && (query.has('select') || /return=representation/.test(prefer))) {
@@ -92,7 +93,7 @@ function verb(request, query, prefer, notes) {
     return [`${name}(${args.join(', ')})`];
   };
   for (const p of prefer.split(',').map((s) => s.trim())) {
-    if (/^(handling|max-affected|return=headers-only)/.test(p)) notes.push(`Prefer: ${p}`);
+    if (/^(handling|max-affected|missing|return=headers-only)/.test(p)) notes.push(`Prefer: ${p}`);
   }
   const select = query.has('select') ? quote(query.get('select')) : quote('*');
   const body = request.body === undefined ? '' : json(request, notes);
@@ -106,8 +107,7 @@ function verb(request, query, prefer, notes) {
       return call('select', select);
     case 'POST':
       add('count', count && quote(count));
-      if (/missing=default/.test(prefer)) add('defaultToNull', 'false');
-      if (query.has('columns')) notes.push(`columns=${query.get('columns')}`);
+            if (query.has('columns')) notes.push(`columns=${query.get('columns')}`);
       if (!/resolution=/.test(prefer)) return call('insert', body);
       add('onConflict', query.has('on_conflict') && quote(query.get('on_conflict')));
       add('ignoreDuplicates', /ignore-duplicates/.test(prefer) && 'true');

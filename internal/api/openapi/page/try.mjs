@@ -46,8 +46,9 @@ export function renderTry({ doc, key }, entity, op, base) {
     lines.js.textContent = supabase(r, origin(base), k, entity, accept?.select.value);
   };
   const form = h('form', { class: 'try', autocomplete: 'off', oninput: show, onchange: show },
-    filters.length > 0 && group('Filters', filters.length <= 12 || op.method === 'put', rows(filters)),
-    group('Parameters', true, rows(others)),
+    group('Filters', filters.length <= 12 || op.method === 'put', rows(filters)),
+    group('Parameters', true, rows(others.filter((p) => p.in !== 'header'))),
+    group('Request headers', false, rows(others.filter((p) => p.in === 'header'))),
     content?.element,
     h('div', { class: 'send' }, accept?.element, h('button', { type: 'submit', class: 'primary' }, `Send ${op.method.toUpperCase()}`)));
   form.addEventListener('submit', (event) => {
@@ -74,6 +75,7 @@ function first(param, op) {
 }
 
 function group(title, isOpen, children) {
+  if (children.length === 0) return null;
   return h('details', { class: 'group', open: isOpen }, h('summary', null, title), h('div', { class: 'params' }, children));
 }
 
