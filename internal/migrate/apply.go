@@ -2,7 +2,6 @@ package migrate
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -20,27 +19,26 @@ type Options struct {
 	// Additive refuses every plan that does more than add: what a node may do
 	// on its own while nodes of the old model still run. Allow is not looked at.
 	Additive bool
-	// Progress is told before each step; nil: nobody.
+	// Progress is told before each part; nil: nobody.
 	Progress func(Progress)
-	// AfterStep is called when step i (from 0) is on disk. Its error stops the
+	// AfterPart is called when a part (from 1) is on disk. Its error stops the
 	// migration, which the next plan goes on with. For tests.
-	AfterStep func(i int) error
+	AfterPart func(part int) error
 	// Now gives the time for the history; default time.Now.
 	Now func() time.Time
 }
 
 // Progress is where a running migration stands.
 type Progress struct {
-	Step  int // from 0
-	Of    int
-	Title string
-	Wait  Wait
+	Part, Of int // from 1
+	Titles   []string
+	Wait     Wait
 }
 
-// Apply runs a plan, each step in a transaction of its own. Nothing is run
+// Apply runs a plan, each part in a transaction of its own. Nothing is run
 // when a step is blocked or loses what was not allowed: fault.MigrationRefused
 // then names it. When another migration ran since the plan was made the error
-// is fault.Conflict. After any other error, or a crash, the steps before it
+// is fault.Conflict. After any other error, or a crash, the parts before it
 // stand and Prepare plans the rest.
 func Apply(ctx context.Context, d store.Driver, p *Plan, opt Options) error {
 	if opt.Now == nil {
@@ -53,34 +51,44 @@ func Apply(ctx context.Context, d store.Driver, p *Plan, opt Options) error {
 	if p.Empty() && p.Resumes != 0 {
 		return d.Alter(ctx, func(tx store.Tx) error { return settle(tx, d.Dialect(), h) })
 	}
-	at := opt.Now()
-	for i, s := range p.Steps {
+	at, parts, done := opt.Now(), p.parts(), 0
+	for i, part := range parts {
 		if opt.Progress != nil {
-			opt.Progress(Progress{Step: i, Of: len(p.Steps), Title: s.Title, Wait: s.Wait})
+			opt.Progress(Progress{Part: i + 1, Of: len(parts), Titles: titles(part), Wait: waitOf(part)})
 		}
 		var next head
 		err := d.Alter(ctx, func(tx store.Tx) error {
 			if err := h.check(tx); err != nil {
 				return err
 			}
-			if err := s.run(tx, opt.Allow); err != nil {
-				return err
+			for _, s := range part {
+				if err := s.run(tx, opt.Allow); err != nil {
+					return failed(err, s)
+				}
 			}
 			var err error
-			next, err = record(tx, d.Dialect(), h, i == 0, p, i, at)
+			next, err = record(tx, d.Dialect(), h, i == 0, p, done+len(part), at)
 			return err
 		})
 		if err != nil {
-			return stopped(err, i, s, len(p.Steps))
+			return stopped(err, i, len(parts))
 		}
-		h = next
-		if opt.AfterStep != nil {
-			if err := opt.AfterStep(i); err != nil {
+		h, done = next, done+len(part)
+		if opt.AfterPart != nil {
+			if err := opt.AfterPart(i + 1); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+func titles(part []*Step) []string {
+	out := make([]string, len(part))
+	for i, s := range part {
+		out[i] = s.Title
+	}
+	return out
 }
 
 // run looks once more for what would be lost, then changes the schema.
@@ -120,28 +128,32 @@ func settle(tx store.Tx, d store.Dialect, h head) error {
 	return err
 }
 
-// stopped adds to a step's error where the migration stands.
-func stopped(err error, i int, s *Step, of int) error {
+// failed adds to an error the step that it comes from.
+func failed(err error, s *Step) error {
 	f := *fault.From(err)
-	f.Cause = errors.Join(fmt.Errorf("step %d, %s", i+1, s.Title), f.Cause)
-	if f.Hint == "" {
-		f.Hint = "the step changed nothing; `pando migrate plan` shows what is left"
-	}
-	if i > 0 {
-		f.Details = strings.TrimPrefix(f.Details+fmt.Sprintf("; %d of %d steps are done and stand", i, of), "; ")
-	}
 	f.Message = fmt.Sprintf("migration step %q failed: %s", s.Title, f.Message)
+	return &f
+}
+
+// stopped adds to an error where the migration stands. done parts are on disk.
+func stopped(err error, done, of int) error {
+	f := *fault.From(err)
+	if f.Hint == "" {
+		f.Hint = "the transaction changed nothing; `pando migrate plan` shows what is left"
+	}
+	if done > 0 {
+		f.Details = strings.TrimPrefix(f.Details+fmt.Sprintf("; %d of %d transactions are done and stand", done, of), "; ")
+	}
 	return &f
 }
 
 // refuse returns why a plan must not be run at all.
 func (p *Plan) refuse(opt Options) error {
-	var blocked, lost, changing, missing []string
-	hint := ""
+	var blocked, hints, lost, changing, missing []string
 	for _, s := range p.Steps {
 		blocked = append(blocked, s.Blocked...)
-		if len(s.Blocked) > 0 && hint == "" {
-			hint = s.Hint
+		if len(s.Blocked) > 0 && !slices.Contains(hints, s.Hint) {
+			hints = append(hints, s.Hint)
 		}
 		if !s.Additive {
 			changing = append(changing, s.Title)
@@ -155,7 +167,7 @@ func (p *Plan) refuse(opt Options) error {
 	switch {
 	case len(blocked) > 0:
 		return fault.New(fault.MigrationRefused, "the rows that are stored do not fit the model").
-			WithDetails("%s", strings.Join(blocked, "; ")).WithHint("%s", hint)
+			WithDetails("%s", strings.Join(blocked, "; ")).WithHint("%s", strings.Join(hints, "; "))
 	case len(missing) > 0:
 		return fault.New(fault.MigrationRefused, "the migration would lose data").
 			WithDetails("%s", strings.Join(lost, "; ")).WithHint("%s", p.allowHint(missing, opt))

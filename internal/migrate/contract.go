@@ -60,7 +60,7 @@ func (p *planner) fillNulls(s *Step, name string, c store.Column) error {
 	if stored == "" {
 		return nil // addColumns looked at it
 	}
-	nulls, err := p.number("SELECT count(*) FROM " + p.storedTable(name) + " WHERE " + p.d.Ident(stored) + " IS NULL")
+	nulls, err := p.ask("SELECT count(*) FROM " + p.storedTable(name) + " WHERE " + p.d.Ident(stored) + " IS NULL")
 	if err != nil || nulls == 0 {
 		return err
 	}
@@ -85,7 +85,7 @@ func (p *planner) orphans(s *Step, n *store.Table, fk store.ForeignKey) error {
 	if key := p.columns[target(&fk)][fk.TargetColumn]; key != "" {
 		where += " AND NOT EXISTS (SELECT 1 FROM " + p.storedTable(target(&fk)) + " AS t WHERE t." + p.d.Ident(key) + " = " + x + ")"
 	}
-	count, err := p.number("SELECT count(*)" + where)
+	count, err := p.ask("SELECT count(*)" + where)
 	if err != nil || count == 0 {
 		return err
 	}
@@ -170,6 +170,15 @@ func prefixed(columns []string) string {
 	return ", " + strings.Join(columns, ", ")
 }
 
+// dropSearch takes the fields out of the full-text index that the model no
+// longer searches: the old one did.
+func (p *planner) dropSearch(w, n *store.Table) error {
+	if sameFields(w.Search, n.Search) {
+		return nil
+	}
+	return p.search(w, n, n.Search)
+}
+
 // dropIndexes drops the plain indexes that the model no longer has.
 func (p *planner) dropIndexes(w, n *store.Table) error {
 	for _, k := range w.Index {
@@ -199,7 +208,7 @@ func (p *planner) dropColumns(w, n *store.Table) error {
 		if err != nil {
 			return err
 		}
-		values, err := p.number("SELECT count(" + p.d.Ident(p.columns[name][c.Name]) + ") FROM " + p.storedTable(name))
+		values, err := p.ask("SELECT count(" + p.d.Ident(p.columns[name][c.Name]) + ") FROM " + p.storedTable(name))
 		if err != nil {
 			return err
 		}
@@ -224,7 +233,7 @@ func (p *planner) dropColumns(w, n *store.Table) error {
 }
 
 // dropTables drops the entities that the model no longer has, what refers
-// before what is referred to. Those that refer to each other go in one step.
+// before what is referred to. Those that refer to each other go in one part.
 func (p *planner) dropTables() error {
 	var gone []*store.Table
 	for _, t := range p.s.tables {
@@ -233,24 +242,23 @@ func (p *planner) dropTables() error {
 		}
 	}
 	for len(gone) > 0 {
+		now, part := gone, p.part
 		free := slices.IndexFunc(gone, func(t *store.Table) bool {
 			return !slices.ContainsFunc(gone, func(o *store.Table) bool {
 				return o != t && slices.ContainsFunc(o.Refs, func(fk store.ForeignKey) bool { return target(&fk) == t.QualifiedName() })
 			})
 		})
-		now := gone
 		if free >= 0 {
 			now = gone[free : free+1]
 		}
-		s := &Step{Risk: Risk{Level: None}}
 		for _, t := range now {
-			one, err := p.dropTable(t)
+			s, err := p.dropTable(t)
 			if err != nil {
 				return err
 			}
-			s.join(one)
+			p.emit(s)
+			s.Part = part
 		}
-		p.emit(s)
 		if free < 0 {
 			return nil
 		}

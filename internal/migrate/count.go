@@ -13,15 +13,15 @@ func (p *planner) count(name string) (int64, error) {
 	if n, ok := p.rows[name]; ok || p.stored[name] == nil {
 		return n, nil
 	}
-	n, err := p.number("SELECT count(*) FROM " + p.storedTable(name))
+	n, err := p.ask("SELECT count(*) FROM " + p.storedTable(name))
 	if err == nil {
 		p.rows[name] = n
 	}
 	return n, err
 }
 
-// number runs a statement that answers one number.
-func (p *planner) number(sql string) (int64, error) {
+// ask runs a statement that answers one number.
+func (p *planner) ask(sql string) (int64, error) {
 	var n int64
 	err := p.r.Query(&store.Statement{SQL: sql}, nil, func(row store.Row) error {
 		n = row.Int(0)

@@ -182,41 +182,52 @@ func (p *planner) changeKey(w, n *store.Table) error {
 	return nil
 }
 
-// addColumns adds the new fields that the database can add in place. Required
-// ones without a default come in as optional, and are tightened later. Those
-// whose rows each need a value of their own are left to loosen.
-func (p *planner) addColumns(_, n *store.Table) error {
-	name := n.QualifiedName()
+// addColumns adds the new fields of a table that loosen has not made anew.
+func (p *planner) addColumns(w, n *store.Table) error {
 	for _, c := range n.Columns {
-		w := p.s.get(name)
 		if w.Column(c.Name) != nil {
 			continue
 		}
-		rows, err := p.count(name)
+		s := &Step{Title: "add " + n.QualifiedName() + "." + c.Name, Additive: true}
+		c, err := p.newColumn(s, n, c)
 		if err != nil {
 			return err
 		}
-		if c.NotNull && p.fill(name, c.Name) != "" {
-			continue
-		}
-		step := &Step{Title: "add " + name + "." + c.Name, Additive: true}
-		if c.NotNull && c.Default == nil {
-			c.NotNull = false
-			if rows > 0 {
-				step.Blocked = []string{fmt.Sprintf("%s.%s is required and has no default that every row could take, and there are %s", name, c.Name, counted(rows, "row"))}
-				step.Hint = "make it optional, or give it a literal default"
-			}
-		}
-		w = clone(w)
-		w.Columns = append(w.Columns, c)
-		if fk := refOf(n, c.Name); fk != nil {
-			w.Refs = append(w.Refs, *fk)
-		}
+		w = withColumn(w, n, c)
 		p.s.put(w)
-		step.changes = []store.Change{{Kind: store.AddColumn, Table: w, Column: c}}
-		p.emit(step)
+		s.changes = []store.Change{{Kind: store.AddColumn, Table: w, Column: c}}
+		p.emit(s)
 	}
 	return nil
+}
+
+// newColumn is how a new field comes in: a required one without a default as
+// optional, for as long as the old model may write; tighten makes it required.
+func (p *planner) newColumn(s *Step, n *store.Table, c store.Column) (store.Column, error) {
+	if !c.NotNull || c.Default != nil {
+		return c, nil
+	}
+	name := n.QualifiedName()
+	if c.Fill = p.fill(name, c.Name); c.Fill != "" {
+		return c, nil
+	}
+	c.NotNull = false
+	rows, err := p.count(name)
+	if rows > 0 {
+		s.Blocked = append(s.Blocked, fmt.Sprintf("%s.%s is required and has no default that every row could take, and there are %s", name, c.Name, counted(rows, "row")))
+		s.Hint = "make it optional, or give it a literal default"
+	}
+	return c, err
+}
+
+// withColumn is a copy of w with a column of n more, and its reference.
+func withColumn(w, n *store.Table, c store.Column) *store.Table {
+	w = clone(w)
+	w.Columns = append(w.Columns, c)
+	if fk := refOf(n, c.Name); fk != nil {
+		w.Refs = append(w.Refs, *fk)
+	}
+	return w
 }
 
 // fill says what makes the value of a new field for each row that is there.
@@ -278,26 +289,43 @@ func (p *planner) addIndexes(w, n *store.Table) error {
 	return nil
 }
 
-// addSearch makes, changes or drops the full-text index.
+// addSearch adds fields to the full-text index. What the model no longer
+// searches stays until dropSearch.
 func (p *planner) addSearch(w, n *store.Table) error {
-	if sameFields(w.Search, n.Search) {
-		return nil
+	if all := union(w, n); !sameFields(all, w.Search) {
+		return p.search(w, n, all)
 	}
+	return nil
+}
+
+// union is the fields that the old or the new model searches.
+func union(w, n *store.Table) []string {
+	all := slices.Clone(n.Search)
+	for _, f := range w.Search {
+		if !slices.Contains(all, f) {
+			all = append(all, f)
+		}
+	}
+	return all
+}
+
+// search makes the full-text index one of the given fields.
+func (p *planner) search(w, n *store.Table, fields []string) error {
 	if _, err := p.count(n.QualifiedName()); err != nil {
 		return err
 	}
-	step := &Step{Title: fmt.Sprintf("%s: search (%s)", n.QualifiedName(), strings.Join(n.Search, ", ")), Additive: true}
+	s := &Step{Title: fmt.Sprintf("%s: search (%s)", n.QualifiedName(), strings.Join(fields, ", ")), Additive: true}
 	if len(w.Search) > 0 {
-		step.changes = append(step.changes, store.Change{Kind: store.DropSearch, Table: w})
+		s.changes = append(s.changes, store.Change{Kind: store.DropSearch, Table: w})
 	}
 	w = clone(w)
-	w.Search = n.Search
+	w.Search = fields
 	p.s.put(w)
-	if len(n.Search) > 0 {
-		step.changes = append(step.changes, store.Change{Kind: store.CreateSearch, Table: w})
+	if len(fields) > 0 {
+		s.changes = append(s.changes, store.Change{Kind: store.CreateSearch, Table: w})
 	} else {
-		step.Title = n.QualifiedName() + ": no search"
+		s.Title = n.QualifiedName() + ": no search"
 	}
-	p.emit(step)
+	p.emit(s)
 	return nil
 }

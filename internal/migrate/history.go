@@ -72,15 +72,15 @@ func (h head) check(r store.Reader) error {
 	return nil
 }
 
-// record writes where the migration stands after a step, and returns the new
-// head. Only the newest entry keeps its manifest: the others are history.
-func record(tx store.Tx, d store.Dialect, h head, first bool, p *Plan, step int, at time.Time) (head, error) {
-	manifest, err := json.Marshal(p.Steps[step].after)
+// record writes where the migration stands when its first done steps have been
+// run, and returns the new head. Only the newest entry keeps its manifest: the others are history.
+func record(tx store.Tx, d store.Dialect, h head, first bool, p *Plan, done int, at time.Time) (head, error) {
+	manifest, err := json.Marshal(p.Steps[done-1].after)
 	if err != nil {
 		return h, fault.From(err)
 	}
-	next := head{id: h.id, step: int64(step + 1), state: Running}
-	if step == len(p.Steps)-1 {
+	next := head{id: h.id, step: int64(done), state: Running}
+	if done == len(p.Steps) {
 		next.state = Done
 	}
 	if !first {

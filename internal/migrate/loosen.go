@@ -6,68 +6,92 @@ import (
 	"strings"
 
 	"github.com/pandobase/pando/internal/store"
+	"github.com/pandobase/pando/internal/value"
 )
 
-// rebuild is one table's part of a step that changes what a database cannot
-// change in place.
+// rebuild is a table made anew, since the database cannot change it in place.
 type rebuild struct {
-	change  store.Change
-	said    []string
-	step    *Step // of it alone: risk, names, reasons
-	primary bool  // the primary key's type changes
+	step   *Step
+	change store.Change
+	said   []string
+	needed bool // false: only the description changes
 }
 
-// loosen rebuilds the tables whose columns change their type, may be null from
-// now on, or refer otherwise. When a primary key changes its type, what refers
-// to it does too: then one step takes them all, so that every reference holds
-// when it is checked.
-func (p *planner) loosen() error {
-	var all []*rebuild
-	err := p.each(func(w, n *store.Table) error {
-		r, err := p.rebuildOf(w, n)
-		if r != nil {
-			all = append(all, r)
-		}
-		return err
-	})
-	if err != nil {
-		return err
+func (r *rebuild) say(format string, args ...any) {
+	r.said = append(r.said, fmt.Sprintf(format, args...))
+}
+
+// loosen rebuilds a table whose columns change their type, may be null from
+// now on, or refer otherwise, and then brings in everything else that the
+// first part does on that table. A type that changes together with the keys
+// that refer to it needs no order: references are checked at the part's end.
+func (p *planner) loosen(w, n *store.Table) error {
+	next := clone(w)
+	r := &rebuild{
+		step:   &Step{Additive: true},
+		change: store.Change{Kind: store.RebuildTable, Old: w, Table: next, Convert: map[string]string{}},
 	}
-	together := slices.ContainsFunc(all, func(r *rebuild) bool { return r.primary })
-	joined := &Step{Additive: true, Risk: Risk{Level: None}}
-	for _, r := range all {
-		p.s.put(r.change.Table)
-		r.step.Title = r.change.Table.QualifiedName() + ": " + strings.Join(r.said, "; ")
+	for i := range next.Columns {
+		if err := p.loosenColumn(r, &next.Columns[i], n); err != nil {
+			return err
+		}
+	}
+	for _, fk := range w.Refs {
+		r.loosenRef(fk, refOf(n, fk.Column), n.Column(fk.Column) == nil)
+	}
+	for _, c := range n.Columns {
+		// Each row needs a value of its own.
+		r.needed = r.needed || w.Column(c.Name) == nil && c.NotNull && c.Default == nil && p.fill(n.QualifiedName(), c.Name) != ""
+	}
+	switch {
+	case r.needed:
+		if err := p.loosenRest(r, w, n); err != nil {
+			return err
+		}
 		r.step.changes = []store.Change{r.change}
-		if !together {
-			p.emit(r.step)
-			continue
-		}
-		joined.join(r.step)
+	case len(r.said) == 0:
+		return nil
 	}
-	if together {
-		p.emit(joined)
-	}
+	r.step.Title = n.QualifiedName() + ": " + strings.Join(r.said, "; ")
+	p.s.put(r.change.Table)
+	p.emit(r.step)
 	return nil
 }
 
-// join adds what another step does.
-func (s *Step) join(o *Step) {
-	if s.Title != "" {
-		s.Title += "; "
+// loosenRest takes along what else the first part does on a table.
+func (p *planner) loosenRest(r *rebuild, w, n *store.Table) error {
+	t := r.change.Table
+	for _, c := range n.Columns {
+		if w.Column(c.Name) != nil {
+			continue
+		}
+		c, err := p.newColumn(r.step, n, c)
+		if err != nil {
+			return err
+		}
+		t = withColumn(t, n, c)
+		if c.Fill != "" {
+			r.say("add %s, filled with %s()", c.Name, c.Fill)
+		} else {
+			r.say("add %s", c.Name)
+		}
 	}
-	s.Title += o.Title
-	s.changes, s.guards = append(s.changes, o.changes...), append(s.guards, o.guards...)
-	s.Additive = s.Additive && o.Additive
-	s.Destructive, s.Blocked = append(s.Destructive, o.Destructive...), append(s.Blocked, o.Blocked...)
-	if s.Hint == "" {
-		s.Hint = o.Hint
+	for _, k := range w.Unique {
+		if !hasKey(n.Unique, k) {
+			r.say("(%s) need no longer be unique", strings.Join(k.Columns, ", "))
+		}
 	}
-	s.Risk.Rows += o.Risk.Rows
-	s.Risk.Loses = append(s.Risk.Loses, o.Risk.Loses...)
-	if o.Risk.Level == Loss || s.Risk.Level == None {
-		s.Risk.Level = o.Risk.Level
+	t.Unique = slices.DeleteFunc(t.Unique, func(k store.KeyColumns) bool { return !hasKey(n.Unique, k) })
+	if all := union(w, n); !sameFields(all, w.Search) {
+		t.Search = all
+		r.say("search (%s)", strings.Join(all, ", "))
 	}
+	r.change.Table = t
+	rows, err := p.count(n.QualifiedName())
+	if r.step.Risk.Rows = rows; rows > 0 && r.step.Risk.Level != Loss {
+		r.step.Risk.Level = Rewrite
+	}
+	return err
 }
 
 // loses notes values that the step loses, under the name that allows it.
@@ -77,58 +101,21 @@ func (s *Step) loses(name, what string) {
 	s.Destructive = append(s.Destructive, name)
 }
 
-// rebuildOf returns what loosen has to do for one table, nil for nothing.
-func (p *planner) rebuildOf(w, n *store.Table) (*rebuild, error) {
-	next := clone(w)
-	r := &rebuild{
-		step:   &Step{Additive: true, Risk: Risk{Level: Rewrite}},
-		change: store.Change{Kind: store.RebuildTable, Old: w, Table: next, Convert: map[string]string{}},
-	}
-	for i := range next.Columns {
-		if err := p.loosenColumn(r, &next.Columns[i], n); err != nil {
-			return nil, err
-		}
-	}
-	for _, c := range n.Columns {
-		if next.Column(c.Name) != nil {
-			continue
-		}
-		c.Fill = p.fill(n.QualifiedName(), c.Name) // addColumns left it: each row needs a value of its own
-		next.Columns = append(next.Columns, c)
-		if fk := refOf(n, c.Name); fk != nil {
-			next.Refs = append(next.Refs, *fk)
-		}
-		r.said = append(r.said, fmt.Sprintf("add %s, filled with %s()", c.Name, c.Fill))
-	}
-	for _, fk := range w.Refs {
-		r.loosenRef(fk, refOf(n, fk.Column), n.Column(fk.Column) == nil)
-	}
-	if len(r.said) == 0 {
-		return nil, nil //nolint:nilnil // nothing to do is no error
-	}
-	rows, err := p.count(n.QualifiedName())
-	r.step.Risk.Rows = rows
-	if rows == 0 && r.step.Risk.Level == Rewrite {
-		r.step.Risk.Level = None
-	}
-	return r, err
-}
-
 // loosenColumn changes one column of a rebuild's new table.
 func (p *planner) loosenColumn(r *rebuild, c *store.Column, n *store.Table) error {
 	nc := n.Column(c.Name)
 	if nc == nil {
-		if c.NotNull {
-			c.NotNull = false // the new model does not write it
-			r.said = append(r.said, c.Name+" may be null until it is dropped")
+		if c.NotNull { // the new model does not write it
+			c.NotNull, r.needed = false, true
+			r.say("%s may be null until it is dropped", c.Name)
 		}
 		return nil
 	}
 	old := *c
 	c.Default = nc.Default
 	if c.NotNull && !nc.NotNull {
-		c.NotNull = false
-		r.said = append(r.said, c.Name+" may be null")
+		c.NotNull, r.needed = false, true
+		r.say("%s may be null", c.Name)
 	}
 	if sameType(old, *nc) {
 		return nil
@@ -138,14 +125,20 @@ func (p *planner) loosenColumn(r *rebuild, c *store.Column, n *store.Table) erro
 		return nil // note says so in the end
 	}
 	c.Kind, c.List, c.Scale, c.Enum = nc.Kind, nc.List, nc.Scale, nc.Enum
-	r.change.Convert[c.Name] = sql
 	r.step.Additive = false
-	r.primary = r.primary || c.Name == n.Primary
-	r.said = append(r.said, fmt.Sprintf("%s becomes %s", c.Name, typeName(*nc)))
-	if lost == "" {
+	r.say("%s becomes %s", c.Name, typeName(*nc))
+	if lost != "" {
+		if err := p.losses(r.step, n, old, *nc); err != nil {
+			return err
+		}
+	}
+	// Words that are all allowed are stored as they are.
+	if nc.Kind == value.Enum.String() && p.d.StorageType(old) == p.d.StorageType(*nc) && old.List == nc.List && len(r.step.Destructive) == 0 {
 		return nil
 	}
-	return p.losses(r.step, n, old, *nc)
+	r.needed = true
+	r.change.Convert[c.Name] = sql
+	return nil
 }
 
 // losses counts the values that a conversion loses, and those of them that a
@@ -164,7 +157,7 @@ func (p *planner) losses(s *Step, n *store.Table, old, c store.Column) error {
 	}
 	x, table := p.d.Ident(stored), p.storedTable(n.QualifiedName())
 	sql, lost, _ := p.d.Convert(old, c, x)
-	count, err := p.number("SELECT count(*) FROM " + table + " WHERE " + lost)
+	count, err := p.ask("SELECT count(*) FROM " + table + " WHERE " + lost)
 	if err != nil || count == 0 {
 		return err
 	}
@@ -172,7 +165,7 @@ func (p *planner) losses(s *Step, n *store.Table, old, c store.Column) error {
 	if err != nil {
 		return err
 	}
-	failing, err := p.number("SELECT count(*) FROM " + table + " WHERE " + x + " IS NOT NULL AND (" + sql + ") IS NULL")
+	failing, err := p.ask("SELECT count(*) FROM " + table + " WHERE " + x + " IS NOT NULL AND (" + sql + ") IS NULL")
 	if err != nil {
 		return err
 	}
@@ -192,13 +185,16 @@ func (r *rebuild) loosenRef(fk store.ForeignKey, want *store.ForeignKey, dropped
 	case dropped || want != nil && *want == fk:
 	case want == nil:
 		withoutRef(t, fk.Column)
-		r.said = append(r.said, fk.Column+" is no longer checked to refer to "+target(&fk))
+		r.needed = true
+		r.say("%s is no longer checked to refer to %s", fk.Column, target(&fk))
 	case target(want) == target(&fk) && want.TargetColumn == fk.TargetColumn:
 		*refOf(t, fk.Column) = *want
-		r.said = append(r.said, fmt.Sprintf("%s: on_delete becomes %s", fk.Column, want.OnDelete))
+		r.needed = true
+		r.say("%s: on_delete becomes %s", fk.Column, want.OnDelete)
 	default:
 		withoutRef(t, fk.Column)
-		r.said = append(r.said, fk.Column+" no longer refers to "+target(&fk))
+		r.needed = true
+		r.say("%s no longer refers to %s", fk.Column, target(&fk))
 	}
 }
 
@@ -210,7 +206,11 @@ func sameType(a, b store.Column) bool {
 // since that is what differs between two.
 func typeName(c store.Column) string {
 	if len(c.Enum) > 0 {
-		return c.Type().String() + "(" + strings.Join(c.Enum, ",") + ")"
+		name := c.Kind + "(" + strings.Join(c.Enum, ",") + ")"
+		if c.List {
+			name += "[]"
+		}
+		return name
 	}
 	return c.Type().String()
 }

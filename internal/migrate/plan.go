@@ -3,13 +3,14 @@
 // description of the tables that the migration history keeps.
 //
 // [Prepare] makes a plan and counts in the store what it would lose. [Apply]
-// runs it, each step in a transaction of its own together with its place in
-// the history and the manifest after it, so that the manifest always describes
-// the real schema and an interrupted migration goes on where it stood. Steps
-// come in an order that keeps both the old and the new model working in
-// between: first what only adds or loosens, then what tightens, then what
-// drops. Renames and changes of a type are the exceptions, since no schema has
-// both names or both types.
+// runs it part by part, each in a transaction of its own together with its
+// place in the history and the manifest after it, so that the manifest always
+// describes the real schema and an interrupted migration goes on where it
+// stood. The first part does all that the new model needs: renames, new tables
+// and columns, what may be null, other types. After it both the old and the
+// new model work, unless something was renamed or became another type: no
+// schema has both names or both types. The later parts make indexes, then
+// tighten, then drop, and stand alone.
 //
 // Limits of values (min, max, length) and checks are no part of the schema:
 // they hold for new writes.
@@ -23,7 +24,7 @@ import (
 	"github.com/pandobase/pando/internal/store"
 )
 
-// Plan is an ordered list of steps from the store's schema to the model's.
+// Plan is a list of steps, in parts, from the store's schema to the model's.
 type Plan struct {
 	Steps []*Step `json:"steps"`
 	// Resumes is the id of the interrupted migration that this plan goes on
@@ -33,12 +34,13 @@ type Plan struct {
 	head head
 }
 
-// Step is one transaction of a plan.
+// Step is one change of a plan. The steps of one part are one transaction.
 type Step struct {
+	Part  int      `json:"part"` // from 1
 	Title string   `json:"title"`
 	SQL   []string `json:"sql"`
 	Risk  Risk     `json:"risk"`
-	// Wait is how long writers wait, estimated.
+	// Wait is the time the step takes, estimated. Writers wait for a whole part.
 	Wait Wait `json:"wait"`
 	// Destructive names what the step loses, as Options.Allow must name it.
 	Destructive []string `json:"destructive,omitempty"`
@@ -139,14 +141,35 @@ func (p *Plan) Destructive() []string {
 	return out
 }
 
-// Wait is the longest that a writer waits: between two steps others get their
+// Wait is the longest that a writer waits: between two parts others get their
 // turn.
 func (p *Plan) Wait() Wait {
 	var longest Wait
-	for _, s := range p.Steps {
-		longest = max(longest, s.Wait)
+	for _, part := range p.parts() {
+		longest = max(longest, waitOf(part))
 	}
 	return longest
+}
+
+// waitOf is how long writers wait for the steps of one part.
+func waitOf(part []*Step) Wait {
+	wait := Wait(commitCost)
+	for _, s := range part {
+		wait += s.Wait
+	}
+	return wait
+}
+
+// parts returns the steps by transaction.
+func (p *Plan) parts() [][]*Step {
+	var out [][]*Step
+	for i, s := range p.Steps {
+		if i == 0 || s.Part != p.Steps[i-1].Part {
+			out = append(out, nil)
+		}
+		out[len(out)-1] = append(out[len(out)-1], s)
+	}
+	return out
 }
 
 // String is the plan for people, its SQL included.
@@ -158,24 +181,34 @@ func (p *Plan) String() string {
 	if p.Resumes != 0 {
 		fmt.Fprintf(&b, "Goes on with migration %d, which was interrupted.\n\n", p.Resumes)
 	}
-	for i, s := range p.Steps {
-		fmt.Fprintf(&b, "%d. %s\n", i+1, s.Title)
-		for _, reason := range s.Blocked {
-			fmt.Fprintf(&b, "   IMPOSSIBLE: %s\n", reason)
+	parts, n := p.parts(), 0
+	for i, part := range parts {
+		fmt.Fprintf(&b, "Transaction %d of %d: writers wait %s.\n\n", i+1, len(parts), waitOf(part))
+		for _, s := range part {
+			n++
+			fmt.Fprintf(&b, "%d. ", n)
+			s.write(&b)
 		}
-		if len(s.Blocked) > 0 && s.Hint != "" {
-			fmt.Fprintf(&b, "   hint: %s\n", s.Hint)
-		}
-		fmt.Fprintf(&b, "   risk: %s; writers wait %s\n", s.Risk, s.Wait)
-		for _, name := range s.Destructive {
-			fmt.Fprintf(&b, "   runs only with --allow %q\n", name)
-		}
-		for _, sql := range s.SQL {
-			fmt.Fprintf(&b, "     %s;\n", sql)
-		}
-		b.WriteByte('\n')
 	}
 	return b.String()
+}
+
+func (s *Step) write(b *strings.Builder) {
+	fmt.Fprintf(b, "%s\n", s.Title)
+	for _, reason := range s.Blocked {
+		fmt.Fprintf(b, "   IMPOSSIBLE: %s\n", reason)
+	}
+	if len(s.Blocked) > 0 && s.Hint != "" {
+		fmt.Fprintf(b, "   hint: %s\n", s.Hint)
+	}
+	fmt.Fprintf(b, "   risk: %s\n", s.Risk)
+	for _, name := range s.Destructive {
+		fmt.Fprintf(b, "   runs only with --allow %q\n", name)
+	}
+	for _, sql := range s.SQL {
+		fmt.Fprintf(b, "     %s;\n", sql)
+	}
+	b.WriteByte('\n')
 }
 
 // counted is "1 row", "2 rows".

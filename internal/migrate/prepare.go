@@ -43,6 +43,7 @@ type planner struct {
 	d    store.Dialect
 	s    *schema
 	plan *Plan
+	part int // of the step that comes next
 
 	targets  []*store.Table // the model, what is referred to first
 	wanted   map[string]*store.Table
@@ -84,27 +85,27 @@ func newPlanner(r store.Reader, d store.Dialect, app *model.App, tables []*store
 	return p
 }
 
-// run makes the steps: renames, then what adds and loosens, then what tightens
-// and drops.
+// run makes the steps. The first part, one transaction, leads from the old
+// model to a schema that the new one works with, and the old one too as far as
+// nothing was renamed or became another type. The parts after it only make
+// queries faster, tighten and drop.
 func (p *planner) run() error {
 	for _, n := range p.targets {
 		p.rename(n)
 	}
 	p.create()
-	if err := p.each(p.changeKey, p.addColumns); err != nil {
+	if err := p.each(p.changeKey, p.loosen, p.addColumns, p.dropUnique, p.addSearch); err != nil {
 		return err
 	}
-	if err := p.loosen(); err != nil {
-		return err
-	}
-	err := p.each(p.dropUnique, p.addIndexes, p.addSearch, p.tighten, p.addUnique, p.dropIndexes, p.dropColumns)
-	if err != nil {
+	p.part++
+	if err := p.each(p.addIndexes, p.tighten, p.addUnique, p.dropIndexes, p.dropSearch, p.dropColumns); err != nil {
 		return err
 	}
 	if err := p.dropTables(); err != nil {
 		return err
 	}
 	p.note()
+	p.number()
 	return nil
 }
 
@@ -126,18 +127,33 @@ func (p *planner) each(phases ...func(w, n *store.Table) error) error {
 	return nil
 }
 
-// emit completes a step whose changes the working schema already shows.
+// emit completes a step whose changes the working schema already shows. After
+// the first part each step is a part of its own.
 func (p *planner) emit(s *Step) {
 	s.SQL = []string{}
-	wait := commitCost
 	for _, c := range s.changes {
 		s.SQL = append(s.SQL, p.d.DDL(c)...)
-		wait += cost(c, p.rows)
+		s.Wait += Wait(cost(c, p.rows))
 	}
 	if s.Risk.Level == "" {
 		s.Risk.Level = None
 	}
-	s.Wait = Wait(wait)
+	s.Part = p.part
+	if p.part > 0 {
+		p.part++
+	}
 	s.after = p.s.snapshot()
 	p.plan.Steps = append(p.plan.Steps, s)
+}
+
+// number counts the parts from 1, without those that came out empty.
+func (p *planner) number() {
+	last, n := -1, 0
+	for _, s := range p.plan.Steps {
+		if s.Part != last {
+			last = s.Part
+			n++
+		}
+		s.Part = n
+	}
 }
