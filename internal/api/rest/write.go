@@ -291,7 +291,13 @@ func (q *request) put(body string) (*query.Write, outcome, error) {
 	}
 	wr := &query.Write{
 		Action: query.Create, Columns: in.columns, Rows: in.rows,
-		Conflict: query.Conflict{Resolution: query.Merge}, IfMatch: q.ifMatch(),
+		Conflict: query.Conflict{Resolution: query.Merge},
+	}
+	if tags := q.ifMatch(); tags != nil {
+		// If-Match holds only for a row that exists, and to merge into one
+		// that exists is to update it.
+		wr = q.changing(query.Update)
+		wr.Columns, wr.Rows = in.columns, in.rows
 	}
 	rows := q.prefer.answer == answerRows
 	return wr, outcome{

@@ -285,7 +285,9 @@ func TestWrites(t *testing.T) {
 			`update tasks priority | 3; where list is null, ; embedded embed "list",   select id, `},
 		{"DELETE /rest/v1/tasks?or=(id.eq.1,id.eq.2)", `ignored`, []string{"Prefer: return=headers-only"}, `delete tasks; where (id eq "1" or id eq "2"), `},
 		{"PUT /rest/v1/tasks?id=eq.1", `{"title":"x","id":1}`, []string{"Prefer: return=representation", `If-Match: "aa"`},
-			`create tasks title,id | "x" 1; conflict 1 []; ; returning ; if ["aa"]`},
+			`update tasks title,id | "x" 1; where id eq "1", ; returning ; if ["aa"]`},
+		{"PUT /rest/v1/tasks?id=eq.1", `{"title":"x","id":1}`, []string{"Prefer: return=representation"},
+			`create tasks title,id | "x" 1; conflict 1 []; ; returning `},
 		{"PUT /rest/v1/lists?id=eq.0190F2A4-0000-7000-8000-000000000001", `{"id":"0190f2a4-0000-7000-8000-000000000001","name":"x"}`, nil,
 			`create lists id,name | "0190f2a4-0000-7000-8000-000000000001" "x"; conflict 1 []; `},
 	} {
