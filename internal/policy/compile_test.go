@@ -28,6 +28,7 @@ entities:
       rate: { type: decimal, scale: 4, optional: true }
       qty: { type: int, min: 1, max: 100 }
       left: { type: int, optional: true }
+      exact: { type: decimal, scale: 18, optional: true }
       weight: { type: float, optional: true }
       note: { type: text, max: 500, optional: true }
       code: { type: text }

@@ -192,6 +192,8 @@ func flip(op query.Op) query.Op {
 		return query.Gt
 	case query.Lte:
 		return query.Gte
+	case query.Eq, query.Neq, query.Like, query.ILike, query.Match, query.IMatch, query.Is, query.IsDistinct, query.In, query.Contains,
+		query.ContainedBy, query.Overlaps, query.FTS, query.PlainFTS, query.PhraseFTS, query.WebFTS:
 	}
 	return op
 }

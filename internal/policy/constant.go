@@ -234,6 +234,8 @@ func holds(op query.Op, order int) bool {
 		return order < 0
 	case query.Lte:
 		return order <= 0
+	case query.Like, query.ILike, query.Match, query.IMatch, query.Is, query.IsDistinct, query.In, query.Contains,
+		query.ContainedBy, query.Overlaps, query.FTS, query.PlainFTS, query.PhraseFTS, query.WebFTS:
 	}
 	return false
 }

@@ -119,6 +119,8 @@ func TestDefaultFaults(t *testing.T) {
 	}{
 		{"type: text", "row.name + 'x'", fault.InvalidText},                 // of null
 		{"type: bool", "row.name == 'x'", fault.InvalidText},                // unknown
+		{"type: bool", "'x' != row.name", fault.InvalidText},                // unknown
+		{"type: bool", "row.name == auth.email", fault.InvalidText},         // both null
 		{"type: bool", "row.qty in [1]", fault.InvalidText},                 // unknown
 		{"type: int", "1 / (size('') + 0)", fault.InvalidText},              // division by zero
 		{"type: int", "9223372036854775807 + size('a')", fault.InvalidText}, // overflow

@@ -29,6 +29,7 @@ func (t Truth) String() string {
 		return "true"
 	case False:
 		return "false"
+	case Unknown:
 	}
 	return "unknown"
 }
@@ -416,16 +417,11 @@ func search(op query.Op, x, y side) (judge, error) {
 	if !slices.Contains(x.field.Entity.Search, x.field) {
 		return nil, fault.New(fault.NotImplemented, "'%s' has no full-text index", x.field.Name)
 	}
-	mode := value.SearchQuery
-	switch op {
-	case query.PlainFTS:
-		mode = value.SearchPlain
-	case query.PhraseFTS:
-		mode = value.SearchPhrase
-	case query.WebFTS:
-		mode = value.SearchWeb
+	modes := map[query.Op]value.SearchMode{
+		query.FTS: value.SearchQuery, query.PlainFTS: value.SearchPlain,
+		query.PhraseFTS: value.SearchPhrase, query.WebFTS: value.SearchWeb,
 	}
-	s, err := value.ParseSearch(mode, y.literal.Text)
+	s, err := value.ParseSearch(modes[op], y.literal.Text)
 	if err != nil {
 		return nil, err
 	}

@@ -34,6 +34,8 @@ func comparer(op query.Op, x, y value.Type) (func(a, b value.Value) (bool, error
 		}, nil
 	case query.IsDistinct:
 		op = query.Neq
+	case query.Eq, query.Neq, query.Gt, query.Gte, query.Lt, query.Lte, query.Like, query.ILike, query.Match, query.IMatch,
+		query.Is, query.In, query.FTS, query.PlainFTS, query.PhraseFTS, query.WebFTS:
 	}
 	if x.Kind == value.Decimal && !x.List && x.Scale != y.Scale {
 		return func(a, b value.Value) (bool, error) {
@@ -301,13 +303,11 @@ func function(f query.Func, t value.Type) (func(a, b value.Value) (value.Value, 
 		return onTexts(strings.Contains), nil
 	case query.Add, query.Sub, query.Mul, query.Neg:
 	}
-	if t.List {
-		return nil, noOperator(t, "+")
-	}
-	switch t.Kind {
-	case value.Int:
+	switch {
+	case t.List:
+	case t.Kind == value.Int:
 		return func(a, b value.Value) (value.Value, error) { return integers(f, a.Int, b.Int) }, nil
-	case value.Decimal:
+	case t.Kind == value.Decimal:
 		return func(a, b value.Value) (value.Value, error) {
 			v, err := integers(f, a.Int, b.Int)
 			if err == nil && !value.InDecimalRange(v.Int) {
@@ -315,7 +315,7 @@ func function(f query.Func, t value.Type) (func(a, b value.Value) (value.Value, 
 			}
 			return v, err
 		}, nil
-	case value.Float:
+	case t.Kind == value.Float:
 		return func(a, b value.Value) (value.Value, error) { return floats(f, a.Float, b.Float) }, nil
 	}
 	return nil, noOperator(t, "+")
@@ -362,8 +362,10 @@ func integers(f query.Func, a, b int64) (value.Value, error) {
 	case query.Neg:
 		n = -a
 		ok = a != math.MinInt64
-	default:
+	case query.Mul:
 		n, ok = multiply(a, b)
+	case query.Length, query.StartsWith, query.EndsWith, query.HasSubstring:
+		ok = false
 	}
 	if !ok {
 		return value.Null(), outOfRange(value.Type{Kind: value.Int})
@@ -402,8 +404,9 @@ func floats(f query.Func, a, b float64) (value.Value, error) {
 		n = a - b
 	case query.Neg:
 		n = -a
-	default:
+	case query.Mul:
 		n = a * b
+	case query.Length, query.StartsWith, query.EndsWith, query.HasSubstring:
 	}
 	if math.IsInf(n, 0) {
 		return value.Null(), outOfRange(value.Type{Kind: value.Float})

@@ -171,11 +171,8 @@ func (x *expression) negate(e, arg ast.Expr) (operand, bool) {
 }
 
 func (x *expression) isNumber(e ast.Expr, o operand) bool {
-	switch o.typ.Kind {
-	case value.Int, value.Float, value.Decimal:
-		if !o.typ.List && !o.json {
-			return true
-		}
+	if k := o.typ.Kind; (k == value.Int || k == value.Float || k == value.Decimal) && !o.typ.List {
+		return true
 	}
 	x.report(e.ID(), "arithmetic needs int, float or decimal fields", "%s is %s, no number", o.name(), describe(o.typ))
 	return false

@@ -256,7 +256,7 @@ const (
 	HasSubstring
 	Add // int and int, decimal and decimal of one scale, float and float
 	Sub
-	Mul
+	Mul // of two decimals: the scales add up
 	Neg
 )
 
