@@ -13,6 +13,10 @@ import (
 // exampleUUID is a version 7 identifier, which is what uuid() makes.
 const exampleUUID = `"019b7d2a-6c40-7a31-9c5e-2f8d4b6a1e03"`
 
+// longest is how many characters or bytes an example may have; a type that
+// asks for more has none.
+const longest = 1000
+
 // example returns a value that f's schema accepts, as JSON; it is made of the
 // field's type, its limits and, where there is one, its literal default. ok is
 // false where no such value could be made.
@@ -51,7 +55,7 @@ func exampleScalar(f *model.Field) (raw, bool) {
 	case value.JSON:
 		return `{"key":"value"}`, true
 	case value.Bytes:
-		return exampleBytes(t), true
+		return exampleBytes(t)
 	case value.Enum:
 		if len(t.Values) == 0 {
 			return "", false
@@ -74,7 +78,7 @@ func exampleText(name string, t value.Type) (raw, bool) {
 	if t.Max != nil {
 		most = t.Max.Int
 	}
-	if least > 1000 || most < least {
+	if least > longest || most < least {
 		return "", false
 	}
 	for int64(len(s)) < least {
@@ -97,12 +101,12 @@ func exampleFloat(t value.Type) raw {
 	return literal(t, value.OfFloat(x))
 }
 
-func exampleBytes(t value.Type) raw {
+func exampleBytes(t value.Type) (raw, bool) {
 	n := clamp(5, t.Min, t.Max)
-	if n > 64 {
-		n = 64
+	if n < 0 || n > longest {
+		return "", false
 	}
-	return raw(`"\\x` + strings.Repeat("2a", int(max(n, 0))) + `"`)
+	return raw(`"\\x` + strings.Repeat("2a", int(n)) + `"`), true
 }
 
 // exampleDecimal looks for a value near 12.5 for which a validator that

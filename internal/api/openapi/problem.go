@@ -96,7 +96,7 @@ func codesOf(status int, write bool) []fault.Code {
 // one where they have the same codes.
 func problemKey(status int, write bool) string {
 	key := "Problem" + strconv.Itoa(status)
-	if write && !slices.Equal(codesOf(status, true), codesOf(status, false)) {
+	if reads := codesOf(status, false); write && len(reads) > 0 && !slices.Equal(reads, codesOf(status, true)) {
 		key += "Write"
 	}
 	return key
