@@ -9,6 +9,7 @@ import (
 	"github.com/pandobase/pando/internal/fault"
 	"github.com/pandobase/pando/internal/keys"
 	"github.com/pandobase/pando/internal/policy"
+	"github.com/pandobase/pando/internal/query"
 	"github.com/pandobase/pando/internal/store"
 )
 
@@ -42,7 +43,7 @@ func (e *Engine) sealCursor(c *store.Cursor, shape []byte, id policy.Identity) s
 
 // bound is what a cursor is tied to and does not hold.
 func bound(shape []byte, id policy.Identity) []byte {
-	b := binary.BigEndian.AppendUint64(nil, xxhash.Sum64(shape))
+	b := binary.BigEndian.AppendUint64(nil, xxhash.Sum64(query.Rows(shape)))
 	return append(b, id.Scope()...)
 }
 

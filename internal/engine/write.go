@@ -100,6 +100,9 @@ func (c *change) planned(plan *store.WritePlan, err error) error {
 
 func (c *change) prepareCreate() error {
 	w := c.w
+	if len(w.IfMatch) > 0 {
+		return fault.New(fault.NotImplemented, "If-Match is about a row that exists: a create has none")
+	}
 	in, err := c.e.newInput(c.entity, c.id, c.guard, w.Columns, query.Create)
 	if err != nil {
 		return err
@@ -344,13 +347,13 @@ func (c *change) references(tx store.Tx, vals []value.Value) error {
 }
 
 func (c *change) alter(tx store.Tx, out *store.Outcome) error {
-	if c.plan == nil { // an update that sets nothing
-		return nil
-	}
 	if len(c.w.IfMatch) > 0 {
 		if err := c.matches(tx); err != nil {
 			return err
 		}
+	}
+	if c.plan == nil { // an update that sets nothing
+		return nil
 	}
 	if c.w.Action == query.Delete && c.w.Returning != nil {
 		if err := c.representFiltered(tx); err != nil {

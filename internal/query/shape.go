@@ -10,11 +10,15 @@ func (r *Read) Shape(key []byte, args []Arg) ([]byte, []Arg) {
 	s := shaper{key: key, args: args}
 	s.name(r.Target.Module)
 	s.name(r.Target.Entity)
+	s.node(&r.Node)
 	s.byte('0' + byte(r.Count))
 	s.byte('0' + byte(r.Format))
-	s.node(&r.Node)
 	return s.key, s.args
 }
+
+// Rows is the part of a read's shape that says which rows it answers and in
+// which order, without how they are counted and encoded.
+func Rows(shape []byte) []byte { return shape[:len(shape)-2] }
 
 // Shape does the same for a write. Rows are not part of it: their columns are.
 func (w *Write) Shape(key []byte, args []Arg) ([]byte, []Arg) {
