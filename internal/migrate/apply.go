@@ -54,7 +54,7 @@ func Apply(ctx context.Context, d store.Driver, p *Plan, opt Options) error {
 	at, parts, done := opt.Now(), p.parts(), 0
 	for i, part := range parts {
 		if opt.Progress != nil {
-			opt.Progress(Progress{Part: i + 1, Of: len(parts), Titles: titles(part), Wait: waitOf(part)})
+			opt.Progress(Progress{Part: i + 1, Of: len(parts), Titles: titles(part), Wait: p.waitOf(part)})
 		}
 		var next head
 		err := d.Alter(ctx, func(tx store.Tx) error {

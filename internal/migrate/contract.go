@@ -106,9 +106,6 @@ func (p *planner) addUnique(w, n *store.Table) error {
 		if hasKey(w.Unique, k) {
 			continue
 		}
-		if _, err := p.count(n.QualifiedName()); err != nil {
-			return err
-		}
 		s := &Step{Title: fmt.Sprintf("%s: (%s) must be unique", n.QualifiedName(), strings.Join(k.Columns, ", ")), Additive: true}
 		if err := p.duplicates(s, n, k); err != nil {
 			return err

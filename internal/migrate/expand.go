@@ -271,9 +271,6 @@ func (p *planner) addIndexes(w, n *store.Table) error {
 		if hasKey(w.Index, k) {
 			continue
 		}
-		if _, err := p.count(n.QualifiedName()); err != nil {
-			return err
-		}
 		step := &Step{Title: fmt.Sprintf("%s: index (%s)", n.QualifiedName(), strings.Join(k.Columns, ", ")), Additive: true}
 		before := w
 		w = clone(w)
@@ -311,9 +308,6 @@ func union(w, n *store.Table) []string {
 
 // search makes the full-text index one of the given fields.
 func (p *planner) search(w, n *store.Table, fields []string) error {
-	if _, err := p.count(n.QualifiedName()); err != nil {
-		return err
-	}
 	s := &Step{Title: fmt.Sprintf("%s: search (%s)", n.QualifiedName(), strings.Join(fields, ", ")), Additive: true}
 	if len(w.Search) > 0 {
 		s.changes = append(s.changes, store.Change{Kind: store.DropSearch, Table: w})

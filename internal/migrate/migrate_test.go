@@ -89,7 +89,7 @@ func prepare(t testing.TB, d store.Driver, app *model.App) *migrate.Plan {
 	t.Helper()
 	p, err := migrate.Prepare(t.Context(), d, app)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatal(err, errors.Unwrap(err))
 	}
 	return p
 }
@@ -145,7 +145,7 @@ func dump(t testing.TB, d store.Driver, schema bool) string {
 				continue
 			}
 			quoted := `"` + strings.Join(tables[name], `", "`) + `"`
-			if err := r.Query(&store.Statement{SQL: `SELECT ` + quoted + ` FROM "` + name + `" ORDER BY 1, 2`}, nil, func(row store.Row) error {
+			if err := r.Query(&store.Statement{SQL: `SELECT ` + quoted + ` FROM "` + name + `" ORDER BY ` + quoted}, nil, func(row store.Row) error {
 				fmt.Fprintf(&b, "%s:", name)
 				for i, c := range tables[name] {
 					fmt.Fprintf(&b, " %s=%s", c, show(row.Value(i)))

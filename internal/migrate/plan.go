@@ -32,6 +32,7 @@ type Plan struct {
 	Resumes int64 `json:"resumes,omitempty"`
 
 	head head
+	each Wait // of every part, beside its steps
 }
 
 // Step is one change of a plan. The steps of one part are one transaction.
@@ -146,14 +147,14 @@ func (p *Plan) Destructive() []string {
 func (p *Plan) Wait() Wait {
 	var longest Wait
 	for _, part := range p.parts() {
-		longest = max(longest, waitOf(part))
+		longest = max(longest, p.waitOf(part))
 	}
 	return longest
 }
 
 // waitOf is how long writers wait for the steps of one part.
-func waitOf(part []*Step) Wait {
-	wait := Wait(commitCost)
+func (p *Plan) waitOf(part []*Step) Wait {
+	wait := p.each
 	for _, s := range part {
 		wait += s.Wait
 	}
@@ -183,7 +184,7 @@ func (p *Plan) String() string {
 	}
 	parts, n := p.parts(), 0
 	for i, part := range parts {
-		fmt.Fprintf(&b, "Transaction %d of %d: writers wait %s.\n\n", i+1, len(parts), waitOf(part))
+		fmt.Fprintf(&b, "Transaction %d of %d: writers wait %s.\n\n", i+1, len(parts), p.waitOf(part))
 		for _, s := range part {
 			n++
 			fmt.Fprintf(&b, "%d. ", n)

@@ -43,7 +43,8 @@ type planner struct {
 	d    store.Dialect
 	s    *schema
 	plan *Plan
-	part int // of the step that comes next
+	part int   // of the step that comes next
+	err  error // the first that emit met
 
 	targets  []*store.Table // the model, what is referred to first
 	wanted   map[string]*store.Table
@@ -105,7 +106,28 @@ func (p *planner) run() error {
 		return err
 	}
 	p.note()
+	if p.err != nil || p.plan.Empty() {
+		return p.err
+	}
 	p.number()
+	return p.overhead()
+}
+
+// overhead estimates what each part costs beside its steps: references are
+// checked as a whole before it commits, and the commit waits for the disk.
+func (p *planner) overhead() error {
+	p.plan.each = Wait(commitCost)
+	for name, t := range p.stored {
+		e := p.entities[name]
+		if len(t.Refs) == 0 || e == nil || t.QualifiedName() != name {
+			continue
+		}
+		rows, err := p.ask(p.d.Estimate(e))
+		if err != nil {
+			return err
+		}
+		p.plan.each += Wait(rows * int64(len(t.Refs)) * int64(checkCost))
+	}
 	return nil
 }
 
@@ -133,7 +155,11 @@ func (p *planner) emit(s *Step) {
 	s.SQL = []string{}
 	for _, c := range s.changes {
 		s.SQL = append(s.SQL, p.d.DDL(c)...)
-		s.Wait += Wait(cost(c, p.rows))
+		rows, err := p.count(c.Table.QualifiedName())
+		if err != nil && p.err == nil {
+			p.err = err
+		}
+		s.Wait += Wait(cost(c, rows))
 	}
 	if s.Risk.Level == "" {
 		s.Risk.Level = None
