@@ -72,7 +72,7 @@ func convertEnum(from, to store.Column, x string) (sql, lost string, same bool) 
 	}
 	words := "(" + joinAll(", ", to.Enum, literal) + ")"
 	if to.List {
-		return "(SELECT json_group_array(value) FROM json_each(" + x + ") WHERE value IN " + words + ")",
+		return "CASE WHEN " + x + " IS NOT NULL THEN (SELECT json_group_array(value) FROM json_each(" + x + ") WHERE value IN " + words + ") END",
 			"EXISTS (SELECT 1 FROM json_each(" + x + ") WHERE value NOT IN " + words + ")", false
 	}
 	return "CASE WHEN " + x + " IN " + words + " THEN " + x + " END", x + " NOT IN " + words, false
