@@ -22,7 +22,6 @@ type conn struct {
 	c     *zs.Conn
 	stmts map[*store.Statement]*prepared
 	tick  uint64
-	row   row
 	fault *fault.Error // what a SQL function failed with: SQLite keeps only its text
 
 	mu          sync.Mutex
@@ -33,6 +32,7 @@ type conn struct {
 
 type prepared struct {
 	s    *zs.Stmt
+	row  row // s's current row; a statement run inside the rows of another has its own
 	used uint64
 	busy bool
 }
@@ -133,7 +133,7 @@ func (c *conn) prepare(st *store.Statement) (*prepared, error) {
 	if trailing != 0 {
 		return nil, errors.Join(fault.New(fault.Internal, "a statement holds more than one command"), s.Finalize())
 	}
-	p := &prepared{s: s, used: c.tick}
+	p := &prepared{s: s, row: row{s}, used: c.tick}
 	if c.stmts[st] == nil {
 		if len(c.stmts) >= maxStatements {
 			c.evict()
@@ -159,38 +159,33 @@ func (c *conn) evict() {
 }
 
 // Query implements store.Reader.
-func (c *conn) Query(st *store.Statement, args []value.Value, each func(store.Row) error) error {
+func (c *conn) Query(st *store.Statement, args []value.Value, each func(store.Row) error) (err error) {
 	p, err := c.prepare(st)
 	if err != nil {
 		return err
 	}
 	p.busy = true
-	err = c.rows(p.s, args, each)
-	p.busy = false
-	if c.stmts[st] != p {
-		return errors.Join(err, p.s.Finalize()) // a second run inside the first one's rows
-	}
-	return err
-}
-
-func (c *conn) rows(s *zs.Stmt, args []value.Value, each func(store.Row) error) error {
-	bind(s, args)
-	outer := c.row
-	defer func() { c.row = outer }()
+	done := false
+	defer func() { // also when each panics: a statement left on a row would hold its transaction open
+		p.busy = false
+		if !done {
+			_ = p.s.Reset() // its error is that of the last step, which was answered
+		}
+		if c.stmts[st] != p {
+			err = errors.Join(err, p.s.Finalize()) // a second run inside the first one's rows
+		}
+	}()
+	bind(p.s, args)
 	for {
-		more, err := s.Step()
+		more, err := p.s.Step()
 		if err != nil {
 			return c.translate(err)
 		}
 		if !more {
-			if err := s.Reset(); err != nil {
-				return c.translate(err)
-			}
-			return nil
+			done = true
+			return c.translate(p.s.Reset())
 		}
-		c.row.s = s
-		if err := each(&c.row); err != nil {
-			_ = s.Reset() // it stands on a row: there is no error to learn
+		if err := each(&p.row); err != nil {
 			return err
 		}
 	}

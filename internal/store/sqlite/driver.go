@@ -109,7 +109,7 @@ func (d *Driver) watch(ctx context.Context) {
 func (d *Driver) Dialect() store.Dialect { return d.dialect }
 
 // Read implements store.Driver.
-func (d *Driver) Read(ctx context.Context, snapshot bool, fn func(store.Reader) error) error {
+func (d *Driver) Read(ctx context.Context, snapshot bool, fn func(store.Reader) error) (err error) {
 	c, err := d.pool.get(ctx)
 	if err != nil {
 		return err
@@ -123,11 +123,13 @@ func (d *Driver) Read(ctx context.Context, snapshot bool, fn func(store.Reader) 
 	if _, err := c.Exec(stBegin(), nil); err != nil {
 		return err
 	}
-	err = fn(c)
-	if _, cerr := c.Exec(stCommit(), nil); cerr != nil {
-		err = errors.Join(err, cerr)
-	}
-	return err
+	defer func() {
+		c.end() // an interrupt is for fn: a snapshot that stayed open would never see another write
+		if _, cerr := c.Exec(stCommit(), nil); cerr != nil {
+			err = errors.Join(err, cerr)
+		}
+	}()
+	return fn(c)
 }
 
 // Write implements store.Driver.
@@ -155,6 +157,16 @@ func (d *Driver) Check(ctx context.Context) error {
 		return r.Query(&store.Statement{SQL: "PRAGMA foreign_key_check"}, nil, func(row store.Row) error {
 			return fault.New(fault.StoreIO, "a row of %s refers to no row of %s", row.Append(nil, 0), row.Append(nil, 2))
 		})
+	})
+}
+
+// Ping reports whether the store can be read and still takes writes.
+func (d *Driver) Ping(ctx context.Context) error {
+	if err := d.writer.state(); err != nil {
+		return err
+	}
+	return d.Read(ctx, false, func(r store.Reader) error {
+		return r.Query(ctl.ping, nil, func(store.Row) error { return nil })
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pandobase/pando/internal/fault"
@@ -20,13 +21,14 @@ const (
 // Statements of the transaction control, prepared once per connection.
 type control struct {
 	begin, beginImmediate, commit, rollback *store.Statement
+	ping                                    *store.Statement
 	savepoint, release, rollbackTo          *store.Statement // around a write of a group
 	inner, releaseInner, undoInner          *store.Statement // inside a write
 }
 
 //nolint:gochecknoglobals // constant texts; a Statement is identified by its address
 var ctl = control{
-	begin: &store.Statement{SQL: "BEGIN"}, beginImmediate: &store.Statement{SQL: "BEGIN IMMEDIATE"},
+	ping: &store.Statement{SQL: "SELECT 1"}, begin: &store.Statement{SQL: "BEGIN"}, beginImmediate: &store.Statement{SQL: "BEGIN IMMEDIATE"},
 	commit: &store.Statement{SQL: "COMMIT"}, rollback: &store.Statement{SQL: "ROLLBACK"},
 	savepoint: &store.Statement{SQL: "SAVEPOINT w"}, release: &store.Statement{SQL: "RELEASE w"},
 	rollbackTo: &store.Statement{SQL: "ROLLBACK TO w"},
@@ -59,7 +61,7 @@ type writer struct {
 
 	// broken is set when the disk failed a commit: what the page cache holds
 	// is then unknown, so nothing more is written until a restart.
-	broken error
+	broken atomic.Pointer[error]
 }
 
 func newWriter(c *conn, log *slog.Logger) *writer {
@@ -148,8 +150,8 @@ func (w *writer) gather(group []*job) (_ []*job, next *job) {
 // SQLite itself rolls the whole transaction back because of one job, the
 // others have lost their work too and are run again, each alone.
 func (w *writer) commit(group []*job) {
-	if w.broken != nil {
-		settle(group, fault.Wrap(w.broken, fault.StoreIO, "the disk failed an earlier commit: the store takes no writes until the node is restarted"))
+	if err := w.state(); err != nil {
+		settle(group, err)
 		return
 	}
 	if err := w.exec(ctl.beginImmediate); err != nil {
@@ -235,11 +237,19 @@ func (w *writer) finish(group []*job) {
 			err = errors.Join(err, w.exec(ctl.rollback))
 		}
 		if fault.Is(err, fault.StoreIO) {
-			w.broken = err
+			w.broken.Store(&err)
 			w.log.Error("the disk failed a commit: no further write is accepted until a restart", "error", fault.From(err).Cause)
 		}
 	}
 	settle(group, err)
+}
+
+// state is the fault that keeps the store from taking writes; nil: none.
+func (w *writer) state() error {
+	if err := w.broken.Load(); err != nil {
+		return fault.Wrap(*err, fault.StoreIO, "the disk failed an earlier commit: the store takes no writes until the node is restarted")
+	}
+	return nil
 }
 
 func (w *writer) exec(st *store.Statement) error {
