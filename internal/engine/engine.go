@@ -42,6 +42,7 @@ type Engine struct {
 
 	reads  cache[*store.ReadPlan]
 	writes cache[*store.WritePlan]
+	probes cache[*store.Statement] // whether a row is there, by entity
 
 	mu      sync.Mutex
 	running map[string]bool // idempotent writes in flight, by scope

@@ -6,11 +6,15 @@ import (
 	"io"
 
 	"github.com/pandobase/pando/internal/fault"
+	"github.com/pandobase/pando/internal/model"
 	"github.com/pandobase/pando/internal/policy"
 	"github.com/pandobase/pando/internal/query"
 	"github.com/pandobase/pando/internal/store"
 	"github.com/pandobase/pando/internal/value"
 )
+
+// Entity finds the entity of a target, or says what is nearest.
+func (e *Engine) Entity(t query.Target) (*model.Entity, error) { return e.planner.Entity(t) }
 
 // Load is a long create: rows come one by one, and all of them are stored in
 // one transaction or none is.
@@ -18,24 +22,43 @@ type Load struct {
 	Target   query.Target
 	Columns  []string
 	Conflict query.Conflict
-	// Next returns the next row and its line in the source, or io.EOF. It is
-	// called on a goroutine of its own, ahead of the store.
-	Next func() ([]query.Cell, int, error)
-	// Bad takes a row that cannot be stored. Nil from it skips the row; an
-	// error ends the load, and nothing is stored.
-	Bad func(line int, err error) error
+	// Next fills in the next row, or returns io.EOF. Any other error belongs to
+	// the row and goes to Bad with what was filled in. It is called on a
+	// goroutine of its own, ahead of the store.
+	Next func(*Row) error
+	// Bad takes a row that cannot be stored, in the order of the source. Nil
+	// from it skips the row; an error ends the load, and nothing is stored.
+	Bad func(line int, source string, err error) error
 	// Progress, when set, is told how many rows have been stored so far.
 	Progress func(rows int)
+	// Finish, when set, is called in the transaction behind the last row. An
+	// error from it undoes the load.
+	Finish func(tx store.Tx, rows int) error
+}
+
+// Row is one row of a source.
+type Row struct {
+	Line  int          // where it begins in the source
+	Cells []query.Cell // a cell for each of the load's columns; free again at the next call
+	// Source is the row as the source has it. The cells may share its memory.
+	Source string
 }
 
 // item is one row on its way from the source to the store.
 type item struct {
-	vals []value.Value
-	line int
-	err  error
+	vals   []value.Value
+	source string
+	line   int
+	err    error
+	bad    bool // told to Bad
 }
 
-const loadBatch = 256 // rows that cross from the reader to the writer at once
+const (
+	loadBatch  = 256     // rows that cross from the reader to the writer at once,
+	loadBytes  = 1 << 20 // or fewer, when they are this long together
+	loadAhead  = 4       // batches that wait for the writer
+	loadReplay = 8       // batches kept for a second run
+)
 
 // Load stores the rows of a source and returns how many were stored. Rows are
 // read and validated beside the store's work. While it runs, other writes
@@ -56,85 +79,129 @@ func (e *Engine) Load(ctx context.Context, id policy.Identity, l *Load) (int, er
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	batches := make(chan []item, 4)
+	batches := make(chan []item, loadAhead)
 	go read(ctx, l, in, batches)
-	stored := 0
-	err = e.driver.Write(ctx, func(tx store.Tx) error {
-		stored = 0
-		out := &store.Outcome{}
-		for batch := range batches {
-			for i := range batch {
-				if err := ch.store(tx, &batch[i], out, l); err != nil {
-					return err
-				}
-			}
-			stored += len(out.Primary)
-			out.Primary = out.Primary[:0]
-			if l.Progress != nil {
-				l.Progress(stored)
-			}
-		}
-		return ctx.Err()
-	})
+	r := &loading{change: ch, load: l, batches: batches}
+	err = e.driver.Write(ctx, func(tx store.Tx) error { return r.run(ctx, tx) })
 	cancel()
 	for range batches { // until the reader has ended
 	}
 	if err != nil {
 		return 0, err
 	}
-	return stored, nil
+	return r.stored, nil
+}
+
+// loading is the store's side of one load.
+type loading struct {
+	change  *change
+	load    *Load
+	batches <-chan []item
+	taken   [][]item // what a second run begins with
+	long    bool     // more was taken than is kept
+	out     store.Outcome
+	stored  int
+}
+
+// run is the body of the transaction. The driver runs it again when a
+// neighbour's failure undid the group that it was in. Only a short load can
+// have been committed together with others, so only the first batches are kept
+// for that.
+func (r *loading) run(ctx context.Context, tx store.Tx) error {
+	r.stored = 0
+	if r.long {
+		return fault.New(fault.Serialization, "the load was undone by the failure of another write").WithHint("try again")
+	}
+	for _, batch := range r.taken {
+		if err := r.batch(tx, batch); err != nil {
+			return err
+		}
+	}
+	for batch := range r.batches {
+		if r.long = r.long || len(r.taken) == loadReplay; r.long {
+			r.taken = nil
+		} else {
+			r.taken = append(r.taken, batch)
+		}
+		if err := r.batch(tx, batch); err != nil {
+			return err
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return fault.Wrap(err, fault.QueryCanceled, "the load was canceled")
+	}
+	if r.load.Finish != nil {
+		return r.load.Finish(tx, r.stored)
+	}
+	return nil
+}
+
+func (r *loading) batch(tx store.Tx, batch []item) error {
+	r.out.Primary = r.out.Primary[:0]
+	for i := range batch {
+		if err := r.row(tx, &batch[i]); err != nil {
+			return err
+		}
+	}
+	r.stored += len(r.out.Primary)
+	if r.load.Progress != nil {
+		r.load.Progress(r.stored)
+	}
+	return nil
+}
+
+// row stores one row. A row that fails leaves no trace, so that the rest of the
+// transaction can go on.
+func (r *loading) row(tx store.Tx, it *item) error {
+	if it.bad {
+		return nil
+	}
+	c, err := r.change, it.err
+	if err == nil {
+		if err = c.references(tx, it.vals); err == nil {
+			n := len(r.out.Primary)
+			if err = c.plan.RunAlone(tx, it.vals, c.args, &r.out); err != nil {
+				r.out.Primary = r.out.Primary[:n]
+				err = c.e.explain(tx, err, c.entity, c.plan.Fields, it.vals)
+			}
+		}
+	}
+	if err == nil {
+		return nil
+	}
+	switch fault.From(err).Code {
+	case fault.QueryCanceled, fault.DiskFull, fault.StoreIO, fault.StoreUnavailable, fault.Internal:
+		return err // not the row's fault
+	default:
+		it.bad = true
+		return r.load.Bad(it.line, it.source, err)
+	}
 }
 
 // read validates rows and sends them in batches. A row that is wrong travels
 // with its error, so that Bad is told in the order of the source.
 func read(ctx context.Context, l *Load, in *input, batches chan<- []item) {
 	defer close(batches)
-	batch := make([]item, 0, loadBatch)
-	send := func() bool {
+	var row Row
+	for more := true; more; {
+		batch := make([]item, 0, loadBatch)
+		for size := 0; len(batch) < loadBatch && size < loadBytes; {
+			err := l.Next(&row)
+			if errors.Is(err, io.EOF) {
+				more = false
+				break
+			}
+			it := item{line: row.Line, source: row.Source, err: err}
+			if err == nil {
+				it.vals, it.err = in.row(row.Cells)
+			}
+			batch = append(batch, it)
+			size += len(row.Source)
+		}
 		select {
 		case batches <- batch:
-			batch = make([]item, 0, loadBatch)
-			return true
 		case <-ctx.Done():
-			return false
-		}
-	}
-	for {
-		cells, line, err := l.Next()
-		if errors.Is(err, io.EOF) {
-			send()
 			return
 		}
-		it := item{line: line, err: err}
-		if err == nil {
-			it.vals, it.err = in.row(cells)
-		}
-		batch = append(batch, it)
-		if len(batch) == loadBatch && !send() {
-			return
-		}
-	}
-}
-
-// store stores one row. A row that fails leaves no trace, so that the rest of
-// the transaction can go on.
-func (c *change) store(tx store.Tx, it *item, out *store.Outcome, l *Load) error {
-	if it.err == nil {
-		if it.err = c.references(tx, it.vals); it.err == nil {
-			n := len(out.Primary)
-			if it.err = c.plan.RunAlone(tx, it.vals, c.args, out); it.err != nil {
-				out.Primary = out.Primary[:n]
-				it.err = c.e.explain(tx, it.err, c.entity, c.plan.Fields, it.vals)
-			}
-		}
-	}
-	if it.err == nil {
-		return nil
-	}
-	switch f := fault.From(it.err); f.Code {
-	case fault.QueryCanceled, fault.DiskFull, fault.StoreIO, fault.StoreUnavailable, fault.Internal:
-		return it.err // not the row's fault
-	default:
-		return l.Bad(it.line, it.err)
 	}
 }

@@ -546,8 +546,13 @@ func stillReferenced(f *fault.Error, ent *model.Entity) error {
 
 // there reports whether an entity has a row of that key.
 func (e *Engine) there(r store.Reader, ent *model.Entity, key value.Value) (bool, error) {
-	d := e.planner.Dialect
-	st := &store.Statement{SQL: "SELECT 1 FROM " + d.Table(ent.Module.Name, ent.Name) + " WHERE " + d.Ident(ent.Primary.Name) + "=" + d.Param(1)}
+	name := []byte(ent.QualifiedName())
+	st, ok := e.probes.get(name)
+	if !ok {
+		d := e.planner.Dialect
+		st = &store.Statement{SQL: "SELECT 1 FROM " + d.Table(ent.Module.Name, ent.Name) + " WHERE " + d.Ident(ent.Primary.Name) + "=" + d.Param(1)}
+		e.probes.put(name, st)
+	}
 	found := false
 	err := r.Query(st, []value.Value{key}, func(store.Row) error {
 		found = true
