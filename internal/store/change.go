@@ -56,7 +56,6 @@ func (c *compiler) judges(e *model.Entity, checks Checks, action query.Action) (
 		from := c.args
 		query.ExprSlots(ck.Expr, c.slots, from)
 		args := query.Literals(ck.Expr, nil)
-		c.args += len(args)
 		before := len(c.params)
 		sql, err := l.expr(ck.Expr)
 		if err != nil {

@@ -75,6 +75,7 @@ type level struct {
 	exists     bool // only the conditions are wanted, as in EXISTS and count
 	trusted    bool // a rule of the application is compiled: it may name any field
 	aggregated bool
+	nots       int // negations around what is being compiled
 }
 
 // embedded is a relation that the select list of a level names.
@@ -312,13 +313,13 @@ func (c *compiler) object(cols []column) string {
 }
 
 // groups lists what an aggregated level groups by: all that is no aggregate.
-func groups(cols []column, into []string) []string {
+func (c *compiler) groups(cols []column, into []string) []string {
 	for _, col := range cols {
 		switch {
 		case col.obj != nil:
-			into = groups(col.obj, append(into, col.present))
+			into = c.groups(col.obj, append(into, col.present))
 		case !col.agg:
-			into = append(into, col.sql)
+			into = append(into, c.d.Comparable(col.typ, col.sql))
 		}
 	}
 	return into
@@ -345,7 +346,7 @@ func (l *level) tail(extra ...string) string {
 		b.WriteString(cond)
 	}
 	if l.aggregated {
-		if g := groups(l.out, nil); len(g) > 0 {
+		if g := l.c.groups(l.out, nil); len(g) > 0 {
 			b.WriteString(" GROUP BY " + strings.Join(g, ","))
 		}
 	}

@@ -35,12 +35,16 @@ type Dialect interface {
 	// Like, Regexp: x against a pattern. fold ignores case.
 	Like(x, pattern string, fold bool) string
 	Regexp(x, pattern string, fold bool) string
-	// InList is x IN over a parameter that holds a list (see ListParam).
-	InList(x, list string) string
+	// Comparable writes x, of type t, so that it is compared, ordered and grouped
+	// by its type's order where the stored form alone does not do so.
+	Comparable(t value.Type, x string) string
+	// InList is x IN over a parameter that holds a list (see ListParam). Like
+	// the two below it is null where x is, unless the list is empty.
+	InList(t value.Type, x, list string) string
 	// AnyOf and AllOf hold for one or all elements of a list parameter; cond
 	// writes the condition for the element's SQL name.
-	AnyOf(x, list string, cond func(element string) string) string
-	AllOf(x, list string, cond func(element string) string) string
+	AnyOf(t value.Type, x, list string, cond func(element string) string) string
+	AllOf(t value.Type, x, list string, cond func(element string) string) string
 	// ListParam packs the values of a list into one parameter value.
 	ListParam(values []value.Value) value.Value
 	// Contains, Overlaps: lists of elements of a type, or JSON.

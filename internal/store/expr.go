@@ -18,7 +18,9 @@ func (l *level) expr(e query.Expr) (string, error) {
 	case *query.Or:
 		return l.exprs(e.Args, " OR ", l.c.d.Bool(false))
 	case *query.Not:
+		l.nots++
 		sql, err := l.expr(e.Arg)
+		l.nots--
 		if err != nil {
 			return "", err
 		}
@@ -197,8 +199,11 @@ func (l *level) is(x operand, word string) (string, error) {
 // list compiles in, and an operator with any or all.
 func (l *level) list(x operand, e *query.Compare, list *query.List) (string, error) {
 	op := e.Op
-	if op == query.In {
+	switch {
+	case op == query.In:
 		op = query.Eq
+	case op > query.IMatch:
+		return "", fault.New(fault.Parse, "the operator '%s' takes neither any nor all", opNames[op])
 	}
 	if err := allowed(op, x.typ); err != nil {
 		return "", err
@@ -222,13 +227,13 @@ func (l *level) list(x operand, e *query.Compare, list *query.List) (string, err
 		return l.c.d.ListParam(vs), nil
 	}})
 	if op == query.Eq && e.Quant != query.All {
-		return l.c.d.InList(x.sql, p), nil
+		return l.c.d.InList(elem, x.sql, p), nil
 	}
-	cond := func(el string) string { return l.binary(op, x.sql, el) }
+	cond := func(el string) string { return l.binary(op, l.c.d.Comparable(x.typ, x.sql), el) }
 	if e.Quant == query.All {
-		return l.c.d.AllOf(x.sql, p, cond), nil
+		return l.c.d.AllOf(elem, x.sql, p, cond), nil
 	}
-	return l.c.d.AnyOf(x.sql, p, cond), nil
+	return l.c.d.AnyOf(elem, x.sql, p, cond), nil
 }
 
 // operator compiles a comparison of one value with one other.
@@ -264,7 +269,7 @@ func (l *level) operator(op query.Op, x, y operand) (string, error) {
 	case query.Overlaps:
 		return l.c.d.Overlaps(x.typ, x.sql, y.sql), nil
 	default:
-		return l.binary(op, x.sql, y.sql), nil
+		return l.binary(op, l.c.d.Comparable(x.typ, x.sql), y.sql), nil
 	}
 }
 
@@ -344,7 +349,11 @@ func (l *level) search(op query.Op, x, y operand) (string, error) {
 	}
 	match := parsed(func(s *value.Search) value.Value { return l.c.d.SearchParam(f, s) })
 	negated := parsed(func(s *value.Search) value.Value { return value.OfBool(s.Negated()) })
-	return l.c.d.Search(l.e, l.alias, f, match, negated), nil
+	sql := l.c.d.Search(l.e, l.alias, f, match, negated)
+	if l.nots > 0 && f.Optional { // elsewhere false does as well as unknown, and is found by the index
+		sql = "CASE WHEN " + x.sql + " IS NOT NULL THEN " + sql + " END"
+	}
+	return sql, nil
 }
 
 func isPattern(op query.Op) bool {
@@ -375,7 +384,7 @@ func allowed(op query.Op, t value.Type) error {
 	switch op {
 	case query.Eq, query.Neq, query.IsDistinct:
 	case query.Gt, query.Gte, query.Lt, query.Lte:
-		ok = !t.List && t.Kind != value.JSON
+		ok = !t.List
 	case query.Like, query.ILike, query.Match, query.IMatch:
 		ok = !t.List && (t.Kind == value.Text || t.Kind == value.Enum || t.Kind == value.File)
 	case query.Contains, query.ContainedBy:

@@ -44,11 +44,11 @@ func (l *level) orderTerms(order []query.Order) ([]term, error) {
 		if err != nil {
 			return nil, err
 		}
-		if typ.Kind == value.JSON && len(o.Path.Steps) == 0 || typ.List {
+		if typ.List {
 			return nil, fault.New(fault.UndefinedFunction, "a field of type %s has no order", typ).
-				WithHint("order by a place inside it, such as '%s->>key'", f.Name)
+				WithHint("order by one of its elements, such as '%s->0'", f.Name)
 		}
-		t := term{sql: sql, typ: typ, desc: o.Desc, nullsFirst: o.Desc, nullable: nullable || f.Optional || len(o.Path.Steps) > 0}
+		t := term{sql: l.c.d.Comparable(typ, sql), typ: typ, desc: o.Desc, nullsFirst: o.Desc, nullable: nullable || f.Optional || len(o.Path.Steps) > 0}
 		if o.Nulls != query.NullsDefault {
 			t.nullsFirst = o.Nulls == query.NullsFirst
 		}
@@ -70,7 +70,7 @@ func (l *level) orderTerms(order []query.Order) ([]term, error) {
 
 // groupedOrder completes an order over groups with what they group by.
 func (l *level) groupedOrder(terms []term) ([]term, error) {
-	by := groups(l.out, nil)
+	by := l.c.groups(l.out, nil)
 	have := map[string]bool{}
 	for _, g := range by {
 		have[g] = true
@@ -133,7 +133,7 @@ func (c *compiler) page(p *query.Page, unbounded bool) string {
 			if bound > 0 && a.Number > bound {
 				return value.OfInt(bound), nil
 			}
-			return value.OfInt(a.Number), nil
+			return notNegative(a.Number)
 		}}))
 	case bound > 0:
 		b.WriteString(" LIMIT " + c.param(param{slot: -1, fixed: value.OfInt(bound)}))
@@ -142,9 +142,18 @@ func (c *compiler) page(p *query.Page, unbounded bool) string {
 		if b.Len() == 0 { // SQLite has no OFFSET without LIMIT
 			b.WriteString(" LIMIT " + c.param(param{slot: -1, fixed: value.OfInt(1<<63 - 1)}))
 		}
-		b.WriteString(" OFFSET " + c.param(param{slot: slot, read: func(a query.Arg) (value.Value, error) { return value.OfInt(a.Number), nil }}))
+		b.WriteString(" OFFSET " + c.param(param{slot: slot, read: func(a query.Arg) (value.Value, error) { return notNegative(a.Number) }}))
 	}
 	return b.String()
+}
+
+// notNegative refuses what one database takes for "no limit" and another not
+// at all.
+func notNegative(n int64) (value.Value, error) {
+	if n < 0 {
+		return value.Value{}, fault.New(fault.InvalidRange, "limit and offset must not be negative")
+	}
+	return value.OfInt(n), nil
 }
 
 // key is one key of a cursor: its column in the result and its type.

@@ -92,7 +92,9 @@ func (pl *Planner) compileCount(c *compiler, p *ReadPlan, q *query.Read) error {
 	}
 	p.count.SQL = "SELECT count(*) FROM " + root.from() + root.tail()
 	if aggregated {
-		p.count.SQL = "SELECT count(*) FROM (SELECT 1 FROM " + root.from() + root.tail() + ")"
+		// An aggregate without groups answers one row; one that is not read makes none.
+		agg, _, _ := pl.Dialect.Aggregate(query.CountRows, value.Type{}, "")
+		p.count.SQL = "SELECT count(*) FROM (SELECT " + agg + " FROM " + root.from() + root.tail() + ") AS g"
 	}
 	p.countParams = c.params
 	if q.Count != query.CountExact && q.Node.Where == nil && len(c.params) == 0 && len(root.conds) == 0 && !aggregated {
@@ -250,7 +252,7 @@ func (r *running) row(row Row) error {
 			r.last = r.keys(row)
 		}
 	}
-	if r.opt.Flush != nil && len(pg.Body) >= flushAt {
+	if r.opt.Flush != nil && !r.p.reverse && len(pg.Body) >= flushAt {
 		var err error
 		pg.Body, err = r.opt.Flush(pg.Body)
 		return err

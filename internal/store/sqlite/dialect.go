@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"encoding/hex"
 	"strconv"
 	"strings"
 
@@ -97,7 +98,7 @@ func (dialect) JSONPath(x string, steps []query.Step) string {
 	for _, s := range steps {
 		switch {
 		case s.ByKey:
-			path += `."` + s.Key + `"`
+			path += "." + string(value.AppendQuoted(nil, s.Key))
 		case s.Index < 0:
 			path += "[#" + strconv.FormatInt(s.Index, 10) + "]"
 		default:
@@ -159,22 +160,43 @@ func (dialect) Regexp(x, pattern string, fold bool) string {
 	return "pando_match(" + x + "," + pattern + ")"
 }
 
+// Comparable implements store.Dialect: JSON has an order of its own.
+func (dialect) Comparable(t value.Type, x string) string {
+	if t.Kind == value.JSON && !t.List {
+		return x + " COLLATE " + jsonCollation
+	}
+	return x
+}
+
 // InList implements store.Dialect.
-func (dialect) InList(x, list string) string {
-	return x + " IN (SELECT value FROM json_each(" + list + "))"
+func (d dialect) InList(t value.Type, x, list string) string {
+	return d.Comparable(t, x) + " IN (SELECT " + element(t, "value") + " FROM json_each(" + list + "))"
 }
 
 // AnyOf implements store.Dialect: null when x is, as PostgreSQL's ANY.
-func (dialect) AnyOf(x, list string, cond func(string) string) string {
-	return "CASE WHEN " + x + " IS NULL THEN NULL ELSE EXISTS (SELECT 1 FROM json_each(" + list + ") AS q WHERE " + cond("q.value") + ") END"
+func (d dialect) AnyOf(t value.Type, x, list string, cond func(string) string) string {
+	return unlessNull(x, list) + "EXISTS (SELECT 1 FROM json_each(" + list + ") AS q WHERE " + cond(element(t, "q.value")) + ") END"
 }
 
 // AllOf implements store.Dialect.
-func (dialect) AllOf(x, list string, cond func(string) string) string {
-	return "CASE WHEN " + x + " IS NULL THEN NULL ELSE NOT EXISTS (SELECT 1 FROM json_each(" + list + ") AS q WHERE NOT (" + cond("q.value") + ")) END"
+func (d dialect) AllOf(t value.Type, x, list string, cond func(string) string) string {
+	return unlessNull(x, list) + "NOT EXISTS (SELECT 1 FROM json_each(" + list + ") AS q WHERE NOT (" + cond(element(t, "q.value")) + ")) END"
 }
 
-// ListParam implements store.Dialect: a JSON array of the stored forms.
+func unlessNull(x, list string) string {
+	return "CASE WHEN " + x + " IS NULL AND json_array_length(" + list + ")>0 THEN NULL ELSE "
+}
+
+// element is a list parameter's element in the stored form of t.
+func element(t value.Type, x string) string {
+	if t.Kind == value.Bytes && !t.List {
+		return "unhex(" + x + ")"
+	}
+	return x
+}
+
+// ListParam implements store.Dialect: a JSON array of the stored forms, bytes
+// in hexadecimal.
 func (dialect) ListParam(values []value.Value) value.Value {
 	b := []byte{'['}
 	for i, v := range values {
@@ -186,8 +208,10 @@ func (dialect) ListParam(values []value.Value) value.Value {
 			b = strconv.AppendInt(b, v.Int, 10)
 		case value.TagFloat:
 			b = strconv.AppendFloat(b, v.Float, 'e', -1, 64)
-		case value.TagText, value.TagBytes:
-			b = value.AppendQuoted(b, []byte(v.Str))
+		case value.TagText:
+			b = value.AppendQuoted(b, v.Str)
+		case value.TagBytes:
+			b = append(hex.AppendEncode(append(b, '"'), []byte(v.Str)), '"')
 		case value.TagNull:
 			b = append(b, "null"...)
 		}
@@ -214,8 +238,8 @@ func (d dialect) Search(e *model.Entity, alias string, f *model.Field, param, ne
 	if alias != "" {
 		alias += "."
 	}
-	return alias + "rowid IN (" + hits + " AND " + negated + "=0 UNION ALL SELECT n.rowid FROM " + d.Table(e.Module.Name, e.Name) +
-		" AS n WHERE " + negated + "=1 AND n." + quote(f.Name) + " IS NOT NULL AND n.rowid NOT IN (" + hits + "))"
+	return alias + rowid + " IN (" + hits + " AND " + negated + "=0 UNION ALL SELECT n." + rowid + " FROM " + d.Table(e.Module.Name, e.Name) +
+		" AS n WHERE " + negated + "=1 AND n." + quote(f.Name) + " IS NOT NULL AND n." + rowid + " NOT IN (" + hits + "))"
 }
 
 // SearchParam implements store.Dialect.
@@ -269,22 +293,24 @@ func (dialect) Call(fn query.Func, t value.Type, args []string) string {
 		}
 		return "pando_length(" + args[0] + "," + literal(kind) + ")"
 	case query.StartsWith:
-		return "substr(" + args[0] + ",1,length(" + args[1] + "))=" + args[1]
+		return "(substr(" + args[0] + ",1,length(" + args[1] + "))=" + args[1] + ")"
 	case query.EndsWith:
 		return "(length(" + args[0] + ")>=length(" + args[1] + ") AND substr(" + args[0] + ",length(" + args[0] + ")-length(" + args[1] + ")+1)=" + args[1] + ")"
 	case query.HasSubstring:
-		return "instr(" + args[0] + "," + args[1] + ")>0"
+		return "(instr(" + args[0] + "," + args[1] + ")>0)"
 	case query.Add:
-		return "(" + args[0] + "+" + args[1] + ")"
+		return "pando_compute('+'," + kindOf(t) + "," + args[0] + "," + args[1] + ")"
 	case query.Sub:
-		return "(" + args[0] + "-" + args[1] + ")"
+		return "pando_compute('-'," + kindOf(t) + "," + args[0] + "," + args[1] + ")"
 	case query.Mul:
-		return "(" + args[0] + "*" + args[1] + ")"
+		return "pando_compute('*'," + kindOf(t) + "," + args[0] + "," + args[1] + ")"
 	case query.Neg:
-		return "(-" + args[0] + ")"
+		return "pando_compute('-'," + kindOf(t) + ",0," + args[0] + ")"
 	}
 	return "NULL"
 }
+
+func kindOf(t value.Type) string { return literal(t.Kind.String()) }
 
 // IsDistinct implements store.Dialect.
 func (dialect) IsDistinct(x, y string) string { return x + " IS NOT " + y }

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"crypto/rand"
+	"math"
 	"regexp"
 	"strings"
 	"time"
@@ -36,7 +37,11 @@ var functions = map[string]struct {
 	"pando_avg":      {3, average},
 	"pando_tokens":   {1, tokens},
 	"pando_length":   {2, length},
+	"pando_compute":  {4, compute},
 }
+
+// jsonCollation compares JSON texts as PostgreSQL compares jsonb.
+const jsonCollation = "pando_json"
 
 func registerFunctions(c *conn) error {
 	for name, f := range functions {
@@ -44,6 +49,9 @@ func registerFunctions(c *conn) error {
 		if err := c.c.CreateFunction(name, impl); err != nil {
 			return translate(err)
 		}
+	}
+	if err := c.c.SetCollation(jsonCollation, value.CompareJSON); err != nil {
+		return translate(err)
 	}
 	return translateNil(c.c.CreateFunction("pando_uuid", &zs.FunctionImpl{
 		NArgs: 0, AllowIndirect: true,
@@ -215,4 +223,51 @@ func length(_ *conn, _ zs.Context, args []zs.Value) (zs.Value, error) {
 		return zs.IntegerValue(int64(len(args[0].Blob()))), nil
 	}
 	return zs.IntegerValue(int64(len([]rune(s)))), nil
+}
+
+// compute is arithmetic that fails where the result leaves the type's range:
+// SQLite would go on in floating point.
+func compute(_ *conn, _ zs.Context, args []zs.Value) (zs.Value, error) {
+	op, kind := args[0].Text(), args[1].Text()
+	if kind == value.Float.String() {
+		f, ok := computeFloat(op, args[2].Float(), args[3].Float())
+		if !ok {
+			return zs.Value{}, fault.New(fault.NumericOutOfRange, "float out of range")
+		}
+		return zs.FloatValue(f), nil
+	}
+	n, ok := computeInt(op, args[2].Int64(), args[3].Int64())
+	if !ok || kind == value.Decimal.String() && !value.InDecimalRange(n) {
+		return zs.Value{}, fault.New(fault.NumericOutOfRange, "%s out of range", kind)
+	}
+	return zs.IntegerValue(n), nil
+}
+
+func computeFloat(op string, a, b float64) (float64, bool) {
+	var f float64
+	switch op {
+	case "+":
+		f = a + b
+	case "-":
+		f = a - b
+	default:
+		f = a * b
+	}
+	return f, !math.IsInf(f, 0) && !math.IsNaN(f)
+}
+
+func computeInt(op string, a, b int64) (int64, bool) {
+	switch op {
+	case "+":
+		n := a + b
+		return n, (n > a) == (b > 0)
+	case "-":
+		n := a - b
+		return n, (n < a) == (b > 0)
+	}
+	if a == 0 || b == 0 {
+		return 0, true
+	}
+	n := a * b
+	return n, n/b == a && !(a == -1 && b == math.MinInt64) && !(b == -1 && a == math.MinInt64)
 }
