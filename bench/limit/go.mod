@@ -1,0 +1,3 @@
+module github.com/pandobase/pando/bench/limit
+
+go 1.26.0

@@ -1,0 +1,233 @@
+#!/usr/bin/env bash
+# Measures Pando beside the transport's limit and PocketBase, on this machine
+# and in one run, and prints two Markdown tables. See README.md.
+#   BENCH_ONLY     only these parts, comma-separated: get list embed create batch page million import entities start size
+#   BENCH_REPS     runs of each target (3)      BENCH_DUR   seconds of a run (3)     BENCH_CLIENTS   connections (32)
+#   BENCH_SRV_CPU  the servers' processor (0)   BENCH_CLI_CPU   the generator's (1)
+#   BENCH_FOREIGN  cores others may use before a run is repeated (0.15)              BENCH_TRIES     at most so often (3)
+#   BENCH_STRICT   1: fail when a figure is short
+#   BENCH_PANDO    a binary to measure instead of building one
+#   BENCH_WORK     where everything is built and stored (.work beside this file)
+set -euo pipefail
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+WORK=${BENCH_WORK:-$HERE/.work}
+REPS=${BENCH_REPS:-3} DUR=${BENCH_DUR:-3} CLIENTS=${BENCH_CLIENTS:-32}
+SRV=${BENCH_SRV_CPU:-0} CLI=${BENCH_CLI_CPU:-1}
+BIN=$WORK/bin DATA=$WORK/data OUT=$WORK/out
+PARTS=" get list embed create batch page million import entities start size "
+
+say() { printf '%s\n' "$*" >&2; }
+die() { say "bench: $*"; exit 1; }
+want() { local part; [ -z "${BENCH_ONLY:-}" ] && return; for part in "$@"; do case ",$BENCH_ONLY," in *",$part,"*) return 0 ;; esac; done; return 1; }
+
+for part in ${BENCH_ONLY//,/ }; do case "$PARTS" in *" $part "*) ;; *) die "BENCH_ONLY: no part $part; there are$PARTS" ;; esac; done
+for tool in go taskset curl; do command -v $tool >/dev/null || die "$tool is needed"; done
+taskset -c "$SRV" true && taskset -c "$CLI" true || die "the processors $SRV and $CLI are needed; BENCH_SRV_CPU and BENCH_CLI_CPU choose others"
+
+# Everything that runs beside this script, by pid, so that it can be ended.
+declare -A RUNNING=()
+stop() { # stop NAME...: asks, waits, and insists after 10 s
+  local name pid i
+  for name in "$@"; do kill -TERM "${RUNNING[$name]}" 2>/dev/null || true; done
+  for name in "$@"; do
+    pid=${RUNNING[$name]}
+    for ((i = 0; i < 100; i++)); do kill -0 "$pid" 2>/dev/null || break; sleep 0.1; done
+    kill -KILL "$pid" 2>/dev/null || true
+    wait "$pid" 2>/dev/null || true
+    unset "RUNNING[$name]"
+  done
+}
+finish() { trap - EXIT INT TERM HUP; [ ${#RUNNING[@]} -eq 0 ] || stop "${!RUNNING[@]}"; }
+trap finish EXIT
+trap 'finish; exit 130' INT TERM HUP
+
+start() { # start NAME COMMAND...: a pinned server in the background
+  local name=$1; shift
+  GOMAXPROCS=1 taskset -c "$SRV" "$@" >"$OUT/$name.log" 2>&1 &
+  RUNNING[$name]=$!
+}
+run() { # run COMMAND...: in the foreground, but a signal ends it at once
+  local status=0
+  "$@" &
+  RUNNING[fg]=$!
+  wait "${RUNNING[fg]}" || status=$?
+  unset 'RUNNING[fg]'
+  return $status
+}
+await() { # await NAME URL
+  local i
+  for ((i = 0; i < 300; i++)); do
+    curl -fsS -o /dev/null "$2" 2>/dev/null && return
+    kill -0 "${RUNNING[$1]}" 2>/dev/null || break
+    sleep 0.1
+  done
+  tail -5 "$OUT/$1.log" >&2
+  die "$1 did not become ready"
+}
+
+build() {
+  say "building"
+  mkdir -p "$BIN"
+  local m
+  for m in load limit probe pb; do (cd "$HERE/$m" && CGO_ENABLED=0 go build -trimpath -o "$BIN/$m" .); done
+  if [ -n "${BENCH_PANDO:-}" ]; then
+    cp "$BENCH_PANDO" "$BIN/pando"
+  else
+    (cd "$HERE/.." && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o "$BIN/pando" ./cmd/pando)
+  fi
+  if want size; then
+    printf '{"binary_mib": %s}\n' "$(stat -c %s "$BIN/pando" | awk '{ printf "%.2f", $1 / 1048576 }')" >"$OUT/fact-binary.json"
+  fi
+}
+
+new_app() { # new_app NAME ROWS: a store with the users, and ROWS tasks from $DATA/rows-ROWS (0: none)
+  local dir=$DATA/$1
+  mkdir -p "$dir"
+  cp -a "$HERE/app/." "$dir/"
+  "$BIN/pando" -C "$dir" migrate apply >"$OUT/$1-prepare.log" 2>&1 || die "migrate: $(tail -3 "$OUT/$1-prepare.log")"
+  "$BIN/pando" -C "$dir" import users "$DATA/rows/users.csv" >>"$OUT/$1-prepare.log" 2>&1 || die "import: $(tail -3 "$OUT/$1-prepare.log")"
+  [ "$2" = 0 ] && return
+  "$BIN/pando" -C "$dir" import tasks "$DATA/rows-$2/tasks.csv" >>"$OUT/$1-prepare.log" 2>&1 || die "import: $(tail -3 "$OUT/$1-prepare.log")"
+}
+make_rows() { # make_rows N: the same users each time
+  [ -d "$DATA/rows-$1" ] || "$BIN/probe" rows -dir "$DATA/rows-$1" -rows "$1"
+  [ -e "$DATA/rows" ] || ln -s "rows-$1" "$DATA/rows"
+}
+
+# One port for each listener.
+take_ports() { local p; mapfile -t p < <("$BIN/probe" ports 9); LIMIT=${p[0]} PANDO=${p[1]} OPS=${p[2]} PB=${p[3]} SMALL=${p[4]} SMALLOPS=${p[5]} LARGE=${p[6]} LARGEOPS=${p[7]} FREE=${p[8]}; }
+start_pando() { # start_pando NAME APP PORT OPSPORT
+  PANDO_SECRET_KEY=$KEY start "$1" "$BIN/pando" -C "$DATA/$2" serve --listen "127.0.0.1:$3" --ops "127.0.0.1:$4"
+  await "$1" "http://127.0.0.1:$4/readyz"
+}
+start_limit() {
+  start limit "$BIN/limit" -listen "127.0.0.1:$LIMIT"
+  await limit "http://127.0.0.1:$LIMIT/constant"
+}
+
+measure() { # measure NAME TARGETS: runs the targets (JSON objects, each with a comma behind it)
+  [ -n "$2" ] || return 0
+  cat >"$OUT/plan-$1.json" <<J
+{"clients": $CLIENTS, "duration": $DUR, "samples": "$OUT/samples",
+ "baseline": {"name": "limit", "addr": "127.0.0.1:$LIMIT", "path": "/constant", "check": "Hello", "pid": ${RUNNING[limit]}},
+ "targets": [${2%,}]}
+J
+  run taskset -c "$CLI" "$BIN/load" -plan "$OUT/plan-$1.json" -reps "$REPS" -foreign "${BENCH_FOREIGN:-0.15}" -tries "${BENCH_TRIES:-3}" -out "$OUT/load-$1.json" >&2
+}
+
+# pando and pocketbase: NAME PATH EXTRA -> a target
+pando() { echo "{\"name\": \"$1\", \"addr\": \"127.0.0.1:$PANDO\", \"pid\": ${RUNNING[pando]}, \"path\": \"$2\", $3},"; }
+pocketbase() { echo "{\"name\": \"$1\", \"addr\": \"127.0.0.1:$PB\", \"pid\": ${RUNNING[pb]}, \"path\": \"$2\", $3},"; }
+
+requests() { # the targets of both
+  local rest=/rest/v1 api=/api/collections key="\"Apikey\": \"$KEY\"" json='"Content-Type": "application/json"'
+  local new='{\"title\": \"Task {n}: write the report\", \"done\": false, \"priority\": {rand}, ' rows="\"rows\": \"$DATA/rows-100000/tasks.tsv\"" pbrows="\"rows\": \"$DATA/pb-ids.tsv\""
+  local list='priority=eq.{rand}&order=created.desc&limit=30' pblist='perPage=30&skipTotal=1&sort=-created&filter=(priority%3D{rand})'
+  local post='"method": "POST"' returned='"Prefer": "return=representation"'
+  if want get; then
+    pando "pando get by id" "$rest/tasks?id=eq.{c0}" "$rows, \"headers\": {$key, \"Accept\": \"application/vnd.pgrst.object+json\"}, \"check\": \"{\\\"id\\\"\""
+    pocketbase "pocketbase get by id" "$api/tasks/records/{c0}" "$pbrows, \"check\": \"\\\"title\\\"\""
+  fi
+  if want list; then
+    pando "pando list 30" "$rest/tasks?$list" "\"headers\": {$key}, \"check\": \"[{\\\"id\\\"\""
+    pocketbase "pocketbase list 30" "$api/tasks/records?$pblist" "\"check\": \"\\\"title\\\"\""
+  fi
+  if want embed; then
+    pando "pando list 30 with to-one" "$rest/tasks?select=*,owner(*)&$list" "\"headers\": {$key}, \"check\": \"\\\"email\\\"\""
+    pocketbase "pocketbase list 30 with to-one" "$api/tasks/records?$pblist&expand=owner" "\"check\": \"\\\"expand\\\"\""
+  fi
+  if want create; then
+    pando "pando create one" "$rest/writes" "$rows, $post, \"headers\": {$key, $json, $returned}, \"body\": \"$new\\\"owner_id\\\": \\\"{c1}\\\"}\", \"expect\": 201, \"check\": \"\\\"id\\\"\""
+    pocketbase "pocketbase create one" "$api/writes/records" "$pbrows, $post, \"headers\": {$json}, \"body\": \"$new\\\"owner\\\": \\\"{c1}\\\"}\", \"check\": \"\\\"id\\\"\""
+  fi
+  if want batch; then
+    pando "pando create 1000" "$rest/writes" "$rows, $post, \"clients\": 2, \"unit\": 1000, \"headers\": {$key, $json, $returned}, \"body_count\": 1000, \"body_pre\": \"[\", \"body_item\": \"$new\\\"owner_id\\\": \\\"{c1}\\\"}\", \"body_post\": \"]\", \"expect\": 201, \"check\": \"\\\"id\\\"\""
+    pocketbase "pocketbase create 1000" /api/batch "$pbrows, $post, \"clients\": 2, \"unit\": 1000, \"headers\": {$json}, \"body_count\": 1000, \"body_pre\": \"{\\\"requests\\\": [\", \"body_item\": \"{\\\"method\\\": \\\"POST\\\", \\\"url\\\": \\\"$api/writes/records\\\", \\\"body\\\": $new\\\"owner\\\": \\\"{c1}\\\"}}\", \"body_post\": \"]}\", \"check\": \"\\\"id\\\"\""
+  fi
+}
+
+bench_requests() {
+  if want get list embed create batch start; then
+    say "PocketBase's rows"
+    run "$BIN/pb" seed --dir "$DATA/pb" --rows 100000 --ids "$DATA/pb-ids.tsv" >"$OUT/pb-seed.log" 2>&1 || die "PocketBase: $(tail -3 "$OUT/pb-seed.log")"
+  fi
+  if want get list embed create batch; then
+    start pb "$BIN/pb" serve --dir "$DATA/pb" --http "127.0.0.1:$PB"
+    await pb "http://127.0.0.1:$PB/api/health"
+  fi
+  start_limit
+  start_pando pando app "$PANDO" "$OPS"
+  if want get list embed create batch; then measure requests "$(requests)"; stop pb; fi
+  if want page; then pages; fi
+  stop pando limit
+}
+
+pages() { # page 10,000 of nine rows each lies at nine tenths of the table
+  local first last which targets=''
+  for which in "by key|limit=9" "on an index|order=priority,created&limit=9"; do
+    first="/rest/v1/tasks?${which#*|}"
+    last=$("$BIN/probe" walk -url "http://127.0.0.1:$PANDO$first" -key "$KEY" -pages 10000) || { say "the walk to page 10,000 ${which%|*} failed"; continue; }
+    targets+=$(pando "page 1 ${which%|*}" "$first" "\"headers\": {\"Apikey\": \"$KEY\"}")
+    targets+=$(pando "page 10000 ${which%|*}" "$last" "\"headers\": {\"Apikey\": \"$KEY\"}")
+  done
+  measure pages "$targets"
+}
+
+bench_start() {
+  want start || return 0
+  say "starts"
+  PANDO_SECRET_KEY=$KEY run "$BIN/probe" ready -url "http://127.0.0.1:$OPS/readyz" -reps $((REPS * 3)) -settle 5s -out "$OUT/fact-start.json" -- \
+    "$BIN/pando" -C "$DATA/app" serve --listen "127.0.0.1:$PANDO" --ops "127.0.0.1:$OPS" >"$OUT/start.log" 2>&1 || die "start: $(tail -3 "$OUT/start.log")"
+  run "$BIN/probe" ready -url "http://127.0.0.1:$PB/api/health" -reps "$REPS" -settle 5s -out "$OUT/fact-start-pb.json" -- \
+    "$BIN/pb" serve --dir "$DATA/pb" --http "127.0.0.1:$PB" >"$OUT/start-pb.log" 2>&1 || die "PocketBase: $(tail -3 "$OUT/start-pb.log")"
+}
+
+bench_import() {
+  want import || return 0
+  say "imports"
+  new_app template 0
+  run "$BIN/probe" import -pando "$BIN/pando" -app "$DATA/template" -csv "$DATA/rows-100000/tasks.csv" -entity tasks -reps "$REPS" -out "$OUT/fact-import.json"
+}
+
+bench_million() {
+  want million || return 0
+  say "a million rows"
+  local n targets=''
+  for n in 10000 1000000; do make_rows $n; new_app "app-$n" $n; done
+  start_limit
+  start_pando small app-10000 "$SMALL" "$SMALLOPS"
+  start_pando large app-1000000 "$LARGE" "$LARGEOPS"
+  for n in "10000 $SMALL ${RUNNING[small]}" "1000000 $LARGE ${RUNNING[large]}"; do
+    set -- $n
+    targets+="{\"name\": \"get of $1\", \"addr\": \"127.0.0.1:$2\", \"pid\": $3, \"path\": \"/rest/v1/tasks?id=eq.{c0}\", \"rows\": \"$DATA/rows-$1/tasks.tsv\", \"headers\": {\"Apikey\": \"$KEY\", \"Accept\": \"application/vnd.pgrst.object+json\"}, \"check\": \"{\\\"id\\\"\"},"
+  done
+  measure million "$targets"
+  stop small large limit
+}
+
+bench_entities() {
+  want entities || return 0
+  say "1,000 entities"
+  "$BIN/probe" app -dir "$DATA/entities" -entities 1000
+  local first
+  for first in first later; do
+    PANDO_SECRET_KEY=$KEY run "$BIN/probe" ready -url "http://127.0.0.1:$OPS/readyz" -reps "$REPS" $([ $first = first ] && echo "-reset $DATA/entities/data") -out "$OUT/fact-entities-$first.json" -- \
+      "$BIN/pando" -C "$DATA/entities" serve --listen "127.0.0.1:$PANDO" --ops "127.0.0.1:$OPS" >"$OUT/entities-$first.log" 2>&1 || die "entities: $(tail -3 "$OUT/entities-$first.log")"
+  done
+}
+
+rm -rf "$DATA" "$OUT"
+mkdir -p "$DATA" "$OUT"
+build
+take_ports
+make_rows 100000
+say "Pando's rows"
+new_app app 100000
+KEY=$("$BIN/pando" -C "$DATA/app" keys --json | sed -n 's/.*"secret": *"\([^"]*\)".*/\1/p')
+[ -n "$KEY" ] || die "pando keys --json gave no secret key"
+bench_requests
+bench_start
+bench_import
+bench_million
+bench_entities
+"$BIN/probe" report -out "$OUT" ${BENCH_STRICT:+-strict} | tee "$OUT/report.md"
