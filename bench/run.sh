@@ -20,7 +20,8 @@ say() { printf '%s\n' "$*" >&2; }
 die() { say "bench: $*"; exit 1; }
 want() { local part; [ -z "${BENCH_ONLY:-}" ] && return; for part in "$@"; do case ",$BENCH_ONLY," in *",$part,"*) return 0 ;; esac; done; return 1; }
 
-for part in ${BENCH_ONLY//,/ }; do case "$PARTS" in *" $part "*) ;; *) die "BENCH_ONLY: no part $part; there are$PARTS" ;; esac; done
+ONLY=${BENCH_ONLY:-}
+for part in ${ONLY//,/ }; do case "$PARTS" in *" $part "*) ;; *) die "BENCH_ONLY: no part $part; there are$PARTS" ;; esac; done
 for tool in go taskset curl; do command -v $tool >/dev/null || die "$tool is needed"; done
 taskset -c "$SRV" true && taskset -c "$CLI" true || die "the processors $SRV and $CLI are needed; BENCH_SRV_CPU and BENCH_CLI_CPU choose others"
 
