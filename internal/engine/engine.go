@@ -15,6 +15,7 @@ import (
 	"github.com/pandobase/pando/internal/model"
 	"github.com/pandobase/pando/internal/policy"
 	"github.com/pandobase/pando/internal/store"
+	"github.com/pandobase/pando/internal/telemetry"
 )
 
 // Config is what an engine is made of. App, Rules, Driver and Signer are
@@ -27,6 +28,7 @@ type Config struct {
 	Log    *slog.Logger
 	Now    func() time.Time // default time.Now
 	Random io.Reader        // of UUIDs; default crypto/rand
+	DB     *telemetry.DB    // measures the store; default: nobody
 }
 
 // Engine executes queries for one application. It is safe for concurrent use.
@@ -43,6 +45,8 @@ type Engine struct {
 	reads  cache[*store.ReadPlan]
 	writes cache[*store.WritePlan]
 	probes cache[*store.Statement] // whether a row is there, by entity
+
+	meter meter
 
 	mu      sync.Mutex
 	running map[string]bool // idempotent writes in flight, by scope
@@ -63,6 +67,7 @@ func New(c Config) *Engine {
 	return &Engine{
 		app: c.App, rules: c.Rules, driver: c.Driver, signer: c.Signer, log: c.Log, now: c.Now, random: c.Random,
 		planner: &store.Planner{App: c.App, Dialect: c.Driver.Dialect(), MaxRows: int64(limits.Rows), MaxDepth: limits.Depth},
+		meter:   meter{db: c.DB},
 		running: map[string]bool{},
 	}
 }

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"io"
+	"time"
 
 	"github.com/pandobase/pando/internal/fault"
 	"github.com/pandobase/pando/internal/policy"
@@ -60,11 +61,13 @@ func (e *Engine) Read(ctx context.Context, id policy.Identity, q *query.Read, op
 		}
 	}
 	var page *store.Page
+	start := time.Now()
 	err = e.driver.Read(ctx, q.Count != query.CountNone, func(r store.Reader) error {
 		var err error
 		page, err = plan.Run(r, args, run)
 		return err
 	})
+	e.meter.record(ctx, plan.Entity, query.ReadRows, start, err)
 	if err != nil {
 		res.Body = run.Buffer
 		res.Release()
@@ -146,4 +149,10 @@ func (e *Engine) Explain(id policy.Identity, q *query.Read) (string, error) {
 		return "", err
 	}
 	return p.SQL(), nil
+}
+
+// Known returns a fault when the application has no such entity.
+func (e *Engine) Known(t query.Target) error {
+	_, err := e.planner.Entity(t)
+	return err
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/pandobase/pando/internal/fault"
 	"github.com/pandobase/pando/internal/model"
@@ -25,11 +26,13 @@ func (e *Engine) Write(ctx context.Context, id policy.Identity, w *query.Write, 
 	if err := ch.prepare(); err != nil {
 		return nil, err
 	}
+	start := time.Now()
 	if idem == nil {
 		err = e.driver.Write(ctx, ch.run)
 	} else {
 		err = e.once(ctx, id, idem, ch)
 	}
+	e.meter.record(ctx, ent, w.Action, start, err)
 	if err != nil {
 		ch.res.Release()
 		return nil, err

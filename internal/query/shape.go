@@ -199,7 +199,6 @@ func (s *shaper) page(p *Page) {
 	}
 }
 
-
 func (s *shaper) exprs(tag byte, args []Expr) {
 	s.byte(tag)
 	for _, a := range args {
