@@ -31,8 +31,18 @@ type encoder interface {
 }
 
 // encoders keeps encoders for the next response: making one costs hundreds of
-// kilobytes.
-type encoders struct{ gzip, zstd sync.Pool }
+// kilobytes. It keeps the buffers of short bodies too.
+type encoders struct{ gzip, zstd, short sync.Pool }
+
+// shortBody holds a body that is too short to be compressed.
+type shortBody [minCompressed]byte
+
+func (e *encoders) getShort() *shortBody {
+	if b, ok := e.short.Get().(*shortBody); ok {
+		return b
+	}
+	return new(shortBody)
+}
 
 func (e *encoders) get(c coding, dst io.Writer) encoder {
 	pool := &e.gzip

@@ -27,9 +27,11 @@ type recorder struct {
 	coding   coding
 	enc      encoder
 	// held is the beginning of a body of unknown length that could be
-	// compressed, as long as it is too short to tell. waiting: it is in use.
-	held    []byte
+	// compressed, as long as it is too short to tell (waiting): the first
+	// heldLen bytes of a buffer that is made at need.
 	waiting bool
+	held    *shortBody
+	heldLen int
 	// The answer's time limit moves on while the client accepts bytes.
 	sinceExtended int
 	extended      time.Time
@@ -135,15 +137,15 @@ func (c *recorder) Write(p []byte) (int, error) {
 		c.WriteHeader(http.StatusOK)
 	}
 	if c.waiting {
-		if len(c.held)+len(p) < minCompressed {
+		if c.heldLen+len(p) < minCompressed {
 			if c.held == nil {
-				c.held = make([]byte, 0, minCompressed)
+				c.held = c.exchange.server.encoders.getShort()
 			}
-			c.held = append(c.held, p...)
+			c.heldLen += copy(c.held[c.heldLen:], p)
 			return len(p), nil
 		}
 		c.encode()
-		if _, err := c.enc.Write(c.held); err != nil {
+		if err := c.releaseHeld(c.enc); err != nil {
 			return 0, err
 		}
 	}
@@ -215,7 +217,7 @@ func (c *recorder) FlushError() error {
 	}
 	if c.waiting { // a stream: it will be long
 		c.encode()
-		if _, err := c.enc.Write(c.held); err != nil {
+		if err := c.releaseHeld(c.enc); err != nil {
 			return err
 		}
 	}
@@ -265,12 +267,10 @@ func (c *recorder) finish() error {
 		c.waiting = false
 		h := c.w.Header()
 		if h["Content-Length"] == nil {
-			h["Content-Length"] = []string{strconv.Itoa(len(c.held))}
+			h["Content-Length"] = []string{strconv.Itoa(c.heldLen)}
 		}
 		c.send()
-		if len(c.held) > 0 {
-			_, err = (*wire)(c).Write(c.held)
-		}
+		err = c.releaseHeld((*wire)(c))
 	}
 	if c.enc != nil {
 		err = errors.Join(err, c.enc.Close())
@@ -286,8 +286,19 @@ func (c *recorder) abandon() bool {
 	if c.sent || c.taken {
 		return false
 	}
-	c.status, c.waiting, c.held, c.coding = 0, false, nil, identity
+	c.status, c.waiting, c.heldLen, c.coding = 0, false, 0, identity
 	return true
+}
+
+// releaseHeld writes what was held to dst and gives its buffer back.
+func (c *recorder) releaseHeld(dst io.Writer) error {
+	if c.held == nil {
+		return nil
+	}
+	_, err := dst.Write(c.held[:c.heldLen])
+	c.exchange.server.encoders.short.Put(c.held)
+	c.held, c.heldLen = nil, 0
+	return err
 }
 
 func (c *recorder) release() {

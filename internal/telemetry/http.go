@@ -73,6 +73,7 @@ type HTTP struct {
 	scheme   string
 	duration metric.Float64Histogram
 	active   [methods]atomic.Int64
+	used     [methods]atomic.Bool // begun once: then its zero is told too
 }
 
 // NewHTTP registers the instruments. scheme is "http" or "https"; a telemetry
@@ -100,12 +101,10 @@ func (t *Telemetry) NewHTTP(scheme string) (*HTTP, error) {
 		sets[m] = metric.WithAttributeSet(attribute.NewSet(
 			semconv.HTTPRequestMethodKey.String(m.String()), semconv.URLScheme(scheme)))
 	}
-	var seen [methods]bool // by the one goroutine that collects at a time
 	_, err = meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		for m := range methods {
-			n := h.active[m].Load()
-			if seen[m] = seen[m] || n != 0; seen[m] {
-				o.ObserveInt64(active, n, sets[m])
+			if h.used[m].Load() {
+				o.ObserveInt64(active, h.active[m].Load(), sets[m])
 			}
 		}
 		return nil
@@ -118,9 +117,14 @@ func (t *Telemetry) NewHTTP(scheme string) (*HTTP, error) {
 
 // Begin counts a request as active until [HTTP.End] with the same method.
 func (h *HTTP) Begin(method string) {
-	if h != nil {
-		h.active[methodOf(method)].Add(1)
+	if h == nil {
+		return
 	}
+	m := methodOf(method)
+	if !h.used[m].Load() {
+		h.used[m].Store(true)
+	}
+	h.active[m].Add(1)
 }
 
 // End ends what Begin began.
