@@ -1,0 +1,50 @@
+package kill
+
+import (
+	"testing"
+
+	"github.com/pandobase/pando/internal/store"
+	"github.com/pandobase/pando/internal/store/sqlite"
+)
+
+// checkStore compares the database file with what the writers know.
+func checkStore(t *testing.T, path string, c *crew) {
+	t.Helper()
+	d, err := sqlite.Open(t.Context(), sqlite.Options{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if err := d.Check(t.Context()); err != nil {
+		t.Error("integrity:", err)
+	}
+	err = d.Read(t.Context(), true, func(r store.Reader) error {
+		stored := map[int]map[int]int{} // number -> part -> how often
+		err := r.Query(&store.Statement{SQL: `SELECT number, part FROM "ledger.entries"`}, nil, func(row store.Row) error {
+			number, part := int(row.Int(0)), int(row.Int(1))
+			if stored[number] == nil {
+				stored[number] = map[int]int{}
+			}
+			stored[number][part]++
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		balances := map[string]int{}
+		err = r.Query(&store.Statement{SQL: `SELECT id, balance FROM "ledger.accounts"`}, nil, func(row store.Row) error {
+			balances[string(row.Append(nil, 0))] = int(row.Int(1))
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		for _, problem := range c.compare(stored, balances) {
+			t.Error(problem)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
