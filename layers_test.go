@@ -15,7 +15,10 @@ import (
 	"testing"
 )
 
-const internal = "github.com/pandobase/pando/internal/"
+const (
+	modulePath = "github.com/pandobase/pando"
+	internal   = modulePath + "/internal/"
+)
 
 // TestLayers checks every import between internal packages against layers.txt.
 //

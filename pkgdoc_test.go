@@ -17,7 +17,7 @@ import (
 // TestPackageDocs checks that each package of the module has exactly one doc
 // comment, which says what the package guarantees.
 func TestPackageDocs(t *testing.T) {
-	files := readPackageClauses(t, ".")
+	files := readPackageClauses(t)
 	for _, dir := range slices.Sorted(maps.Keys(files)) {
 		for _, problem := range checkDocs(files[dir]) {
 			t.Errorf("%s: %s", dir, problem)
@@ -92,24 +92,15 @@ func checkDocs(files map[string]*ast.File) (problems []string) {
 // readPackageClauses parses the beginning of every Go file of the module, by
 // folder and name. Folders that the go command ignores, and modules of their
 // own, are left out.
-func readPackageClauses(t *testing.T, root string) map[string]map[string]*ast.File {
+func readPackageClauses(t *testing.T) map[string]map[string]*ast.File {
 	t.Helper()
 	files := map[string]map[string]*ast.File{}
-	err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
 		if d.IsDir() {
-			if name == root {
-				return nil
-			}
-			if base := d.Name(); strings.HasPrefix(base, ".") || strings.HasPrefix(base, "_") || base == "testdata" || base == "node_modules" {
-				return fs.SkipDir
-			}
-			if _, err := os.Stat(filepath.Join(name, "go.mod")); err == nil {
-				return fs.SkipDir
-			}
-			return nil
+			return skipForeign(name, d)
 		}
 		if path.Ext(name) != ".go" {
 			return nil

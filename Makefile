@@ -1,0 +1,70 @@
+# Every target works from a fresh clone on a machine that has Go.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64
+
+GOLANGCI_VERSION := v2.15.0
+GOLANGCI := bin/tools/golangci-lint-$(GOLANGCI_VERSION)
+
+FUZZTIME ?= 10m
+KILL_CYCLES ?= 1000
+METAMORPHIC_CASES ?= 100000
+
+.PHONY: help
+help: ## Show the targets.
+	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+.PHONY: test
+test: ## Run every test; what they need is installed first, or named when that takes root.
+	@test/run.sh
+
+.PHONY: lint
+lint: $(GOLANGCI) ## Check formatting, lint rules and go.mod. Builds the linter once.
+	@$(GOLANGCI) run ./...
+	@go mod tidy -diff
+	@go mod verify >/dev/null
+	@echo "PASS: lint"
+
+.PHONY: bench
+bench: ## Measure Pando beside the transport's limit and PocketBase.
+	@bench/run.sh
+
+.PHONY: build
+build: ## Build static binaries for linux and darwin, amd64 and arm64, into bin/.
+	@for platform in $(PLATFORMS); do \
+	  os=$${platform%/*} arch=$${platform#*/} out=bin/pando-$${platform/\//-}; \
+	  CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch go build -trimpath -ldflags '$(LDFLAGS)' -o $$out ./cmd/pando; \
+	  echo "$$out  $$(( $$(wc -c < $$out) / 1048576 )) MiB"; \
+	done
+
+.PHONY: fuzz
+fuzz: ## Fuzz each target for FUZZTIME (10m).
+	@test/fuzz.sh $(FUZZTIME)
+
+.PHONY: kill
+kill: ## Kill the server KILL_CYCLES (1000) times under writers; nothing acknowledged may be lost.
+	@PANDO_KILL_CYCLES=$(KILL_CYCLES) go test -count=1 -timeout 0 -v ./test/kill
+
+.PHONY: metamorphic
+metamorphic: ## Compare the planner with a model in memory on METAMORPHIC_CASES (100000) random cases.
+	@PANDO_METAMORPHIC_CASES=$(METAMORPHIC_CASES) go test -count=1 -timeout 0 -v -run Metamorphic ./internal/store/sqlite
+
+.PHONY: vuln
+vuln: ## Look dependencies up in Go's vulnerability database (needs the network).
+	@go run golang.org/x/vuln/cmd/govulncheck@v1.9.0 ./...
+
+.PHONY: clean
+clean: ## Remove what the other targets made.
+	@rm -rf bin bench/.work test/*/node_modules
+
+$(GOLANGCI):
+	@echo "building golangci-lint $(GOLANGCI_VERSION) into bin/tools: a few minutes, once"
+	@mkdir -p bin/tools
+	@GOBIN=$(CURDIR)/bin/tools CGO_ENABLED=0 go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+	@mv bin/tools/golangci-lint $@
