@@ -72,7 +72,7 @@ build() {
   local m
   for m in load limit probe pb; do (cd "$HERE/$m" && CGO_ENABLED=0 go build -trimpath -o "$BIN/$m" .); done
   if [ -n "${BENCH_PANDO:-}" ]; then
-    cp "$BENCH_PANDO" "$BIN/pando"
+    install -m 755 "$BENCH_PANDO" "$BIN/pando"
   else
     (cd "$HERE/.." && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o "$BIN/pando" ./cmd/pando)
   fi
