@@ -1,0 +1,105 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pandobase/pando/internal/api/openapi"
+	"github.com/pandobase/pando/internal/model"
+	"github.com/pandobase/pando/internal/server"
+)
+
+func (r *root) checkCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "check", Short: "Check the application without starting it",
+		Long: "Reads pando.yaml, modules/*.yaml and pando.lock, checks them and every expression in them,\nand lists all problems with their places. Exits 1 when there are any.",
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error { return r.check() },
+	}
+}
+
+// finding is a problem as --json gives it.
+type finding struct {
+	File    string `json:"file"`
+	Line    int    `json:"line"`
+	Column  int    `json:"column"`
+	Message string `json:"message"`
+	Hint    string `json:"hint,omitempty"`
+}
+
+func (r *root) check() error {
+	app, err := server.Load(r.dir, r.env)
+	var invalid *server.Invalid
+	if err != nil && !errors.As(err, &invalid) {
+		return err
+	}
+	if r.json {
+		findings := []finding{}
+		if invalid != nil {
+			for _, p := range invalid.Problems {
+				findings = append(findings, finding{p.File, p.Line, p.Column, p.Message, p.Hint})
+			}
+		}
+		if err := r.printJSON(map[string]any{"ok": invalid == nil, "problems": findings}); err != nil {
+			return err
+		}
+		if invalid != nil {
+			return silentError{invalid}
+		}
+		return nil
+	}
+	if invalid != nil {
+		return invalid
+	}
+	modules, entities := 0, 0
+	for _, m := range app.Model.Modules {
+		if !m.Builtin {
+			modules++
+			entities += len(m.Entities)
+		}
+	}
+	fmt.Fprintf(r.out, "ok: %s, %d module(s), %d entities\n", app.Model.Config.App, modules, entities)
+	for _, part := range app.Model.Inactive {
+		fmt.Fprintln(r.out, "not active in this build:", part)
+	}
+	return nil
+}
+
+func (r *root) schemaCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "schema [module|config]", Short: "Print the JSON Schema of the module files or of pando.yaml",
+		Long:      "Prints the JSON Schema of modules/*.yaml (the default) or of pando.yaml, for completion and\nchecks in editors. In VS Code's YAML extension, for instance:\n\n  pando schema module > .module.schema.json\n  # yaml-language-server: $schema=../.module.schema.json",
+		Args:      cobra.MatchAll(cobra.MaximumNArgs(1), cobra.OnlyValidArgs),
+		ValidArgs: []string{"module", "config"},
+		RunE: func(_ *cobra.Command, args []string) error {
+			config, module := model.Schema()
+			out := module
+			if len(args) == 1 && args[0] == "config" {
+				out = config
+			}
+			_, err := fmt.Fprintf(r.out, "%s\n", out)
+			return err
+		},
+	}
+	return cmd
+}
+
+func (r *root) openapiCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "openapi", Short: "Print the OpenAPI 3.1 description of the API", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			app, err := server.Load(r.dir, r.env)
+			if err != nil {
+				return err
+			}
+			doc, err := openapi.Document(app.Model, openapi.Options{})
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(r.out, "%s\n", doc)
+			return err
+		},
+	}
+}

@@ -1,0 +1,218 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/schollz/progressbar/v3"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/pandobase/pando/internal/fault"
+	"github.com/pandobase/pando/internal/server"
+	"github.com/pandobase/pando/internal/transfer"
+)
+
+// importFlags are those of `pando import`.
+type importFlags struct {
+	format     string
+	mapping    []string
+	onConflict []string
+	ignore     bool
+	skipBad    bool
+	errors     string
+	from       int
+}
+
+func (r *root) importCommand() *cobra.Command {
+	f := &importFlags{}
+	cmd := &cobra.Command{
+		Use: "import ENTITY FILE", Short: "Load rows from a CSV, JSON or NDJSON file (- for standard input)", Args: cobra.ExactArgs(2),
+		Long: "Loads rows through validation and the write path, all or none. A column of the file goes into\nthe field of the same name; --map column=field names another, --map column=- leaves it out.\n\n  pando import countries countries.csv --map ident=code --on-conflict code\n\nWith --skip-bad, rows that cannot be stored are left out and written to --errors with their line\nand reason; an import that was stopped says how to go on.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return r.with(cmd.Context(), true, func(c *client) error { return r.importFile(cmd.Context(), c, args[0], args[1], f) })
+		},
+	}
+	cmd.Flags().StringVar(&f.format, "format", "", "csv, json or ndjson (default: by the file's name)")
+	cmd.Flags().StringSliceVar(&f.mapping, "map", nil, "column=field, repeatable or separated by commas")
+	cmd.Flags().StringSliceVar(&f.onConflict, "on-conflict", nil, "the unique key by which rows replace those that are there")
+	cmd.Flags().BoolVar(&f.ignore, "ignore", false, "with --on-conflict: keep the row that is there")
+	cmd.Flags().BoolVar(&f.skipBad, "skip-bad", false, "leave rows out that cannot be stored, instead of storing none")
+	cmd.Flags().StringVar(&f.errors, "errors", "", "with --skip-bad: the file to write those rows to")
+	cmd.Flags().IntVar(&f.from, "from", 0, "the line to go on with")
+	return cmd
+}
+
+func (r *root) importFile(ctx context.Context, c *client, entity, path string, f *importFlags) (err error) {
+	format, err := formatOf(f.format, path)
+	if err != nil {
+		return err
+	}
+	in, size, err := r.open(path)
+	if err != nil {
+		return err
+	}
+	defer in.Close() //nolint:errcheck // it was only read, and the request has closed it
+	bad, err := badRows(f.errors)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, bad.Close()) }()
+	q := url.Values{
+		"entity": {entity}, "format": {format}, "map": f.mapping, "on_conflict": f.onConflict, "from": {strconv.Itoa(f.from)},
+		"skip_bad": {strconv.FormatBool(f.skipBad)}, "ignore": {strconv.FormatBool(f.ignore)}, "size": {strconv.FormatInt(size, 10)},
+	}
+	body, err := c.call(ctx, "POST", "/import", q, in)
+	if err != nil {
+		return err
+	}
+	bar := r.bar(size, "importing")
+	var failed error
+	last, err := follow(body, func(ev *server.Event) {
+		if ev.Progress != nil {
+			bar.set(ev.Progress.Done)
+		}
+		if ev.Errors != "" && failed == nil {
+			_, failed = io.WriteString(bad, ev.Errors)
+		}
+	})
+	bar.end()
+	if failed != nil {
+		return failed
+	}
+	if last != nil && last.Report != nil {
+		if perr := r.report(last.Report); perr != nil {
+			return perr
+		}
+	}
+	return err
+}
+
+// report tells what an import did; the bad rows go to standard error.
+func (r *root) report(rep *transfer.Report) error {
+	if r.json {
+		return r.printJSON(rep)
+	}
+	for _, p := range rep.Problems {
+		fmt.Fprintf(r.err, "line %d: %s (%s)\n", p.Line, p.Reason, p.Code)
+	}
+	if more := rep.Skipped - len(rep.Problems); more > 0 {
+		fmt.Fprintf(r.err, "and %d more bad row(s)\n", more)
+	}
+	fmt.Fprintf(r.out, "%d row(s) stored", rep.Rows)
+	if rep.Kept > 0 {
+		fmt.Fprintf(r.out, ", %d kept as they were", rep.Kept)
+	}
+	if rep.Skipped > 0 {
+		fmt.Fprintf(r.out, ", %d bad", rep.Skipped)
+	}
+	fmt.Fprintln(r.out)
+	return nil
+}
+
+// open opens the file to import; - is standard input, whose size is unknown.
+func (r *root) open(path string) (io.ReadCloser, int64, error) {
+	if path == "-" {
+		return io.NopCloser(r.in), 0, nil
+	}
+	in, err := os.Open(path) //nolint:gosec // the user names the file
+	if err != nil {
+		return nil, 0, fault.Wrap(err, fault.NotFound, "%s cannot be read", path).WithDetails("%s", err)
+	}
+	fi, err := in.Stat()
+	if err != nil {
+		return nil, 0, errors.Join(err, in.Close())
+	}
+	return in, fi.Size(), nil
+}
+
+type discard struct{ io.Writer }
+
+func (discard) Close() error { return nil }
+
+func badRows(path string) (io.WriteCloser, error) {
+	if path == "" {
+		return discard{io.Discard}, nil
+	}
+	return os.Create(path) //nolint:gosec // the user names the file
+}
+
+func formatOf(flag, path string) (string, error) {
+	if flag != "" {
+		return flag, nil
+	}
+	switch ext := strings.TrimPrefix(filepath.Ext(path), "."); ext {
+	case "csv", "json", "ndjson":
+		return ext, nil
+	case "jsonl":
+		return "ndjson", nil
+	}
+	return "", usageError{fmt.Errorf("the format of %s is not known by its name\n  hint: --format csv, json or ndjson", path)}
+}
+
+func (r *root) exportCommand() *cobra.Command {
+	var format, file string
+	cmd := &cobra.Command{
+		Use: "export ENTITY", Short: "Write all rows as CSV, JSON or NDJSON", Args: cobra.ExactArgs(1),
+		Long: "Writes all rows of an entity to standard output, or to --output, in the order of the primary\nkey. `pando import` reads the CSV back to the same rows.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return r.with(cmd.Context(), true, func(c *client) error { return r.export(cmd.Context(), c, args[0], format, file) })
+		},
+	}
+	cmd.Flags().StringVar(&format, "format", "csv", "csv, json or ndjson")
+	cmd.Flags().StringVarP(&file, "output", "o", "", "the file to write (default: standard output)")
+	return cmd
+}
+
+func (r *root) export(ctx context.Context, c *client, entity, format, file string) (err error) {
+	body, err := c.call(ctx, "GET", "/export", url.Values{"entity": {entity}, "format": {format}}, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, body.Close()) }()
+	out := r.out
+	if file != "" {
+		f, err := os.Create(file) //nolint:gosec // the user names the file
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, f.Close()) }()
+		out = f
+	}
+	if _, err = io.Copy(out, body); err != nil {
+		return fault.Wrap(err, fault.StoreUnavailable, "the export ended early: what was written is not whole")
+	}
+	return nil
+}
+
+// bar shows progress on a terminal and nothing elsewhere.
+type bar struct{ b *progressbar.ProgressBar }
+
+func (r *root) bar(size int64, what string) *bar {
+	f, ok := r.err.(*os.File)
+	if !ok || size <= 0 || !term.IsTerminal(int(f.Fd())) {
+		return &bar{}
+	}
+	return &bar{progressbar.NewOptions64(size,
+		progressbar.OptionSetWriter(f), progressbar.OptionSetDescription(what), progressbar.OptionShowBytes(true),
+		progressbar.OptionThrottle(100_000_000), progressbar.OptionClearOnFinish())}
+}
+
+func (b *bar) set(done int64) {
+	if b.b != nil {
+		_ = b.b.Set64(done) // a bar that cannot be drawn harms nothing
+	}
+}
+
+func (b *bar) end() {
+	if b.b != nil {
+		_ = b.b.Finish()
+	}
+}

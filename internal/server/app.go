@@ -1,0 +1,127 @@
+// Package server is the composition root: it turns the URLs of pando.yaml into
+// implementations, puts the rooms together, starts them in order and stops
+// them in reverse. It also answers the command line of a running node over a
+// socket in the data folder.
+package server
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/pandobase/pando/internal/fault"
+	"github.com/pandobase/pando/internal/model"
+	"github.com/pandobase/pando/internal/policy"
+)
+
+// Application is a checked application: its model and its compiled rules.
+type Application struct {
+	Model *model.App
+	Rules *policy.Rules
+	Dir   string
+}
+
+// Features are what this build enforces and acts on.
+func Features() model.Features { return model.Features{} }
+
+// Invalid is the error of an application that has problems; all of them.
+type Invalid struct{ Problems []model.Problem }
+
+// Error lists the problems, one a line.
+func (e *Invalid) Error() string {
+	lines := make([]string, len(e.Problems))
+	for i, p := range e.Problems {
+		lines[i] = p.String()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Fault makes the problems presentable to a client of the socket.
+func (e *Invalid) Fault() *fault.Error {
+	return fault.New(fault.ConfigInvalid, "the application has %d problem(s)", len(e.Problems)).WithDetails("%s", e.Error())
+}
+
+// Load reads and checks the application in a folder. The error is an *Invalid
+// when it has problems.
+func Load(dir string, env []string) (*Application, error) {
+	if fi, err := os.Stat(dir); err != nil || !fi.IsDir() {
+		return nil, fault.New(fault.ConfigInvalid, "there is no folder %s", dir)
+	}
+	if _, err := os.Stat(filepath.Join(dir, model.ConfigFile)); err != nil {
+		return nil, fault.New(fault.ConfigInvalid, "%s holds no application: there is no %s", dir, model.ConfigFile).
+			WithHint("`pando init %s` makes one; `pando -C DIR ...` names another folder", filepath.Base(dir))
+	}
+	app, problems := model.Load(os.DirFS(dir), env, Features())
+	if len(problems) > 0 {
+		return nil, &Invalid{problems}
+	}
+	rules, problems := policy.Compile(app)
+	if len(problems) > 0 {
+		return nil, &Invalid{problems}
+	}
+	return &Application{Model: app, Rules: rules, Dir: dir}, nil
+}
+
+// DataDir is the folder of the embedded parts.
+func (a *Application) DataDir() string {
+	if filepath.IsAbs(a.Model.Config.Data) {
+		return a.Model.Config.Data
+	}
+	return filepath.Join(a.Dir, a.Model.Config.Data)
+}
+
+// storePath is the database file of a sqlite:// URL, within the data folder
+// unless it is absolute.
+func (a *Application) storePath() (string, error) {
+	url := a.Model.Config.Store.URL
+	name, ok := strings.CutPrefix(url, "sqlite://")
+	if !ok {
+		scheme, _, _ := strings.Cut(url, "://")
+		return "", unsupported("store", scheme, "sqlite://")
+	}
+	if name == "" {
+		name = a.Model.Config.App + ".db"
+	}
+	if filepath.IsAbs(name) {
+		return name, nil
+	}
+	return filepath.Join(a.DataDir(), name), nil
+}
+
+func unsupported(key, scheme, have string) error {
+	return fault.New(fault.ConfigInvalid, "%s: %s:// is not part of this build", key, scheme).WithHint("this build has %s", have)
+}
+
+// dependencies refuses the URLs that this build has no driver for: a
+// dependency that is configured and ignored would be found out too late.
+func (a *Application) dependencies() error {
+	c := a.Model.Config
+	if len(c.Store.Replicas) > 0 {
+		return fault.New(fault.ConfigInvalid, "store: replicas are not part of this build").WithHint("remove store.replicas")
+	}
+	for _, d := range []struct{ key, url, have string }{
+		{"cache", c.Cache, "memory://"}, {"broker", c.Broker, "embedded://"}, {"files", c.Files, "file://"},
+		{"keys", c.Keys, "file://"}, {"mail", c.Mail, "mailbox://"},
+	} {
+		if !strings.HasPrefix(d.url, d.have) {
+			scheme, _, _ := strings.Cut(d.url, "://")
+			return unsupported(d.key, scheme, d.have)
+		}
+	}
+	return nil
+}
+
+// WriteLock updates pando.lock beside pando.yaml when the model has names that
+// it does not fix yet.
+func (a *Application) WriteLock() error {
+	data, changed := a.Model.UpdatedLock()
+	if !changed {
+		return nil
+	}
+	path := filepath.Join(a.Dir, model.LockFile)
+	if err := os.WriteFile(path, data, 0o644); err != nil { //nolint:gosec // it is committed: not a secret
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}

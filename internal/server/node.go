@@ -1,0 +1,262 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/pandobase/pando/internal/api/openapi"
+	"github.com/pandobase/pando/internal/api/rest"
+	"github.com/pandobase/pando/internal/edge"
+	"github.com/pandobase/pando/internal/engine"
+	"github.com/pandobase/pando/internal/fault"
+	"github.com/pandobase/pando/internal/keys"
+	"github.com/pandobase/pando/internal/migrate"
+	"github.com/pandobase/pando/internal/policy"
+	"github.com/pandobase/pando/internal/store/sqlite"
+	"github.com/pandobase/pando/internal/telemetry"
+	"github.com/pandobase/pando/internal/transfer"
+)
+
+// Options say how a node is opened.
+type Options struct {
+	Dir string
+	Env []string // PANDO_* settings; usually os.Environ()
+	Log *slog.Logger
+	// Migrate brings the store to the model when that loses nothing, and
+	// loads the seeds into a new store. Without it the store is left as it is.
+	Migrate bool
+	// Convert lets Migrate rename fields and change types too, where no value
+	// is lost: what a developer wants at the desk, and an operator wants to
+	// decide.
+	Convert bool
+	// Note receives what a person at the terminal should know, one line each.
+	Note func(line string)
+	// DB measures the store; nil: nobody does.
+	DB *telemetry.DB
+}
+
+// Node is an application with its open store and keys. Listeners are added by
+// [Serve]; commands use a node without them.
+type Node struct {
+	opt    Options
+	data   string
+	lock   *folderLock
+	ring   *keys.Ring
+	signer *keys.Signer
+	driver *sqlite.Driver
+
+	live atomic.Pointer[live]
+	mu   sync.Mutex // one reload or migration at a time
+}
+
+// live is the application that is served right now.
+type live struct {
+	app    *Application
+	engine *engine.Engine
+	rest   http.Handler
+}
+
+// Open loads the application, locks its data folder and opens its store.
+func Open(ctx context.Context, opt Options) (_ *Node, err error) {
+	if opt.Log == nil {
+		opt.Log = slog.New(slog.DiscardHandler)
+	}
+	if opt.Note == nil {
+		opt.Note = func(string) {}
+	}
+	app, err := Load(opt.Dir, opt.Env)
+	if err != nil {
+		return nil, err
+	}
+	if err := app.dependencies(); err != nil {
+		return nil, err
+	}
+	path, err := app.storePath()
+	if err != nil {
+		return nil, err
+	}
+	n := &Node{opt: opt, data: app.DataDir()}
+	if err := os.MkdirAll(n.data, 0o700); err != nil {
+		return nil, fault.Wrap(err, fault.ConfigInvalid, "the data folder %s cannot be made", n.data)
+	}
+	if n.lock, err = lockFolder(n.data); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, n.Close())
+		}
+	}()
+	if n.ring, err = keys.OpenRing(keys.RingConfig{Dir: n.data, Getenv: n.getenv}); err != nil {
+		return nil, err
+	}
+	if n.signer, err = keys.OpenSigner(keys.SignerConfig{Dir: n.data}); err != nil {
+		return nil, err
+	}
+	if n.driver, err = sqlite.Open(ctx, sqlite.Options{Path: path, Log: opt.Log}); err != nil {
+		return nil, err
+	}
+	if opt.Migrate {
+		err = n.bring(ctx, app)
+	} else {
+		n.use(app)
+	}
+	return n, err
+}
+
+func (n *Node) getenv(name string) string {
+	for _, kv := range n.opt.Env {
+		if v, ok := strings.CutPrefix(kv, name+"="); ok {
+			return v
+		}
+	}
+	return ""
+}
+
+// bring migrates the store to an application if that loses nothing, loads the
+// seeds when the store was new, and serves it from then on.
+func (n *Node) bring(ctx context.Context, app *Application) error {
+	status, err := migrate.Inspect(ctx, n.driver, app.Model)
+	if err != nil {
+		return err
+	}
+	fresh := len(status.History) == 0
+	plan, err := migrate.Prepare(ctx, n.driver, app.Model)
+	if err != nil {
+		return err
+	}
+	if !plan.Empty() {
+		if err := migrate.Apply(ctx, n.driver, plan, migrate.Options{Additive: !n.opt.Convert}); err != nil {
+			return err
+		}
+		if !fresh {
+			for _, s := range plan.Steps {
+				n.opt.Note("migrated: " + s.Title)
+			}
+		}
+	}
+	for _, d := range status.Drift {
+		n.opt.Log.Warn("the database differs from what Pando made of it", "drift", d)
+	}
+	n.use(app)
+	seeds, err := transfer.Seeds(ctx, n.Engine(), policy.Identity{Role: policy.Service, Key: "seeds"}, transfer.SeedOptions{
+		Driver: n.driver, FS: os.DirFS(app.Dir), Fresh: fresh,
+	})
+	for _, s := range seeds {
+		n.opt.Note(fmt.Sprintf("seeded: %s, %d row(s) of %s", s.File, s.Rows, s.Entity))
+	}
+	return err
+}
+
+// use makes an application the one that is served.
+func (n *Node) use(app *Application) {
+	eng := engine.New(engine.Config{App: app.Model, Rules: app.Rules, Driver: n.driver, Signer: n.signer, Log: n.opt.Log, DB: n.opt.DB})
+	document := sync.OnceValue(func() []byte {
+		doc, err := openapi.Document(app.Model, openapi.Options{})
+		if err != nil {
+			n.opt.Log.Error("the API description cannot be made", "error", err)
+		}
+		return doc
+	})
+	n.live.Store(&live{app: app, engine: eng, rest: rest.New(rest.Config{
+		Engine: eng, Authenticate: n.authenticate, OpenAPI: document, Logger: n.opt.Log,
+		RequestID: func(r *http.Request) string { return edge.RequestID(r.Context()) },
+	})})
+}
+
+// Engine executes queries for the application that is served now.
+func (n *Node) Engine() *engine.Engine { return n.live.Load().engine }
+
+// Application is what is served now.
+func (n *Node) Application() *Application { return n.live.Load().app }
+
+// Keys are the node's API keys.
+func (n *Node) Keys() *keys.Ring { return n.ring }
+
+// Reload takes the application from its folder again. When it has problems, or
+// its schema cannot be brought about without loss, the last good one stays.
+func (n *Node) Reload(ctx context.Context) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	app, err := Load(n.opt.Dir, n.opt.Env)
+	if err != nil {
+		return err
+	}
+	old := n.Application()
+	if app.Model.Config.Listen != old.Model.Config.Listen || app.DataDir() != old.DataDir() || app.Model.Config.Store.URL != old.Model.Config.Store.URL {
+		n.opt.Note("listen, data and store take effect at the next start")
+	}
+	return n.bring(ctx, app)
+}
+
+// ServeHTTP serves the REST door of the application that is live.
+func (n *Node) ServeHTTP(w http.ResponseWriter, r *http.Request) { n.live.Load().rest.ServeHTTP(w, r) }
+
+// authenticate names the caller. Until identities come, the holder of the
+// secret key gets in and nobody else does. A Bearer goes before apikey, since
+// existing clients send the publishable key as apikey with every request.
+func (n *Node) authenticate(r *http.Request) (policy.Identity, error) {
+	apikey := r.Header.Get("Apikey")
+	bearer := r.Header.Get("Authorization")
+	if bearer != "" {
+		const scheme = "bearer "
+		if len(bearer) < len(scheme) || !strings.EqualFold(bearer[:len(scheme)], scheme) {
+			return policy.Identity{}, fault.New(fault.InvalidCredential, "the Authorization header is not a Bearer token").
+				WithHint("send 'Authorization: Bearer KEY', or the key as the apikey header")
+		}
+		bearer = strings.TrimSpace(bearer[len(scheme):])
+	}
+	if apikey == "" && bearer == "" {
+		return policy.Identity{}, fault.New(fault.MissingCredential, "an API key is required").
+			WithHint("send the secret key as the apikey header; `pando keys` shows it")
+	}
+	secret := ""
+	for _, key := range []string{apikey, bearer} {
+		if key == "" {
+			continue
+		}
+		kind, id, ok := n.ring.Lookup(key)
+		if !ok {
+			return policy.Identity{}, fault.New(fault.InvalidCredential, "the API key is not valid").
+				WithHint("`pando keys` shows the keys of this application")
+		}
+		if secret = ""; kind == keys.Secret {
+			secret = id
+		}
+	}
+	if secret == "" {
+		return policy.Identity{}, fault.New(fault.MissingCredential, "the publishable key alone opens nothing yet").
+			WithHint("policies are not active in this build: only the secret key gets in")
+	}
+	edge.SetCaller(r.Context(), secret)
+	return policy.Identity{Role: policy.Service, Key: secret}, nil
+}
+
+// Ready reports whether the store answers.
+func (n *Node) Ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	return n.driver.Ping(ctx)
+}
+
+// Close closes the store and frees the data folder. It is safe to call twice.
+func (n *Node) Close() error {
+	var errs []error
+	if n.driver != nil {
+		errs = append(errs, n.driver.Close())
+		n.driver = nil
+	}
+	if n.lock != nil {
+		errs = append(errs, n.lock.release())
+		n.lock = nil
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,169 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/pandobase/pando/internal/api/openapi"
+	"github.com/pandobase/pando/internal/edge"
+	"github.com/pandobase/pando/internal/lifecycle"
+	"github.com/pandobase/pando/internal/model"
+	"github.com/pandobase/pando/internal/telemetry"
+)
+
+// ServeOptions say how a node serves.
+type ServeOptions struct {
+	Options
+	Listen  string // overrides pando.yaml; port 0 takes a free one
+	Ops     string
+	Output  io.Writer // the logs; required
+	Version string
+	// Drain is how long the node goes on serving after /readyz turned false.
+	Drain time.Duration
+	// Watch reloads the application when its files change.
+	Watch bool
+	// Ready is called once everything listens.
+	Ready func(*Running)
+}
+
+// Running is a node that serves.
+type Running struct {
+	Node *Node
+	// URL and Ops are the addresses that are listened on, with their schemes.
+	URL string
+	Ops string
+}
+
+// Serve opens the application and serves it until ctx ends, then lets what
+// runs finish. A nil error is an orderly end.
+func Serve(ctx context.Context, opt ServeOptions) error {
+	app, err := Load(opt.Dir, opt.Env)
+	if err != nil {
+		return err
+	}
+	cfg := app.Model.Config
+	logs, err := openLogs(cfg.Log, opt.Output)
+	if err != nil {
+		return err
+	}
+	opt.Log = logs.log
+	defer func() { _ = logs.access.Close() }() // a log that cannot be written has nowhere to say so
+	tel, err := telemetry.New(ctx, telemetry.Config{Version: opt.Version, Logger: logs.log})
+	if err != nil {
+		return err
+	}
+	if opt.DB, err = tel.NewDB("sqlite"); err != nil {
+		return errors.Join(err, tel.Close(ctx))
+	}
+	opt.Migrate, opt.Convert = true, opt.Watch
+	node, err := Open(ctx, opt.Options)
+	if err != nil {
+		return errors.Join(err, tel.Close(ctx))
+	}
+	if opt.Watch {
+		if err := app.WriteLock(); err != nil {
+			return errors.Join(err, node.Close())
+		}
+	}
+	front, err := edge.New(edgeConfig(cfg, &opt, node, tel, logs))
+	if err != nil {
+		return errors.Join(err, node.Close())
+	}
+	group := lifecycle.New(parts(node, front, tel, &opt)...)
+	if err := group.Start(ctx); err != nil {
+		return err
+	}
+	for _, part := range node.Application().Model.Inactive {
+		logs.log.Info("declared, checked and not active in this build", "part", part)
+	}
+	scheme := "http"
+	if cfg.TLS.Cert != "" {
+		scheme = "https"
+	}
+	if opt.Ready != nil {
+		opt.Ready(&Running{Node: node, URL: scheme + "://" + front.Addr().String(), Ops: opsURL(front)})
+	}
+	var failed error
+	select {
+	case <-ctx.Done():
+	case failed = <-group.Failed():
+	}
+	logs.log.Info("stopping: what runs is finished first")
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), opt.Drain+cfg.Limits.Timeout+10*time.Second)
+	defer cancel()
+	return errors.Join(failed, group.Stop(stop))
+}
+
+func opsURL(front *edge.Server) string {
+	if front.OpsAddr() == nil {
+		return ""
+	}
+	return "http://" + front.OpsAddr().String()
+}
+
+// parts is the order of the start; the stop runs it backwards.
+func parts(node *Node, front *edge.Server, tel *telemetry.Telemetry, opt *ServeOptions) []lifecycle.Part {
+	socket := &socket{node: node}
+	list := []lifecycle.Part{
+		{Name: "telemetry", Stop: tel.Close},
+		{Name: "store", Stop: func(context.Context) error { return node.Close() }},
+		{Name: "socket", Start: func(ctx context.Context, _ lifecycle.Life) error { return socket.start(ctx) }, Stop: socket.stop},
+	}
+	if opt.Watch {
+		list = append(list, lifecycle.Background("watch", func(life lifecycle.Life) { watch(life.Intake, node) }))
+	}
+	return append(list, lifecycle.Part{
+		Name:  "edge",
+		Start: func(ctx context.Context, life lifecycle.Life) error { return front.Start(ctx, life) },
+		Stop:  front.Stop,
+	})
+}
+
+func edgeConfig(cfg model.Config, opt *ServeOptions, node *Node, tel *telemetry.Telemetry, logs *logs) edge.Config {
+	listen, ops := cfg.Listen, cfg.Ops
+	if opt.Listen != "" {
+		listen = opt.Listen
+	}
+	if opt.Ops != "" {
+		ops = opt.Ops
+	}
+	return edge.Config{
+		Listen: listen, Ops: ops,
+		TLS:     edge.TLS{Cert: cfg.TLS.Cert, Key: cfg.TLS.Key},
+		Limits:  edge.Limits{Body: cfg.Limits.Body, Header: int(cfg.Limits.Header), Request: cfg.Limits.Timeout},
+		Origins: cfg.CORS.Origins,
+		Mounts: []edge.Mount{
+			{Prefix: "/rest/v1", Route: "/rest/v1/{entity}", Handler: node},
+			{Prefix: openapi.PagePath, Handler: openapi.Page()},
+		},
+		Checks:     []edge.Check{{Name: "store", Func: node.Ready}},
+		DrainDelay: opt.Drain,
+		Logger:     logs.log,
+		Access:     logs.handler,
+		Telemetry:  tel,
+	}
+}
+
+// logs are the application's log and the access log.
+type logs struct {
+	log     *slog.Logger
+	access  *telemetry.AsyncWriter
+	handler slog.Handler // nil: no access log
+}
+
+func openLogs(cfg model.Log, out io.Writer) (*logs, error) {
+	conf := telemetry.LogConfig{Format: cfg.Format, Level: cfg.Level, Writer: out}
+	log, err := telemetry.NewLogger(conf)
+	if err != nil {
+		return nil, err
+	}
+	l := &logs{log: log, access: telemetry.NewAsyncWriter(out)}
+	if cfg.Access {
+		conf.Writer = l.access
+		l.handler, err = telemetry.NewAccessHandler(conf)
+	}
+	return l, err
+}

@@ -1,0 +1,325 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/pandobase/pando/internal/api/problem"
+	"github.com/pandobase/pando/internal/fault"
+	"github.com/pandobase/pando/internal/keys"
+	"github.com/pandobase/pando/internal/migrate"
+	"github.com/pandobase/pando/internal/policy"
+	"github.com/pandobase/pando/internal/query"
+	"github.com/pandobase/pando/internal/transfer"
+)
+
+// socket is the node's door for commands on the same machine: HTTP on a Unix
+// socket that only the owner of the data folder can open. Whoever can read the
+// folder holds the secret key anyway, so it asks for no credential.
+type socket struct {
+	node   *Node
+	server *http.Server
+	done   chan struct{}
+}
+
+func (s *socket) start(ctx context.Context) error {
+	path := SocketPath(s.node.data)
+	// The folder is locked, so a socket that is there belongs to nobody.
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	l, err := new(net.ListenConfig).Listen(ctx, "unix", path)
+	if err != nil {
+		return fault.Wrap(err, fault.ConfigInvalid, "the command socket %s cannot be made", path)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		return errors.Join(err, l.Close())
+	}
+	s.server = &http.Server{Handler: s.node.Commands(), ReadHeaderTimeout: 5 * time.Second}
+	s.done = make(chan struct{})
+	go func() {
+		defer close(s.done)
+		_ = s.server.Serve(l) // ends with the Close below
+	}()
+	return nil
+}
+
+func (s *socket) stop(ctx context.Context) error {
+	err := s.server.Shutdown(ctx)
+	<-s.done
+	return err
+}
+
+// Answer serves the socket without a listener for requests: for a command that
+// found no node running and opened one itself. The returned func ends it.
+func (n *Node) Answer(ctx context.Context) (func() error, error) {
+	s := &socket{node: n}
+	if err := s.start(ctx); err != nil {
+		return nil, err
+	}
+	return func() error {
+		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		defer cancel()
+		return s.stop(stop)
+	}, nil
+}
+
+// Commands is the handler of the socket.
+func (n *Node) Commands() http.Handler {
+	mux := http.NewServeMux()
+	handle := func(pattern string, fn func(http.ResponseWriter, *http.Request) error) {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			if err := fn(w, r); err != nil {
+				var invalid *Invalid
+				if errors.As(err, &invalid) {
+					err = invalid.Fault()
+				}
+				problem.WriteProblem(w, r, err)
+			}
+		})
+	}
+	handle("GET /keys", n.cmdKeys)
+	handle("POST /keys", n.cmdCreateKey)
+	handle("POST /keys/{id}/rotate", n.cmdRotateKey)
+	handle("DELETE /keys/{id}", n.cmdRevokeKey)
+	handle("GET /migrate/plan", n.cmdPlan)
+	handle("POST /migrate/apply", n.cmdApply)
+	handle("GET /migrate/status", n.cmdStatus)
+	handle("POST /import", n.cmdImport)
+	handle("GET /export", n.cmdExport)
+	return mux
+}
+
+func answer(w http.ResponseWriter, v any) error {
+	w.Header().Set("Content-Type", "application/json")
+	return json.NewEncoder(w).Encode(v)
+}
+
+// KeyList is the answer to `pando keys`.
+type KeyList struct {
+	Publishable string     `json:"publishable"`
+	Secret      string     `json:"secret"`
+	Keys        []keys.Key `json:"keys,omitempty"`
+}
+
+func (n *Node) cmdKeys(w http.ResponseWriter, _ *http.Request) error {
+	pub, sec := n.ring.Pair()
+	return answer(w, KeyList{Publishable: pub, Secret: sec, Keys: n.ring.List()})
+}
+
+// NewKey is a key that was made: its text is shown this once.
+type NewKey struct {
+	keys.Key
+	Text string `json:"key"`
+}
+
+func (n *Node) cmdCreateKey(w http.ResponseWriter, r *http.Request) error {
+	k, text, err := n.ring.Create(keys.Kind(r.FormValue("kind")), r.FormValue("name"))
+	if err != nil {
+		return err
+	}
+	return answer(w, NewKey{k, text})
+}
+
+func (n *Node) cmdRotateKey(w http.ResponseWriter, r *http.Request) error {
+	grace, err := time.ParseDuration(r.FormValue("grace"))
+	if err != nil {
+		return fault.New(fault.BadRequest, "%q is no duration", r.FormValue("grace")).WithHint("write it as 1h or 30m")
+	}
+	k, text, err := n.ring.Rotate(r.PathValue("id"), grace)
+	if err != nil {
+		return err
+	}
+	return answer(w, NewKey{k, text})
+}
+
+func (n *Node) cmdRevokeKey(w http.ResponseWriter, r *http.Request) error {
+	if err := n.ring.Revoke(r.PathValue("id")); err != nil {
+		return err
+	}
+	return answer(w, struct{}{})
+}
+
+// onDisk is the application as its folder has it now, which a running node may
+// not serve yet.
+func (n *Node) onDisk() (*Application, error) { return Load(n.opt.Dir, n.opt.Env) }
+
+func (n *Node) cmdPlan(w http.ResponseWriter, r *http.Request) error {
+	app, err := n.onDisk()
+	if err != nil {
+		return err
+	}
+	plan, err := migrate.Prepare(r.Context(), n.driver, app.Model)
+	if err != nil {
+		return err
+	}
+	if r.FormValue("format") == "text" {
+		_, err := io.WriteString(w, plan.String())
+		return err
+	}
+	return answer(w, plan)
+}
+
+func (n *Node) cmdStatus(w http.ResponseWriter, r *http.Request) error {
+	app, err := n.onDisk()
+	if err != nil {
+		return err
+	}
+	st, err := migrate.Inspect(r.Context(), n.driver, app.Model)
+	if err != nil {
+		return err
+	}
+	return answer(w, st)
+}
+
+func (n *Node) cmdApply(w http.ResponseWriter, r *http.Request) error {
+	if err := r.ParseForm(); err != nil {
+		return fault.New(fault.BadRequest, "the command cannot be read")
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	app, err := n.onDisk()
+	if err != nil {
+		return err
+	}
+	plan, err := migrate.Prepare(r.Context(), n.driver, app.Model)
+	if err != nil {
+		return err
+	}
+	ev := newEvents(w)
+	err = migrate.Apply(r.Context(), n.driver, plan, migrate.Options{
+		Allow:    r.Form["allow"],
+		Progress: func(p migrate.Progress) { ev.send(Event{Migration: &p}) },
+	})
+	if err == nil {
+		n.use(app)
+	}
+	return ev.end(Event{Plan: plan}, err)
+}
+
+// Progress is how far an import is.
+type Progress struct {
+	Done  int64 `json:"done"` // bytes of the file
+	Total int64 `json:"total,omitempty"`
+	Rows  int   `json:"rows"`
+}
+
+// Event is one line of a long command's answer.
+type Event struct {
+	Progress  *Progress         `json:"progress,omitempty"`
+	Migration *migrate.Progress `json:"migration,omitempty"`
+	Errors    string            `json:"errors,omitempty"` // a piece of the file of bad rows
+	// The last event has one of these.
+	Report *transfer.Report  `json:"report,omitempty"`
+	Plan   *migrate.Plan     `json:"plan,omitempty"`
+	Error  *problem.Document `json:"error,omitempty"`
+}
+
+// events streams the progress of a command, one JSON object a line.
+type events struct {
+	mu    sync.Mutex // the progress comes from another goroutine
+	enc   *json.Encoder
+	flush func()
+}
+
+func newEvents(w http.ResponseWriter) *events {
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	rc := http.NewResponseController(w)
+	_ = rc.EnableFullDuplex() // only HTTP/1.1 needs it, to answer while the body comes
+	return &events{enc: json.NewEncoder(w), flush: func() { _ = rc.Flush() }}
+}
+
+// send ignores a client that has gone: the request's context tells the command.
+func (e *events) send(ev Event) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	_ = e.enc.Encode(ev)
+	e.flush()
+}
+
+func (e *events) end(last Event, err error) error {
+	if err != nil {
+		doc := problem.Of(err, "")
+		last.Error = &doc
+	}
+	e.send(last)
+	return nil
+}
+
+// Write makes the events a file of bad rows.
+func (e *events) Write(b []byte) (int, error) {
+	e.send(Event{Errors: string(b)})
+	return len(b), nil
+}
+
+// target splits "module.entity"; a bare name is looked up as it is.
+func target(name string) query.Target {
+	if module, entity, ok := strings.Cut(name, "."); ok {
+		return query.Target{Module: module, Entity: entity}
+	}
+	return query.Target{Entity: name}
+}
+
+// operator is who runs commands.
+func operator() policy.Identity { return policy.Identity{Role: policy.Service, Key: "command line"} }
+
+func (n *Node) cmdImport(w http.ResponseWriter, r *http.Request) error {
+	q := r.URL.Query()
+	opt := transfer.ImportOptions{
+		Target: target(q.Get("entity")), Reader: r.Body, Format: transfer.Format(q.Get("format")),
+		OnConflict: q["on_conflict"], SkipBad: q.Get("skip_bad") == "true", Ignore: q.Get("ignore") == "true",
+	}
+	opt.From, _ = strconv.Atoi(q.Get("from"))
+	opt.Size, _ = strconv.ParseInt(q.Get("size"), 10, 64)
+	for _, m := range q["map"] {
+		if opt.Map == nil {
+			opt.Map = map[string]string{}
+		}
+		column, field, ok := strings.Cut(m, "=")
+		if !ok {
+			return fault.New(fault.BadRequest, "--map %q is not column=field", m)
+		}
+		opt.Map[column] = field
+	}
+	if err := n.Engine().Known(opt.Target); err != nil {
+		return err
+	}
+	ev := newEvents(w)
+	opt.Errors = ev
+	opt.Progress = func(done, total int64, rows int) { ev.send(Event{Progress: &Progress{done, total, rows}}) }
+	report, err := transfer.Import(r.Context(), n.Engine(), operator(), opt)
+	return ev.end(Event{Report: report}, err)
+}
+
+func (n *Node) cmdExport(w http.ResponseWriter, r *http.Request) error {
+	q := r.URL.Query()
+	opt := transfer.ExportOptions{Target: target(q.Get("entity")), Format: transfer.Format(q.Get("format")), Writer: &lateHeader{w: w}}
+	if err := n.Engine().Known(opt.Target); err != nil {
+		return err
+	}
+	_, err := transfer.Export(r.Context(), n.Engine(), operator(), opt)
+	if err != nil && opt.Writer.(*lateHeader).started { //nolint:forcetypeassert // set four lines above
+		panic(http.ErrAbortHandler) // the client must not take half a file for a whole one
+	}
+	return err
+}
+
+// lateHeader remembers whether the answer has begun.
+type lateHeader struct {
+	w       io.Writer
+	started bool
+}
+
+func (l *lateHeader) Write(b []byte) (int, error) {
+	l.started = true
+	return l.w.Write(b)
+}
