@@ -158,11 +158,20 @@ func notAcceptable(accept string, root bool) error {
 		"application/vnd.pgrst.array+json;nulls=stripped, text/csv and application/x-ndjson")
 }
 
+// defaultSchema is the profile that supabase-js sends unless it is told another.
+const defaultSchema = "public"
+
 // profile is the module that the request names, by Accept-Profile when it
-// reads and by Content-Profile when it writes.
-func profile(r *http.Request) string {
+// reads and by Content-Profile when it writes. The default schema of existing
+// clients names none, unless the application has a module of that name.
+func (h *handler) profile(r *http.Request) string {
+	name := "Content-Profile"
 	if r.Method == http.MethodGet || r.Method == http.MethodHead {
-		return r.Header.Get("Accept-Profile")
+		name = "Accept-Profile"
 	}
-	return r.Header.Get("Content-Profile")
+	module := r.Header.Get(name)
+	if module == defaultSchema && h.app.Module(defaultSchema) == nil {
+		return ""
+	}
+	return module
 }

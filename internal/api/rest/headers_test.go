@@ -6,8 +6,10 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"testing"
+	"testing/fstest"
 
 	"github.com/pandobase/pando/internal/fault"
+	"github.com/pandobase/pando/internal/model"
 	"github.com/pandobase/pando/internal/query"
 )
 
@@ -252,6 +254,38 @@ func BenchmarkTag(b *testing.B) {
 	for b.Loop() {
 		if query.Tag(body) == "" {
 			b.Fatal()
+		}
+	}
+}
+
+// Existing clients always send their default schema; it means none, unless a
+// module has that name.
+func TestProfile(t *testing.T) {
+	load := func(module string) *handler {
+		app, problems := model.Load(fstest.MapFS{
+			"pando.yaml":       {Data: []byte("app: test")},
+			"modules/one.yaml": {Data: []byte("module: " + module + "\nentities: { things: { fields: { name: { type: text } } } }")},
+		}, nil, model.Features{})
+		if problems != nil {
+			t.Fatal(problems)
+		}
+		return &handler{app: app}
+	}
+	for _, tt := range []struct{ module, method, header, profile, want string }{
+		{"shop", "GET", "Accept-Profile", "public", ""},
+		{"shop", "HEAD", "Accept-Profile", "public", ""},
+		{"shop", "PATCH", "Content-Profile", "public", ""},
+		{"shop", "GET", "Accept-Profile", "shop", "shop"},
+		{"shop", "GET", "Accept-Profile", "Public", "Public"},
+		{"shop", "GET", "Content-Profile", "shop", ""},
+		{"shop", "POST", "Accept-Profile", "shop", ""},
+		{"public", "GET", "Accept-Profile", "public", "public"},
+		{"public", "DELETE", "Content-Profile", "public", "public"},
+	} {
+		r := httptest.NewRequestWithContext(t.Context(), tt.method, "/rest/v1/things", nil)
+		r.Header.Set(tt.header, tt.profile)
+		if got := load(tt.module).profile(r); got != tt.want {
+			t.Errorf("%s with %s: %s in an application with %s: got %q, want %q", tt.method, tt.header, tt.profile, tt.module, got, tt.want)
 		}
 	}
 }

@@ -87,7 +87,7 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request) error {
 	if name == "" || r.URL.Path == strings.TrimSuffix(prefix, "/") {
 		return h.root(w, r)
 	}
-	module := profile(r)
+	module := h.profile(r)
 	if err := h.checkModule(module); err != nil {
 		return err
 	}

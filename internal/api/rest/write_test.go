@@ -109,7 +109,7 @@ func TestFaults(t *testing.T) {
 
 		{call: "GET /rest/v1/tasks", headers: []string{"Accept-Profile: toodo"}, status: 406, code: fault.UnknownSchema, says: "exposed: todo\""},
 		{call: "GET /rest/v1/tasks", headers: []string{"Accept-Profile: auth"}, status: 406, code: fault.UnknownSchema},
-		{call: "POST /rest/v1/tasks", body: "{}", headers: []string{"Content-Profile: public"}, status: 406, code: fault.UnknownSchema},
+		{call: "POST /rest/v1/tasks", body: "{}", headers: []string{"Content-Profile: Public"}, status: 406, code: fault.UnknownSchema},
 		{call: "GET /rest/v1/tasks", headers: []string{"Accept: application/geo+json"}, status: 406, code: fault.NotAcceptable, says: "geometry"},
 		{call: "GET /rest/v1/tasks", headers: []string{"Accept: application/vnd.pgrst.plan+json"}, status: 406, code: fault.NotAcceptable, says: "plans"},
 		{call: "POST /rest/v1/tasks", body: "{}", headers: []string{"Accept: image/png"}, status: 406, code: fault.NotAcceptable},
