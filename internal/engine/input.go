@@ -67,42 +67,47 @@ func unknownColumn(e *model.Entity, name string, guard policy.Guard, action quer
 // row reads one row for a create: a value for every field of the entity, the
 // given ones first, then the defaults.
 func (in *input) row(cells []query.Cell) ([]value.Value, error) {
+	vals := make([]value.Value, len(in.entity.Fields))
+	if err := in.fill(vals, cells); err != nil {
+		return nil, err
+	}
+	return vals, nil
+}
+
+// fill does what row does, into nulls that the caller has.
+func (in *input) fill(vals []value.Value, cells []query.Cell) error {
 	fields := in.entity.Fields
-	vals := make([]value.Value, len(fields))
 	var late []int
 	for i, f := range fields {
-		cell := query.Cell{}
-		if j := in.place[i]; j >= 0 {
-			cell = cells[j]
-		}
-		if cell.Kind == query.Absent {
+		j := in.place[i]
+		if j < 0 || cells[j].Kind == query.Absent {
 			if f.Default != nil && f.Default.Kind == model.DefaultCEL {
 				late = append(late, i)
 				continue
 			}
 			vals[i] = in.fallback(f)
 		} else {
-			v, err := in.cell(f, cell)
+			v, err := in.cell(f, cells[j])
 			if err != nil {
-				return nil, err
+				return err
 			}
 			vals[i] = v
 		}
-		if err := in.required(f, vals[i]); err != nil {
-			return nil, err
+		if vals[i].IsNull() && !f.Optional {
+			return in.required(f, vals[i])
 		}
 	}
 	for _, i := range late {
 		v, err := in.computed(fields[i], vals)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		vals[i] = v
 		if err := in.required(fields[i], v); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return vals, nil
+	return nil
 }
 
 // computed runs a CEL default over what the row has so far.

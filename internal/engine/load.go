@@ -58,6 +58,7 @@ const (
 	loadBytes  = 1 << 20 // or fewer, when they are this long together
 	loadAhead  = 4       // batches that wait for the writer
 	loadReplay = 8       // batches kept for a second run
+	loadSlab   = 32      // rows whose values are allocated at once
 )
 
 // Load stores the rows of a source and returns how many were stored. Rows are
@@ -183,8 +184,10 @@ func (r *loading) row(tx store.Tx, it *item) error {
 func read(ctx context.Context, l *Load, in *input, batches chan<- []item) {
 	defer close(batches)
 	var row Row
+	fields := len(in.entity.Fields)
 	for more := true; more; {
 		batch := make([]item, 0, loadBatch)
+		var space []value.Value // a slice for each row would be most of the garbage
 		for size := 0; len(batch) < loadBatch && size < loadBytes; {
 			err := l.Next(&row)
 			if errors.Is(err, io.EOF) {
@@ -193,7 +196,11 @@ func read(ctx context.Context, l *Load, in *input, batches chan<- []item) {
 			}
 			it := item{line: row.Line, source: row.Source, err: err}
 			if err == nil {
-				it.vals, it.err = in.row(row.Cells)
+				if len(space) == 0 {
+					space = make([]value.Value, fields*loadSlab)
+				}
+				it.vals, space = space[:fields:fields], space[fields:]
+				it.err = in.fill(it.vals, row.Cells)
 			}
 			batch = append(batch, it)
 			size += len(row.Source)
