@@ -63,8 +63,8 @@ func measure(planFile, out string, reps, tries int, foreign float64) error {
 				continue
 			}
 			m.Runs = append(m.Runs, r)
-			fmt.Fprintf(os.Stderr, "%-24s %d/%d %9.0f/s  %.3f of the limit  p50 %.0f µs  p99 %.0f µs  server %.2f, generator %.2f, others %.2f cores, %d bad\n",
-				m.Name, rep+1, reps, r.Rate, r.Ratio, r.P50, r.P99, r.Server, r.Client, r.Foreign, r.Bad)
+			fmt.Fprintf(os.Stderr, "%-24s %d/%d %9.0f/s  %.3f of the limit, %.3f by CPU  p50 %.0f µs  p99 %.0f µs  server %.2f, generator %.2f, others %.2f cores, %d bad\n",
+				m.Name, rep+1, reps, r.Rate, r.Ratio, r.ByCPU, r.P50, r.P99, r.Server, r.Client, r.Foreign, r.Bad)
 		}
 	}
 	b, err := json.MarshalIndent(all, "", " ")
@@ -87,7 +87,7 @@ func (p *Plan) quietest(t *Target, tries int, foreign float64) (Run, error) {
 		if err != nil {
 			return Run{}, err
 		}
-		r.Base, r.Ratio, r.Foreign = base.Rate, r.Rate/base.Rate, max(r.Foreign, base.Foreign)
+		r.Base, r.Ratio, r.ByCPU, r.Foreign = base.Rate, r.Rate/base.Rate, base.Cost/r.Cost, max(r.Foreign, base.Foreign)
 		if try == 0 || r.Foreign < best.Foreign {
 			best = r
 		}

@@ -26,8 +26,10 @@ type Run struct {
 	Server  float64 `json:"server_cores"`  // CPU the server used
 	Client  float64 `json:"client_cores"`  // CPU the generator used; near 1, it was the limit
 	Foreign float64 `json:"foreign_cores"` // CPU that neither used
+	Cost    float64 `json:"server_us"`     // CPU the server used for one thing; the steadiest figure on a busy machine
 	Base    float64 `json:"base_rate,omitempty"`
-	Ratio   float64 `json:"ratio,omitempty"` // of Rate to Base
+	Ratio   float64 `json:"ratio,omitempty"`     // of Rate to Base
+	ByCPU   float64 `json:"cpu_ratio,omitempty"` // of the baseline's Cost to this
 }
 
 // client is one keep-alive connection with at most one request under way.
@@ -269,6 +271,7 @@ func (r *runner) result() (Run, error) {
 		Answers: n, Bad: r.bad, Rate: float64(n*r.t.Unit) / elapsed, P50: quantile(0.5), P99: quantile(0.99),
 		Body: float64(r.bytes) / float64(n), Server: (now[0] - r.cpu[0]) / elapsed, Client: (now[1] - r.cpu[1]) / elapsed,
 	}
+	out.Cost = (now[0] - r.cpu[0]) * 1e6 / float64(n*r.t.Unit)
 	out.Foreign = (now[2]-r.cpu[2])/elapsed - out.Server - out.Client
 	return out, nil
 }

@@ -102,7 +102,7 @@ func prepareBare(c *sqlite.Conn, from, table string) (values []any, columns int,
 		return nil, 0, err
 	}
 	var ddl, tables []string
-	err = sqlitex.Execute(c, "SELECT sql, type, name FROM source.sqlite_master WHERE sql IS NOT NULL AND tbl_name NOT LIKE 'pando\\_%' ESCAPE '\\' ORDER BY type DESC, rowid",
+	err = sqlitex.Execute(c, "SELECT sql, type, name FROM source.sqlite_master WHERE sql IS NOT NULL AND tbl_name NOT LIKE 'pando\\_%' ESCAPE '\\' AND tbl_name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY type DESC, rowid",
 		&sqlitex.ExecOptions{ResultFunc: func(s *sqlite.Stmt) error {
 			ddl = append(ddl, s.ColumnText(0))
 			if s.ColumnText(1) == "table" && s.ColumnText(2) != table {

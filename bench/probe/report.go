@@ -20,6 +20,7 @@ type run struct {
 	P99     float64 `json:"p99_us"`
 	Foreign float64 `json:"foreign_cores"`
 	Ratio   float64 `json:"ratio"`
+	ByCPU   float64 `json:"cpu_ratio"`
 }
 
 type measured struct {
@@ -185,11 +186,12 @@ func (r *results) requestTable(out io.Writer) bool {
 			continue
 		}
 		if !head {
-			fmt.Fprintln(out, "\n| request | of the limit | needed | times PocketBase | needed | p50 | p99 | PocketBase's | |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+			fmt.Fprintln(out, "\n| request | of the limit | needed | times PocketBase | needed | p50 | p99 | PocketBase's | by CPU time | |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
 			head = true
 		}
 		limit, ok := own.of(ratioOf), true
 		ofLimit, needLimit, ofPeer, needPeer, peers := fmt.Sprintf("%.3f", limit), "", "?", fmt.Sprintf("%.1f", q.ofPeer), "?"
+		byCPU := fmt.Sprintf("%.3f", own.of(cpu))
 		if q.ofLimit > 0 {
 			needLimit = fmt.Sprintf("%.2f", q.ofLimit)
 			ok = limit >= q.ofLimit
@@ -202,18 +204,20 @@ func (r *results) requestTable(out io.Writer) bool {
 			ofPeer = fmt.Sprintf("%.2f", times)
 			ok = ok && times >= q.ofPeer
 			peers = fmt.Sprintf("%.3f, p50 %s, p99 %s", peer.of(ratioOf), latency(peer.of(p50)), latency(peer.of(p99)))
+			byCPU += fmt.Sprintf(", %.2f times", own.of(cpu)/peer.of(cpu))
 		} else {
 			ok = false
 		}
 		good = good && ok
-		fmt.Fprintf(out, "| %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", q.name, ofLimit, needLimit, ofPeer, needPeer,
-			latency(own.of(p50)), latency(own.of(p99)), peers, verdict(ok))
+		fmt.Fprintf(out, "| %s | %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", q.name, ofLimit, needLimit, ofPeer, needPeer,
+			latency(own.of(p50)), latency(own.of(p99)), peers, byCPU, verdict(ok))
 	}
 	return good
 }
 
 func p50(r run) float64 { return r.P50 }
 func p99(r run) float64 { return r.P99 }
+func cpu(r run) float64 { return r.ByCPU }
 
 func latency(us float64) string {
 	if us < 1000 {
