@@ -14,6 +14,7 @@ import (
 	"github.com/pandobase/pando/internal/model"
 	"github.com/pandobase/pando/internal/policy"
 	"github.com/pandobase/pando/internal/query"
+	"github.com/pandobase/pando/internal/store"
 	"github.com/pandobase/pando/internal/store/sqlite"
 	"github.com/pandobase/pando/internal/transfer"
 )
@@ -24,6 +25,7 @@ type fixture struct {
 	engine *engine.Engine
 	driver *sqlite.Driver
 	path   string
+	config engine.Config
 }
 
 // service is the caller that `pando import` acts as.
@@ -61,8 +63,15 @@ func newFixture(t testing.TB, fsys fs.FS) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := engine.New(engine.Config{App: app, Rules: rules, Driver: d, Signer: signer})
-	return &fixture{t: t, engine: e, driver: d, path: path}
+	config := engine.Config{App: app, Rules: rules, Driver: d, Signer: signer}
+	return &fixture{t: t, engine: engine.New(config), driver: d, path: path, config: config}
+}
+
+// on is the same application on what stands before its database.
+func (f *fixture) on(d store.Driver) *fixture {
+	c := f.config
+	c.Driver = d
+	return &fixture{t: f.t, engine: engine.New(c), driver: f.driver, path: f.path, config: c}
 }
 
 // shop has a product with a reference, a check, a unique key and a default.
@@ -155,3 +164,6 @@ func show(err error) string {
 	}
 	return s
 }
+
+// anonymous is a caller without a key.
+func anonymous() policy.Identity { return policy.Identity{Role: policy.Anon} }
