@@ -28,7 +28,7 @@ func constant(w http.ResponseWriter, _ *http.Request) {
 // the access log, and by itself: the difference is what the edge costs.
 func BenchmarkOverhead(b *testing.B) {
 	log := telemetry.NewAsyncWriter(io.Discard)
-	defer log.Close()
+	defer func() { _ = log.Close() }()
 	access, err := telemetry.NewAccessHandler(telemetry.LogConfig{Format: "json", Writer: log})
 	if err != nil {
 		b.Fatal(err)

@@ -55,9 +55,7 @@ func (b *requestBody) translate(err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, io.EOF):
-		// The deadline was the body's: a handler may think for longer.
-		b.exchange.setReadDeadline(time.Time{})
-		return io.EOF
+		return io.EOF // net/http ends the deadline here: a handler may think for longer
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		b.exchange.closeAfter()
 		return fault.Wrap(err, fault.RequestTimeout, "the body did not arrive within %s", b.exchange.server.cfg.Limits.ReadBody)

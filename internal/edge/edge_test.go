@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -100,7 +101,7 @@ func do(t testing.TB, c *http.Client, method, url string, body io.Reader, header
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer res.Body.Close()
+	defer func() { _ = res.Body.Close() }()
 	data, err := io.ReadAll(res.Body)
 	if err != nil {
 		t.Fatal(err)
@@ -153,13 +154,13 @@ func readAll(s **edge.Server) http.HandlerFunc {
 			edge.Problem(*s, w, r, fmt.Errorf("read: %w", err))
 			return
 		}
-		fmt.Fprintf(w, "%d", n)
+		_, _ = fmt.Fprintf(w, "%d", n)
 	}
 }
 
 func TestRouting(t *testing.T) {
 	at := func(name string) http.HandlerFunc {
-		return func(w http.ResponseWriter, r *http.Request) { fmt.Fprintf(w, "%s %s", name, r.URL.Path) }
+		return func(w http.ResponseWriter, r *http.Request) { _, _ = fmt.Fprintf(w, "%s %s", name, r.URL.Path) }
 	}
 	n := start(t, edge.Config{Mounts: []edge.Mount{
 		{Prefix: "/rest/v1", Handler: at("rest")},
@@ -209,7 +210,7 @@ func raw(t *testing.T, n *node, text string) answer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	if _, err := io.WriteString(conn, text); err != nil {
 		t.Fatal(err)
 	}
@@ -222,7 +223,7 @@ func readAnswer(t *testing.T, conn net.Conn) answer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer res.Body.Close()
+	defer func() { _ = res.Body.Close() }()
 	data, err := io.ReadAll(res.Body)
 	if err != nil {
 		t.Fatal(err)
@@ -275,7 +276,7 @@ func TestSetMounts(t *testing.T) {
 
 func TestRequestID(t *testing.T) {
 	n := start(t, edge.Config{}, func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprint(w, edge.RequestIDOf(r))
+		_, _ = fmt.Fprint(w, edge.RequestIDOf(r))
 	})
 	const trace, span = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 	for _, valid := range []string{"00-" + trace + "-" + span + "-01", "cc-" + trace + "-" + span + "-01-what-comes"} {
@@ -341,6 +342,21 @@ func TestContextEndsInTime(t *testing.T) {
 	}
 }
 
+// The children of a request's context hang in it: they cost no goroutine.
+func TestContextHasCheapChildren(t *testing.T) {
+	n := start(t, edge.Config{}, func(_ http.ResponseWriter, r *http.Request) {
+		before := runtime.NumGoroutine()
+		for range 100 {
+			_, cancel := context.WithCancel(r.Context())
+			defer cancel()
+		}
+		if after := runtime.NumGoroutine(); after > before+50 {
+			t.Errorf("%d goroutines, %d before", after, before)
+		}
+	})
+	n.get(t, "/x")
+}
+
 func TestContextEndsWithTheClient(t *testing.T) {
 	entered, ended := make(chan struct{}), make(chan error, 1)
 	n := start(t, edge.Config{}, func(_ http.ResponseWriter, r *http.Request) {
@@ -355,7 +371,7 @@ func TestContextEndsWithTheClient(t *testing.T) {
 	}
 	go func() { <-entered; cancel() }()
 	if res, err := n.client.Do(req); err == nil {
-		res.Body.Close()
+		_ = res.Body.Close()
 		t.Error("the request succeeded")
 	}
 	if err := <-ended; err != context.Canceled { //nolint:errorlint // the very value is the contract of context
@@ -399,7 +415,7 @@ func TestPanic(t *testing.T) {
 		res, err := n.client.Do(req)
 		if err == nil {
 			_, err = io.ReadAll(res.Body)
-			res.Body.Close()
+			_ = res.Body.Close()
 		}
 		if err == nil {
 			t.Errorf("%s: a part passed for the whole", path)

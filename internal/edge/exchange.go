@@ -52,7 +52,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	x.door = rt.find(r.URL.Path)
 	parent := x.identify(r)
 	x.ctx.parent, x.ctx.exchange, x.ctx.deadline = parent, x, x.start.Add(s.cfg.Limits.Request)
-	req := r.WithContext(&x.ctx)
+	req := r.WithContext(&x.ctx) //nolint:contextcheck // its parent is r.Context()
 
 	s.metrics.Begin(r.Method)
 	defer x.end(req)
@@ -163,7 +163,7 @@ func (x *exchange) end(r *http.Request) {
 		x.server.cfg.Logger.LogAttrs(r.Context(), slog.LevelDebug, "an answer could not be sent",
 			slog.String("request_id", x.trace.id()), slog.String("error", err.Error()))
 	}
-	x.tell(r)
+	x.tell(r) //nolint:contextcheck // what is told is told also when the request was cancelled
 	x.ctx.end()
 	if abort {
 		panic(http.ErrAbortHandler) // net/http cuts the connection or the stream, so that nobody takes a part for the whole

@@ -69,7 +69,7 @@ func TestEndlessBodyCostsNoMemory(t *testing.T) {
 		res, err := client.Do(req)
 		if err == nil { // over HTTP/1.1 the client may see its broken pipe first
 			data, readErr := io.ReadAll(res.Body)
-			res.Body.Close()
+			_ = res.Body.Close()
 			if readErr != nil {
 				t.Fatal(readErr)
 			}
@@ -139,7 +139,7 @@ func TestSlowBody(t *testing.T) {
 	})
 	t.Run("h2c", func(t *testing.T) {
 		r, w := io.Pipe()
-		defer w.Close()
+		defer func() { _ = w.Close() }()
 		wantProblem(t, do(t, h2c(t), http.MethodPost, n.url+"/x", r), 408, "request_timeout")
 	})
 }
@@ -197,7 +197,8 @@ func TestClientThatDoesNotRead(t *testing.T) {
 	conn := dial(t, n)
 	write(t, conn, "GET /x HTTP/1.1\r\nHost: x\r\n\r\n")
 	select {
-	case <-ended:
+	case err := <-ended:
+		t.Logf("ended with %v", err)
 	case <-time.After(10 * time.Second):
 		t.Error("the handler still writes")
 	}
@@ -309,7 +310,7 @@ func TestManyStreamsOnOneConnection(t *testing.T) {
 				results <- -1
 				return
 			}
-			res.Body.Close()
+			_ = res.Body.Close()
 			results <- res.StatusCode
 		}()
 	}

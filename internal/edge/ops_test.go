@@ -129,7 +129,7 @@ func TestDrain(t *testing.T) {
 			slow <- answer{}
 			return
 		}
-		defer res.Body.Close()
+		defer func() { _ = res.Body.Close() }()
 		body, _ := io.ReadAll(res.Body)
 		slow <- answer{res, body}
 	}()
@@ -199,12 +199,15 @@ func TestDrainIsBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	write(t, conn, "GET /x HTTP/1.1\r\nHost: x\r\n\r\n")
 	<-entered
 	begun := time.Now()
 	if err := g.Stop(t.Context()); err == nil || !strings.Contains(err.Error(), "cut off") || time.Since(begun) > 3*time.Second {
 		t.Errorf("after %v: %v", time.Since(begun), err)
+	}
+	if data, _ := io.ReadAll(conn); len(data) != 0 {
+		t.Errorf("the connection was not cut off: %q", data)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -64,7 +65,7 @@ func (c *recorder) WriteHeader(status int) {
 	if vary := h["Vary"]; vary == nil {
 		h["Vary"] = varyDefault
 	} else {
-		h["Vary"] = append(vary[:len(vary):len(vary)], varyDefault...)
+		h["Vary"] = append(slices.Clip(vary), varyDefault...)
 	}
 	if !c.mayCompress(h, contentType) {
 		c.send()

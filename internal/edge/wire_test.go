@@ -157,10 +157,10 @@ func TestCompressedStream(t *testing.T) {
 	more := make(chan struct{})
 	n := start(t, edge.Config{}, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/x-ndjson")
-		fmt.Fprintln(w, `{"row":1}`)
+		_, _ = fmt.Fprintln(w, `{"row":1}`)
 		w.(http.Flusher).Flush() //nolint:forcetypeassert // the edge promises it
 		<-more
-		fmt.Fprintln(w, `{"row":2}`)
+		_, _ = fmt.Fprintln(w, `{"row":2}`)
 	})
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, n.url+"/x", nil)
 	if err != nil {
@@ -171,7 +171,7 @@ func TestCompressedStream(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer res.Body.Close()
+	defer func() { _ = res.Body.Close() }()
 	gz, err := gzip.NewReader(res.Body)
 	if err != nil {
 		t.Fatal(err)
@@ -305,7 +305,7 @@ func certificate(t *testing.T) (edge.TLS, *x509.CertPool) {
 }
 
 func TestProtocols(t *testing.T) {
-	proto := func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.Proto) }
+	proto := func(w http.ResponseWriter, r *http.Request) { _, _ = fmt.Fprint(w, r.Proto) }
 	client := func(t *testing.T, pool *x509.CertPool, set func(*http.Protocols)) *http.Client {
 		var p http.Protocols
 		set(&p)
@@ -344,7 +344,7 @@ func TestProtocols(t *testing.T) {
 			t.Fatal(err)
 		}
 		if res, err := old.Do(req); err == nil {
-			res.Body.Close()
+			_ = res.Body.Close()
 			t.Error("TLS 1.1 was accepted")
 		}
 	})

@@ -20,7 +20,7 @@ func readPrivate(path string) ([]byte, error) {
 	if err != nil {
 		return nil, unreadable(path, err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // it was only read
 	info, err := f.Stat()
 	if err != nil {
 		return nil, unreadable(path, err)
@@ -53,12 +53,10 @@ func unwritable(path string, err error) error {
 
 // reason is an operating system error without the path that the message has.
 func reason(err error) string {
-	var pathErr *fs.PathError
-	if errors.As(err, &pathErr) {
+	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
 		return pathErr.Err.Error()
 	}
-	var linkErr *os.LinkError
-	if errors.As(err, &linkErr) {
+	if linkErr, ok := errors.AsType[*os.LinkError](err); ok {
 		return linkErr.Err.Error()
 	}
 	return err.Error()
@@ -119,7 +117,7 @@ func syncDir(dir string) error {
 	if err != nil {
 		return err
 	}
-	defer d.Close()
+	defer func() { _ = d.Close() }() // it was only synced
 	if err := d.Sync(); err != nil {
 		return fmt.Errorf("fsync of the folder: %w", err)
 	}

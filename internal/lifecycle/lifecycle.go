@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 )
 
@@ -128,7 +129,7 @@ func (g *Group) Start(ctx context.Context) error {
 func (g *Group) start(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	defer context.AfterFunc(g.intake, func() { cancel(ErrStopped) })()
+	defer context.AfterFunc(g.intake, func() { cancel(ErrStopped) })() //nolint:contextcheck // the one context ends with the other
 
 	life := Life{Intake: g.intake, Drain: g.drain, Fail: g.fail}
 	for _, p := range g.parts {
@@ -188,8 +189,7 @@ func (g *Group) Stop(ctx context.Context) error {
 	}
 	unbound := context.AfterFunc(ctx, g.endDrain)
 	var errs []error
-	for i := len(g.running) - 1; i >= 0; i-- {
-		p := g.running[i]
+	for _, p := range slices.Backward(g.running) {
 		if p.Stop == nil {
 			continue
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -86,7 +87,7 @@ func (o *Operation) failure(errType string) []metric.RecordOption {
 			return opts
 		}
 	}
-	attrs := append(o.attrs[:len(o.attrs):len(o.attrs)], semconv.ErrorTypeKey.String(errType))
+	attrs := append(slices.Clip(o.attrs), semconv.ErrorTypeKey.String(errType))
 	opts := recordOptions(attrs)
 	o.failed.Store(errType, opts)
 	return opts

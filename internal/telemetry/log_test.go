@@ -152,7 +152,7 @@ func TestAsyncWriterFlushesInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var dst sink
 		w := telemetry.NewAsyncWriter(&dst)
-		defer w.Close()
+		defer func() { _ = w.Close() }()
 		for round, want := range []string{"one\ntwo\n", "one\ntwo\none\ntwo\n"} {
 			write(t, w, "one\n")
 			time.Sleep(150 * time.Millisecond)
@@ -228,7 +228,7 @@ func TestAsyncWriterTellsErrors(t *testing.T) {
 
 func BenchmarkAsyncWriter(b *testing.B) {
 	w := telemetry.NewAsyncWriter(io.Discard)
-	defer w.Close()
+	defer func() { _ = w.Close() }()
 	line := []byte(strings.Repeat("x", 250) + "\n")
 	b.ReportAllocs()
 	for b.Loop() {
