@@ -101,6 +101,7 @@ func (d *Driver) watch(ctx context.Context) {
 		case <-t.C:
 			d.pool.each((*conn).watch)
 			d.writer.c.watch()
+			d.pool.rest(d.writer.commits.Load())
 		}
 	}
 }
@@ -109,28 +110,45 @@ func (d *Driver) watch(ctx context.Context) {
 func (d *Driver) Dialect() store.Dialect { return d.dialect }
 
 // Read implements store.Driver.
+//
+// A read transaction costs four system calls for its locks, which is more than
+// a point read. While nobody writes, a connection therefore keeps its
+// transaction open for the reads that follow; the first commit, and every
+// holdTime, ends it. Under writes each read has a transaction of its own, so
+// that the log can be reset.
 func (d *Driver) Read(ctx context.Context, snapshot bool, fn func(store.Reader) error) (err error) {
 	c, err := d.pool.get(ctx)
 	if err != nil {
 		return err
 	}
 	defer d.pool.put(c)
+	commits, now := d.writer.commits.Load(), time.Now()
+	if c.held && (c.heldAt != commits || now.Sub(c.heldSince) > holdTime) {
+		if err := c.release(); err != nil {
+			return err
+		}
+	}
+	quiet := now.UnixNano()-d.writer.lastCommit.Load() > int64(quietTime)
+	if !c.held && (snapshot || quiet) {
+		if _, err := c.Exec(ctl.begin, nil); err != nil {
+			return err
+		}
+		c.held, c.heldAt, c.heldSince = true, commits, now
+	}
 	c.begin(ctx)
-	defer c.end()
-	if !snapshot {
-		return fn(c)
-	}
-	if _, err := c.Exec(stBegin(), nil); err != nil {
-		return err
-	}
 	defer func() {
-		c.end() // an interrupt is for fn: a snapshot that stayed open would never see another write
-		if _, cerr := c.Exec(stCommit(), nil); cerr != nil {
-			err = errors.Join(err, cerr)
+		c.end() // an interrupt is for fn, not for what ends the transaction
+		if c.held && (err != nil || !quiet) {
+			err = errors.Join(err, c.release())
 		}
 	}()
 	return fn(c)
 }
+
+const (
+	holdTime  = 100 * time.Millisecond // the longest that a connection keeps one state of the data
+	quietTime = 50 * time.Millisecond  // without a commit, after which connections keep theirs
+)
 
 // Write implements store.Driver.
 func (d *Driver) Write(ctx context.Context, fn func(store.Tx) error) error {
@@ -188,7 +206,9 @@ func (d *Driver) Close() error {
 	d.once.Do(func() {
 		d.stop()
 		<-d.done
-		err = errors.Join(d.writer.close(), d.pool.close())
+		// The readers first: what they hold would keep the log from its last
+		// checkpoint.
+		err = errors.Join(d.pool.close(), d.writer.close())
 	})
 	return err
 }
@@ -258,6 +278,18 @@ func (p *pool) each(fn func(*conn)) {
 	}
 }
 
+// rest lets the idle connections go of states of the data that are no longer
+// the newest, so that the log can be reset.
+func (p *pool) rest(commits uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.idle {
+		if c.held && c.heldAt != commits {
+			_ = c.release() // its next read fails in the same way, and says so
+		}
+	}
+}
+
 // close waits until every connection is back.
 func (p *pool) close() error {
 	p.mu.Lock()
@@ -269,6 +301,9 @@ func (p *pool) close() error {
 	var errs []error
 	for _, c := range p.all {
 		errs = append(errs, c.close())
+	}
+	for range cap(p.sem) { // who still comes is told that the store is closed
+		<-p.sem
 	}
 	return errors.Join(errs...)
 }
