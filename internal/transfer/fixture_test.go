@@ -67,6 +67,13 @@ func newFixture(t testing.TB, fsys fs.FS) *fixture {
 	return &fixture{t: t, engine: engine.New(config), driver: d, path: path, config: config}
 }
 
+// with is the same fixture in another test.
+func (f *fixture) with(t testing.TB) *fixture {
+	c := *f
+	c.t = t
+	return &c
+}
+
 // on is the same application on what stands before its database.
 func (f *fixture) on(d store.Driver) *fixture {
 	c := f.config

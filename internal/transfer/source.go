@@ -70,18 +70,7 @@ func newCSVSource(w *window, m *mapping) (*csvSource, error) {
 
 // holdsEmpty reports whether the empty text is a value of the type.
 func holdsEmpty(t value.Type) bool {
-	if t.List {
-		return false
-	}
-	switch t.Kind {
-	case value.Text, value.File:
-		return true
-	case value.Enum:
-		_, err := t.FromText("")
-		return err == nil
-	case value.Int, value.Float, value.Decimal, value.Bool, value.UUID, value.Timestamp, value.Date, value.Time, value.JSON, value.Bytes, value.Invalid:
-	}
-	return false
+	return !t.List && (t.Kind == value.Text || t.Kind == value.File)
 }
 
 func (s *csvSource) columns() []string { return s.fields }
