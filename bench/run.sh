@@ -177,10 +177,14 @@ pages() { # page 10,000 of nine rows each lies at nine tenths of the table
 bench_start() {
   want start || return 0
   say "starts"
-  PANDO_SECRET_KEY=$KEY run "$BIN/probe" ready -url "http://127.0.0.1:$OPS/readyz" -reps $((REPS * 3)) -settle 5s -out "$OUT/fact-start.json" -- \
-    "$BIN/pando" -C "$DATA/app" serve --listen "127.0.0.1:$PANDO" --ops "127.0.0.1:$OPS" >"$OUT/start.log" 2>&1 || die "start: $(tail -3 "$OUT/start.log")"
+  start_times start app 5s
   run "$BIN/probe" ready -url "http://127.0.0.1:$PB/api/health" -reps "$REPS" -settle 5s -out "$OUT/fact-start-pb.json" -- \
     "$BIN/pb" serve --dir "$DATA/pb" --http "127.0.0.1:$PB" >"$OUT/start-pb.log" 2>&1 || die "PocketBase: $(tail -3 "$OUT/start-pb.log")"
+}
+
+start_times() { # start_times FACTS APP SETTLE [RESET]: the time from the start of the app to its readiness
+  PANDO_SECRET_KEY=$KEY run "$BIN/probe" ready -url "http://127.0.0.1:$OPS/readyz" -reps $((REPS * 3)) -settle "$3" ${4:+-reset "$4"} -out "$OUT/fact-$1.json" -- \
+    "$BIN/pando" -C "$DATA/$2" serve --listen "127.0.0.1:$PANDO" --ops "127.0.0.1:$OPS" >"$OUT/$1.log" 2>&1 || die "$1: $(tail -3 "$OUT/$1.log")"
 }
 
 bench_import() {
@@ -204,17 +208,15 @@ bench_million() {
   done
   measure million "$targets"
   stop small large limit
+  start_times start-million app-1000000 5s
 }
 
 bench_entities() {
   want entities || return 0
   say "1,000 entities"
   "$BIN/probe" app -dir "$DATA/entities" -entities 1000
-  local first
-  for first in first later; do
-    PANDO_SECRET_KEY=$KEY run "$BIN/probe" ready -url "http://127.0.0.1:$OPS/readyz" -reps "$REPS" $([ $first = first ] && echo "-reset $DATA/entities/data") -out "$OUT/fact-entities-$first.json" -- \
-      "$BIN/pando" -C "$DATA/entities" serve --listen "127.0.0.1:$PANDO" --ops "127.0.0.1:$OPS" >"$OUT/entities-$first.log" 2>&1 || die "entities: $(tail -3 "$OUT/entities-$first.log")"
-  done
+  start_times entities-first entities 0s "$DATA/entities/data"
+  start_times entities-later entities 0s
 }
 
 rm -rf "$DATA" "$OUT"

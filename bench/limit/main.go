@@ -1,5 +1,5 @@
 // Command limit is the transport's limit: net/http, configured as Pando's edge
-// configures it, answering a constant. What another server does of its
+// configures it (internal/edge/server.go), answering a constant. What another server does of its
 // requests a second is the share that is left for real work.
 package main
 
@@ -29,7 +29,7 @@ func main() {
 	})
 	server := &http.Server{
 		Addr: *listen, Handler: mux, Protocols: protocols,
-		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		ReadHeaderTimeout: 10 * time.Second, WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 256 << 10,
 	}
 	fmt.Fprintln(os.Stderr, "limit:", server.ListenAndServe())
 	os.Exit(1)

@@ -5,7 +5,7 @@
 //	probe ports N
 //	probe rows    -dir DIR -rows N
 //	probe app     -dir DIR -entities N
-//	probe ready   -url URL [-reset DIR] -reps N [-settle S] -out FILE -- COMMAND...
+//	probe ready   -url URL [-reset DIR] -reps N [-settle DURATION] -out FILE -- COMMAND...
 //	probe walk    -url URL -key KEY -pages N
 //	probe import  -pando BINARY -app DIR -csv FILE -entity NAME -reps N -out FILE
 //	probe report  -out DIR
