@@ -70,7 +70,7 @@ func TestPrefer(t *testing.T) {
 			"resolution=merge-duplicates, missing=default, return=minimal, count=exact, handling=strict, max-affected=5", ""},
 		{[]string{"return=minimal, return=representation"}, "return=minimal", ""},
 		{[]string{"handling=lenient, handling=strict, foo"}, "handling=lenient", ""},
-		{[]string{"foo, bar=1, timezone=UTC, tx=rollback, count=some"}, "", ""},
+		{[]string{"foo, bar=1, timezone=UTC, tx=commit, count=some"}, "", ""},
 		{[]string{`return="representation"`}, "return=representation", ""},
 		{[]string{"max-affected=5"}, "", ""}, // counts with handling=strict only
 		{[]string{"resolution=ignore-duplicates,missing=null,return=headers-only,count=estimated"},

@@ -38,12 +38,13 @@ type preferences struct {
 	strict      bool
 	lenient     bool
 	maxAffected int64 // -1: not given
+	rollback    bool  // Prefer: tx=rollback
 	invalid     []string
 }
 
 // parsePrefer reads the Prefer headers. With handling=strict a preference that
 // is unknown, or that Pando cannot honour, is a fault; otherwise it is left
-// out of Preference-Applied.
+// out of Preference-Applied. tx=rollback is always a fault.
 func parsePrefer(headers []string) (preferences, error) {
 	p := preferences{maxAffected: -1}
 	for _, h := range headers {
@@ -56,14 +57,19 @@ func parsePrefer(headers []string) (preferences, error) {
 	return p, p.check()
 }
 
-// check is the fault of handling=strict.
+// check is the fault of handling=strict, and of a trial run: to leave that
+// preference out would write what was not to be written.
 func (p *preferences) check() error {
-	if !p.strict || len(p.invalid) == 0 {
-		return nil
+	switch {
+	case p.strict && len(p.invalid) > 0:
+		return fault.New(fault.InvalidPreference, "Invalid preferences given with handling=strict").
+			WithDetails("Invalid preferences: %s", shorten(strings.Join(p.invalid, ", "))).
+			WithHint("the preferences are return, count, resolution, missing, max-affected and handling")
+	case p.rollback:
+		return fault.New(fault.NotImplemented, "Prefer: tx=rollback is not supported").
+			WithHint("every write that succeeds is kept; leave the preference out")
 	}
-	return fault.New(fault.InvalidPreference, "Invalid preferences given with handling=strict").
-		WithDetails("Invalid preferences: %s", shorten(strings.Join(p.invalid, ", "))).
-		WithHint("the preferences are return, count, resolution, missing, max-affected and handling")
+	return nil
 }
 
 // refuse marks a preference as one that this request cannot honour.
@@ -97,6 +103,8 @@ func (p *preferences) add(text string) {
 		if ok && p.maxAffected < 0 {
 			p.maxAffected = n
 		}
+	case "tx":
+		p.rollback = p.rollback || val == "rollback"
 	}
 	if !ok {
 		p.invalid = append(p.invalid, text)

@@ -114,6 +114,7 @@ func TestFaults(t *testing.T) {
 		{call: "GET /rest/v1/tasks", headers: []string{"Accept: application/vnd.pgrst.plan+json"}, status: 406, code: fault.NotAcceptable, says: "plans"},
 		{call: "POST /rest/v1/tasks", body: "{}", headers: []string{"Accept: image/png"}, status: 406, code: fault.NotAcceptable},
 		{call: "GET /rest/v1/tasks", headers: []string{"Prefer: handling=strict, tx=rollback"}, status: 400, code: fault.InvalidPreference, says: "tx=rollback"},
+		{call: "POST /rest/v1/tasks", body: "{}", headers: []string{"Prefer: return=minimal, tx=rollback"}, status: 400, code: fault.NotImplemented, says: "tx=rollback"},
 		{call: "GET /rest/v1/tasks", headers: []string{"Prefer: handling=strict, max-affected=1"}, status: 400, code: fault.InvalidPreference},
 		{call: "GET /rest/v1/tasks", headers: []string{"Prefer: handling=strict, count=exact", "Accept: application/x-ndjson"}, status: 400, code: fault.InvalidPreference},
 		{call: "GET /rest/v1/tasks?select=id,", status: 400, code: fault.Parse},
