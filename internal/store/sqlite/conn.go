@@ -24,6 +24,10 @@ type conn struct {
 	tick  uint64
 	fault *fault.Error // what a SQL function failed with: SQLite keeps only its text
 
+	held      bool   // a read transaction is open,
+	heldAt    uint64 // begun after that many commits,
+	heldSince time.Time
+
 	mu          sync.Mutex
 	ctx         context.Context //nolint:containedctx // what the watchdog looks at while a statement runs
 	stop        chan struct{}
@@ -91,6 +95,16 @@ func (c *conn) end() {
 		c.renew()
 	}
 	c.mu.Unlock()
+}
+
+// release ends the read transaction that the connection holds.
+func (c *conn) release() error {
+	c.held = false
+	if c.c.AutocommitEnabled() {
+		return nil // an error has ended it
+	}
+	_, err := c.Exec(ctl.commit, nil)
+	return err
 }
 
 // watch interrupts the running statement when its context has ended.
@@ -178,7 +192,9 @@ func (c *conn) Query(st *store.Statement, args []value.Value, each func(store.Ro
 	bind(p.s, args)
 	for {
 		more, err := p.s.Step()
-		if err != nil {
+		if err != nil || c.fault != nil {
+			// zombiezen 1.4.2 gives a function's error no code, so that SQLite
+			// goes on with its text as the result.
 			return c.translate(err)
 		}
 		if !more {

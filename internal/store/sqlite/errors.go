@@ -10,12 +10,12 @@ import (
 // translate turns an error of this connection into a fault. What a SQL
 // function failed with comes back as the fault that it was.
 func (c *conn) translate(err error) error {
-	if err == nil {
-		return nil
-	}
 	if f := c.fault; f != nil {
 		c.fault = nil
 		return f
+	}
+	if err == nil {
+		return nil
 	}
 	return translate(err)
 }

@@ -36,9 +36,6 @@ var ctl = control{
 	undoInner: &store.Statement{SQL: "ROLLBACK TO i"},
 }
 
-func stBegin() *store.Statement  { return ctl.begin }
-func stCommit() *store.Statement { return ctl.commit }
-
 // job is one write on its way to the disk.
 type job struct {
 	ctx   context.Context //nolint:containedctx // the caller's, looked at before its turn
@@ -58,6 +55,9 @@ type writer struct {
 
 	mu   sync.RWMutex
 	shut bool
+
+	commits    atomic.Uint64
+	lastCommit atomic.Int64 // in nanoseconds since 1970
 
 	// broken is set when the disk failed a commit: what the page cache holds
 	// is then unknown, so nothing more is written until a restart.
@@ -232,6 +232,8 @@ func (p panicError) Error() string { return "panic in a write: " + string(p.stac
 // finish commits and settles the group.
 func (w *writer) finish(group []*job) {
 	err := w.exec(ctl.commit)
+	w.lastCommit.Store(time.Now().UnixNano())
+	w.commits.Add(1) // before anybody is told: who knows of a write must read it
 	if err != nil {
 		if !w.c.c.AutocommitEnabled() {
 			err = errors.Join(err, w.exec(ctl.rollback))

@@ -36,12 +36,18 @@ func Run(t *testing.T, open func(t *testing.T) store.Driver) {
 		run  func(*suite, *testing.T)
 	}{
 		{"driver", (*suite).driver},
+		{"wire", (*suite).wire},
+		{"read", (*suite).read},
+		{"filter", (*suite).filter},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.run(s, t) })
 	}
 }
 
 type suite struct{ open Open }
+
+// readOptions are those of a plain read.
+var readOptions engine.ReadOptions //nolint:gochecknoglobals // a zero value
 
 // service is the caller of almost every test.
 func service() policy.Identity { return policy.Identity{Role: policy.Service} }
