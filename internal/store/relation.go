@@ -10,7 +10,8 @@ import (
 
 // relation finds the way from e that an embed names: by the relation's name,
 // then by the other entity's name, then by the referring field; a hint (a
-// relation, a field or the entity between) chooses among several.
+// relation of either side, the referring field, its foreign key's name or the
+// entity between) chooses among several.
 func relation(e *model.Entity, name, hint string) (*model.Relation, error) {
 	found := match(e, hint, func(r *model.Relation) bool { return r.Name == name })
 	if len(found) == 0 {
@@ -46,7 +47,11 @@ func match(e *model.Entity, hint string, named func(*model.Relation) bool) []*mo
 }
 
 func fits(r *model.Relation, hint string) bool {
-	return r.Name == hint || r.Ref.Name == hint || r.Local.Name == hint || r.Via != nil && r.Via.Name == hint
+	if r.Via != nil && r.Via.Name == hint {
+		return true
+	}
+	return r.Name == hint || r.Local.Name == hint || r.Ref.Name == hint || r.Ref.Ref.Relation == hint ||
+		r.Ref.Entity.Name+"_"+r.Ref.Name+"_fkey" == hint
 }
 
 func describe(r *model.Relation) string {
@@ -58,9 +63,14 @@ func describe(r *model.Relation) string {
 }
 
 func noRelation(e *model.Entity, name, hint string) error {
-	var names []string
+	var names, hints []string
 	for _, r := range e.Relations {
-		if !r.To.Internal {
+		if r.To.Internal {
+			continue
+		}
+		if r.Name == name || r.To.Name == name {
+			hints = append(hints, r.Ref.Name)
+		} else {
 			names = append(names, r.Name, r.To.Name)
 		}
 	}
@@ -71,6 +81,8 @@ func noRelation(e *model.Entity, name, hint string) error {
 		f.WithDetails("Searched for a relationship between '%s' and '%s', but none was found.", e.Name, name)
 	}
 	switch near := fault.Nearest(name, names); {
+	case hint != "" && len(hints) > 0:
+		f.WithHint("'%s' can be reached by these hints: %s.", name, strings.Join(dedupe(hints), ", "))
 	case near != "":
 		f.WithHint("Perhaps you meant '%s' instead of '%s'.", near, name)
 	case len(names) == 0:

@@ -39,6 +39,9 @@ func Run(t *testing.T, open func(t *testing.T) store.Driver) {
 		{"wire", (*suite).wire},
 		{"read", (*suite).read},
 		{"filter", (*suite).filter},
+		{"embed", (*suite).embed},
+		{"aggregate", (*suite).aggregate},
+		{"cursor", (*suite).cursor},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.run(s, t) })
 	}
