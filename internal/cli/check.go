@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -20,29 +21,19 @@ func (r *root) checkCommand() *cobra.Command {
 	}
 }
 
-// finding is a problem as --json gives it.
-type finding struct {
-	File    string `json:"file"`
-	Line    int    `json:"line"`
-	Column  int    `json:"column"`
-	Message string `json:"message"`
-	Hint    string `json:"hint,omitempty"`
-}
-
 func (r *root) check() error {
 	app, err := server.Load(r.dir, r.env)
 	var invalid *server.Invalid
 	if err != nil && !errors.As(err, &invalid) {
 		return err
 	}
-	if r.json {
-		findings := []finding{}
-		if invalid != nil {
-			for _, p := range invalid.Problems {
-				findings = append(findings, finding{p.File, p.Line, p.Column, p.Message, p.Hint})
-			}
+	if invalid == nil {
+		if err := app.Supported(); err != nil {
+			return err
 		}
-		if err := r.printJSON(map[string]any{"ok": invalid == nil, "problems": findings}); err != nil {
+	}
+	if r.json {
+		if err := r.printJSON(map[string]any{"ok": invalid == nil, "problems": findings(invalid)}); err != nil {
 			return err
 		}
 		if invalid != nil {
@@ -60,11 +51,19 @@ func (r *root) check() error {
 			entities += len(m.Entities)
 		}
 	}
-	fmt.Fprintf(r.out, "ok: %s, %d module(s), %d entities\n", app.Model.Config.App, modules, entities)
+	fmt.Fprintf(r.out, "ok: %s, %s, %s\n", app.Model.Config.App, count(modules, "module", "modules"), count(entities, "entity", "entities"))
 	for _, part := range app.Model.Inactive {
 		fmt.Fprintln(r.out, "not active in this build:", part)
 	}
 	return nil
+}
+
+// count is a number with its noun.
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return strconv.Itoa(n) + " " + many
 }
 
 func (r *root) schemaCommand() *cobra.Command {

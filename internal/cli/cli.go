@@ -20,9 +20,6 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
-
-	"github.com/pandobase/pando/internal/fault"
-	"github.com/pandobase/pando/internal/server"
 )
 
 // root is what all commands share.
@@ -36,16 +33,11 @@ type root struct {
 	err     io.Writer
 }
 
-// usageError is a command line that cannot be understood: exit code 2.
-type usageError struct{ error }
-
-// silent is an error that was shown already.
-type silentError struct{ error }
-
 // Main runs a command line and returns its exit code.
 func Main(args []string, version string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends what the first one waits for
 	r := &root{version: buildVersion(version), env: os.Environ(), in: os.Stdin, out: os.Stdout, err: os.Stderr}
 	cmd := r.command()
 	cmd.SetArgs(args)
@@ -64,70 +56,28 @@ func Main(args []string, version string) int {
 	return 1
 }
 
-// show prints an error for a person, or as JSON for a script.
-func (r *root) show(err error) {
-	var invalid *server.Invalid
-	if errors.As(err, &invalid) {
-		fmt.Fprintln(r.err, invalid.Error())
-		return
-	}
-	var f *fault.Error
-	if !errors.As(err, &f) {
-		fmt.Fprintln(r.err, "pando:", err)
-		return
-	}
-	fmt.Fprintln(r.err, "pando:", f.Message)
-	if f.Details != "" {
-		fmt.Fprintln(r.err, "  "+f.Details)
-	}
-	if f.Hint != "" {
-		fmt.Fprintln(r.err, "  hint: "+f.Hint)
-	}
-	if f.Code == fault.Internal && f.Cause != nil {
-		fmt.Fprintln(r.err, "  cause:", f.Cause)
-	}
-}
-
 func (r *root) command() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:           "pando",
 		Short:         "A complete application backend in one binary",
 		Long:          "Pando serves an application that is written as YAML modules: entities, relations and\npolicies become a secure, documented API.\n\nStart with: pando demo, or pando init shop && cd shop && pando dev",
+		Version:       r.version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	cmd.SetVersionTemplate("pando {{.Version}}\n")
 	cmd.SetOut(r.out)
 	cmd.SetErr(r.err)
-	cmd.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return usageError{fmt.Errorf("%w\n  hint: %s --help", err, c.CommandPath())}
-	})
 	cmd.PersistentFlags().StringVarP(&r.dir, "dir", "C", ".", "the application's folder")
 	cmd.PersistentFlags().BoolVar(&r.json, "json", false, "answer as JSON, for scripts")
 	cmd.AddCommand(
 		r.initCommand(), r.devCommand(), r.serveCommand(), r.demoCommand(), r.checkCommand(), r.schemaCommand(), r.openapiCommand(),
 		r.migrateCommand(), r.importCommand(), r.exportCommand(), r.keysCommand(), r.versionCommand(),
 	)
-	for _, c := range cmd.Commands() {
-		strict(c)
-	}
+	strict(cmd)
 	return cmd
-}
-
-// strict makes wrong arguments exit with code 2, in every command below c too.
-func strict(c *cobra.Command) {
-	if check := c.Args; check != nil {
-		c.Args = func(cmd *cobra.Command, args []string) error {
-			if err := check(cmd, args); err != nil {
-				return usageError{fmt.Errorf("%w\n  usage: %s", err, cmd.UseLine())}
-			}
-			return nil
-		}
-	}
-	for _, sub := range c.Commands() {
-		strict(sub)
-	}
 }
 
 func (r *root) printJSON(v any) error {

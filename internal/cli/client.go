@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/pandobase/pando/internal/api/problem"
 	"github.com/pandobase/pando/internal/fault"
@@ -22,25 +23,41 @@ type client struct {
 	stop func() error
 }
 
+// handover is how long connect waits for a folder that is locked by a process
+// that does not answer commands: a node that is just starting, or a command
+// that is just ending.
+const handover = 3 * time.Second
+
 // connect finds the running node, or opens the application for this command.
-// migrated says whether the command needs the store to fit the model.
+// migrated says whether the command needs the store to fit the model. A running
+// node is found even while the module files are broken.
 func (r *root) connect(ctx context.Context, migrated bool) (*client, error) {
-	app, err := server.Load(r.dir, r.env)
+	data, err := server.DataFolder(r.dir, r.env)
 	if err != nil {
 		return nil, err
 	}
-	path := server.SocketPath(app.DataDir())
+	path := server.SocketPath(data)
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", path)
 	}
 	c := &client{http: &http.Client{Transport: &http.Transport{DialContext: dial}}, stop: func() error { return nil }}
-	conn, err := dial(ctx, "", "")
-	if err == nil {
-		return c, conn.Close()
-	}
-	c.node, err = server.Open(ctx, server.Options{Dir: r.dir, Env: r.env, Migrate: migrated})
-	if err != nil {
-		return nil, err
+	for deadline := time.Now().Add(handover); ; {
+		if conn, err := dial(ctx, "", ""); err == nil {
+			return c, conn.Close()
+		}
+		c.node, err = server.Open(ctx, server.Options{Dir: r.dir, Env: r.env, Migrate: migrated})
+		var held *fault.Error
+		if err == nil {
+			break
+		}
+		if !errors.As(err, &held) || held.Code != fault.Conflict || time.Now().After(deadline) {
+			return nil, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(20 * time.Millisecond):
+		}
 	}
 	if c.stop, err = c.node.Answer(ctx); err != nil {
 		return nil, errors.Join(err, c.node.Close())

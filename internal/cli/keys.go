@@ -38,6 +38,9 @@ func (r *root) keysCommand() *cobra.Command {
 					if err := c.get(cmd.Context(), "DELETE", "/keys/"+url.PathEscape(args[0]), nil, &none); err != nil {
 						return err
 					}
+					if r.json {
+						return r.printJSON(map[string]string{"revoked": args[0]})
+					}
 					fmt.Fprintln(r.out, "revoked", args[0])
 					return nil
 				})

@@ -81,7 +81,7 @@ func (r *root) migrateApply(ctx context.Context, c *client, allow []string) erro
 		fmt.Fprintln(r.out, "nothing to do: the store fits the modules")
 		return nil
 	}
-	fmt.Fprintf(r.out, "done: %d step(s)\n", len(last.Plan.Steps))
+	fmt.Fprintf(r.out, "done: %s\n", count(len(last.Plan.Steps), "step", "steps"))
 	return nil
 }
 
@@ -94,12 +94,12 @@ func (r *root) migrateStatus(ctx context.Context, c *client) error {
 		return r.printJSON(st)
 	}
 	for _, m := range st.History {
-		fmt.Fprintf(r.out, "%4d  %s  %-8s %d step(s)\n", m.ID, m.At.Format("2006-01-02 15:04:05Z07:00"), m.State, len(m.Steps))
+		fmt.Fprintf(r.out, "%4d  %s  %-8s %s\n", m.ID, m.At.Format("2006-01-02 15:04:05Z07:00"), m.State, count(len(m.Steps), "step", "steps"))
 	}
 	if len(st.Pending.Steps) == 0 {
 		fmt.Fprintln(r.out, "the store fits the modules")
 	} else {
-		fmt.Fprintf(r.out, "%d step(s) pending; `pando migrate plan` shows them\n", len(st.Pending.Steps))
+		fmt.Fprintf(r.out, "%s pending; `pando migrate plan` shows them\n", count(len(st.Pending.Steps), "step", "steps"))
 	}
 	for _, d := range st.Drift {
 		fmt.Fprintln(r.out, "changed outside Pando:", d)

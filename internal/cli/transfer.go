@@ -7,9 +7,7 @@ import (
 	"io"
 	"net/url"
 	"os"
-	"path/filepath"
 	"strconv"
-	"strings"
 
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
@@ -45,7 +43,7 @@ func (r *root) importCommand() *cobra.Command {
 	cmd.Flags().StringSliceVar(&f.onConflict, "on-conflict", nil, "the unique key by which rows replace those that are there")
 	cmd.Flags().BoolVar(&f.ignore, "ignore", false, "with --on-conflict: keep the row that is there")
 	cmd.Flags().BoolVar(&f.skipBad, "skip-bad", false, "leave rows out that cannot be stored, instead of storing none")
-	cmd.Flags().StringVar(&f.errors, "errors", "", "with --skip-bad: the file to write those rows to")
+	cmd.Flags().StringVar(&f.errors, "errors", "", "the file to write rows to that cannot be stored, with line and reason")
 	cmd.Flags().IntVar(&f.from, "from", 0, "the line to go on with")
 	return cmd
 }
@@ -66,7 +64,7 @@ func (r *root) importFile(ctx context.Context, c *client, entity, path string, f
 	}
 	defer func() { err = errors.Join(err, bad.Close()) }()
 	q := url.Values{
-		"entity": {entity}, "format": {format}, "map": f.mapping, "on_conflict": f.onConflict, "from": {strconv.Itoa(f.from)},
+		"entity": {entity}, "format": {string(format)}, "map": f.mapping, "on_conflict": f.onConflict, "from": {strconv.Itoa(f.from)},
 		"skip_bad": {strconv.FormatBool(f.skipBad)}, "ignore": {strconv.FormatBool(f.ignore)}, "size": {strconv.FormatInt(size, 10)},
 	}
 	body, err := c.call(ctx, "POST", "/import", q, in)
@@ -87,10 +85,17 @@ func (r *root) importFile(ctx context.Context, c *client, entity, path string, f
 	if failed != nil {
 		return failed
 	}
-	if last != nil && last.Report != nil {
-		if perr := r.report(last.Report); perr != nil {
+	if last == nil || last.Report == nil {
+		return err
+	}
+	rep := last.Report
+	if err == nil || r.json || rep.Rows+rep.Kept+rep.Skipped > 0 {
+		if perr := r.report(rep); perr != nil {
 			return perr
 		}
+	}
+	if stopped := (*fault.Error)(nil); !r.json && len(rep.Problems) > 0 && errors.As(err, &stopped) {
+		stopped.Details = "" // the report has named the rows
 	}
 	return err
 }
@@ -98,15 +103,18 @@ func (r *root) importFile(ctx context.Context, c *client, entity, path string, f
 // report tells what an import did; the bad rows go to standard error.
 func (r *root) report(rep *transfer.Report) error {
 	if r.json {
+		if rep.Problems == nil {
+			rep.Problems = []transfer.Problem{}
+		}
 		return r.printJSON(rep)
 	}
 	for _, p := range rep.Problems {
 		fmt.Fprintf(r.err, "line %d: %s (%s)\n", p.Line, p.Reason, p.Code)
 	}
 	if more := rep.Skipped - len(rep.Problems); more > 0 {
-		fmt.Fprintf(r.err, "and %d more bad row(s)\n", more)
+		fmt.Fprintf(r.err, "and %s more\n", count(more, "bad row", "bad rows"))
 	}
-	fmt.Fprintf(r.out, "%d row(s) stored", rep.Rows)
+	fmt.Fprintf(r.out, "%s stored", count(rep.Rows, "row", "rows"))
 	if rep.Kept > 0 {
 		fmt.Fprintf(r.out, ", %d kept as they were", rep.Kept)
 	}
@@ -141,20 +149,28 @@ func badRows(path string) (io.WriteCloser, error) {
 	if path == "" {
 		return discard{io.Discard}, nil
 	}
-	return os.Create(path) //nolint:gosec // the user names the file
+	return create(path)
 }
 
-func formatOf(flag, path string) (string, error) {
+func create(path string) (*os.File, error) {
+	f, err := os.Create(path) //nolint:gosec // the user names the file
+	if err != nil {
+		return nil, fault.Wrap(err, fault.BadRequest, "%s cannot be written", path).WithDetails("%s", err)
+	}
+	return f, nil
+}
+
+func formatOf(flag, path string) (format transfer.Format, err error) {
 	if flag != "" {
-		return flag, nil
+		format, err = transfer.ParseFormat(flag)
+	} else {
+		format, err = transfer.FormatOf(path)
 	}
-	switch ext := strings.TrimPrefix(filepath.Ext(path), "."); ext {
-	case "csv", "json", "ndjson":
-		return ext, nil
-	case "jsonl":
-		return "ndjson", nil
+	if err != nil {
+		f := fault.From(err)
+		return "", usageError{errors.New(f.Message), f.Hint}
 	}
-	return "", usageError{fmt.Errorf("the format of %s is not known by its name\n  hint: --format csv, json or ndjson", path)}
+	return format, nil
 }
 
 func (r *root) exportCommand() *cobra.Command {
@@ -163,6 +179,9 @@ func (r *root) exportCommand() *cobra.Command {
 		Use: "export ENTITY", Short: "Write all rows as CSV, JSON or NDJSON", Args: cobra.ExactArgs(1),
 		Long: "Writes all rows of an entity to standard output, or to --output, in the order of the primary\nkey. `pando import` reads the CSV back to the same rows.",
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if _, err := formatOf(format, ""); err != nil {
+				return err
+			}
 			return r.with(cmd.Context(), true, func(c *client) error { return r.export(cmd.Context(), c, args[0], format, file) })
 		},
 	}
@@ -179,7 +198,7 @@ func (r *root) export(ctx context.Context, c *client, entity, format, file strin
 	defer func() { err = errors.Join(err, body.Close()) }()
 	out := r.out
 	if file != "" {
-		f, err := os.Create(file) //nolint:gosec // the user names the file
+		f, err := create(file)
 		if err != nil {
 			return err
 		}

@@ -6,6 +6,7 @@ package server
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -45,12 +46,8 @@ func (e *Invalid) Fault() *fault.Error {
 // Load reads and checks the application in a folder. The error is an *Invalid
 // when it has problems.
 func Load(dir string, env []string) (*Application, error) {
-	if fi, err := os.Stat(dir); err != nil || !fi.IsDir() {
-		return nil, fault.New(fault.ConfigInvalid, "there is no folder %s", dir)
-	}
-	if _, err := os.Stat(filepath.Join(dir, model.ConfigFile)); err != nil {
-		return nil, fault.New(fault.ConfigInvalid, "%s holds no application: there is no %s", dir, model.ConfigFile).
-			WithHint("`pando init %s` makes one; `pando -C DIR ...` names another folder", filepath.Base(dir))
+	if err := present(dir); err != nil {
+		return nil, err
 	}
 	app, problems := model.Load(os.DirFS(dir), env, Features())
 	if len(problems) > 0 {
@@ -61,6 +58,42 @@ func Load(dir string, env []string) (*Application, error) {
 		return nil, &Invalid{problems}
 	}
 	return &Application{Model: app, Rules: rules, Dir: dir}, nil
+}
+
+// present reports why a folder cannot hold an application.
+func present(dir string) error {
+	if fi, err := os.Stat(dir); err != nil || !fi.IsDir() {
+		return fault.New(fault.ConfigInvalid, "there is no folder %s", dir)
+	}
+	if _, err := os.Stat(filepath.Join(dir, model.ConfigFile)); err != nil {
+		return fault.New(fault.ConfigInvalid, "%s holds no application: there is no %s", dir, model.ConfigFile).
+			WithHint("`pando init DIR` makes one; `pando -C DIR ...` names another folder")
+	}
+	return nil
+}
+
+// DataFolder is the data folder of the application in dir. It follows from
+// pando.yaml and env alone, so that it is found while a module is broken.
+func DataFolder(dir string, env []string) (string, error) {
+	if err := present(dir); err != nil {
+		return "", err
+	}
+	app, problems := model.Load(configOnly{os.DirFS(dir)}, env, Features())
+	if len(problems) > 0 {
+		return "", &Invalid{problems}
+	}
+	return (&Application{Model: app, Dir: dir}).DataDir(), nil
+}
+
+// configOnly is an application's folder without its modules.
+type configOnly struct{ fs.FS }
+
+// Open opens pando.yaml and finds nothing else.
+func (c configOnly) Open(name string) (fs.File, error) {
+	if name != model.ConfigFile {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+	}
+	return c.FS.Open(name)
 }
 
 // DataDir is the folder of the embedded parts.
@@ -93,9 +126,12 @@ func unsupported(key, scheme, have string) error {
 	return fault.New(fault.ConfigInvalid, "%s: %s:// is not part of this build", key, scheme).WithHint("this build has %s", have)
 }
 
-// dependencies refuses the URLs that this build has no driver for: a
+// Supported refuses the URLs that this build has no driver for: a
 // dependency that is configured and ignored would be found out too late.
-func (a *Application) dependencies() error {
+func (a *Application) Supported() error {
+	if _, err := a.storePath(); err != nil {
+		return err
+	}
 	c := a.Model.Config
 	if len(c.Store.Replicas) > 0 {
 		return fault.New(fault.ConfigInvalid, "store: replicas are not part of this build").WithHint("remove store.replicas")

@@ -22,13 +22,13 @@ func lockFolder(dir string) (*folderLock, error) {
 	path := filepath.Join(dir, "lock")
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, fault.Wrap(err, fault.ConfigInvalid, "the data folder %s cannot be written", dir)
+		return nil, fault.Wrap(err, fault.ConfigInvalid, "the data folder %s cannot be written", dir).WithDetails("%s", err)
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		holder, _ := os.ReadFile(path) //nolint:gosec // the path is the data folder's
 		_ = f.Close()
 		if !errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, fault.Wrap(err, fault.ConfigInvalid, "the data folder %s cannot be locked", dir)
+			return nil, fault.Wrap(err, fault.ConfigInvalid, "the data folder %s cannot be locked", dir).WithDetails("%s", err)
 		}
 		return nil, fault.New(fault.Conflict, "the data folder %s is in use by process %s", dir, strings.TrimSpace(string(holder))).
 			WithHint("stop that process, or give this one another folder with PANDO_DATA")

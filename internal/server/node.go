@@ -76,7 +76,7 @@ func Open(ctx context.Context, opt Options) (_ *Node, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := app.dependencies(); err != nil {
+	if err := app.Supported(); err != nil {
 		return nil, err
 	}
 	path, err := app.storePath()
@@ -85,7 +85,7 @@ func Open(ctx context.Context, opt Options) (_ *Node, err error) {
 	}
 	n := &Node{opt: opt, data: app.DataDir()}
 	if err := os.MkdirAll(n.data, 0o700); err != nil {
-		return nil, fault.Wrap(err, fault.ConfigInvalid, "the data folder %s cannot be made", n.data)
+		return nil, fault.Wrap(err, fault.ConfigInvalid, "the data folder %s cannot be made", n.data).WithDetails("%s", err)
 	}
 	if n.lock, err = lockFolder(n.data); err != nil {
 		return nil, err

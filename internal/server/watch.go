@@ -45,6 +45,9 @@ func watch(ctx context.Context, n *Node) {
 				n.opt.Note("not reloaded, the last good application goes on:\n" + err.Error())
 				continue
 			}
+			if err := n.Application().WriteLock(); err != nil {
+				n.opt.Note(err.Error())
+			}
 			n.opt.Note("reloaded in " + time.Since(start).Round(time.Millisecond).String())
 		}
 	}

@@ -51,18 +51,18 @@ type ImportOptions struct {
 
 // Report is what an import did.
 type Report struct {
-	Rows     int       // stored: new ones, and with OnConflict replaced ones
-	Kept     int       // left as they were stored (Ignore)
-	Skipped  int       // bad
-	LastLine int       // up to where the file is dealt with: go on behind it
-	Problems []Problem // the first bad rows, at most 100
+	Rows     int       `json:"rows"`      // stored: new ones, and with OnConflict replaced ones
+	Kept     int       `json:"kept"`      // left as they were stored (Ignore)
+	Skipped  int       `json:"skipped"`   // bad
+	LastLine int       `json:"last_line"` // up to where the file is dealt with: go on behind it
+	Problems []Problem `json:"problems"`  // the first bad rows, at most 100
 }
 
 // Problem is why a row is bad.
 type Problem struct {
-	Line   int // where the row begins, counted from 1
-	Code   fault.Code
-	Reason string
+	Line   int        `json:"line"` // where the row begins, counted from 1
+	Code   fault.Code `json:"code"`
+	Reason string     `json:"reason"`
 }
 
 const (
@@ -147,7 +147,7 @@ func newImporter(ctx context.Context, e *engine.Engine, id policy.Identity, opt 
 // Read counts what is read of the file, and ends with the context.
 func (im *importer) Read(p []byte) (int, error) {
 	if err := im.ctx.Err(); err != nil {
-		return 0, fault.Wrap(err, fault.QueryCanceled, "the import was stopped")
+		return 0, stoppedBy(err)
 	}
 	n, err := im.opt.Reader.Read(p)
 	im.done.Add(int64(n))
@@ -255,11 +255,11 @@ func (im *importer) whole(mark func(tx store.Tx, rows int) error) error {
 	}
 	rows, err := im.e.Load(im.ctx, im.id, l)
 	if err != nil {
-		f := *fault.From(err)
+		f := im.cause(err)
 		if f.Hint == "" {
 			f.Hint = "nothing was stored: run it again when the cause is gone"
 		}
-		return &f
+		return f
 	}
 	im.report.Rows, im.report.Kept, im.report.LastLine = rows, im.seen-rows, im.end-1
 	return nil
@@ -311,10 +311,25 @@ func (im *importer) chunks() error {
 
 // stopped completes the error of an import of which a part is stored.
 func (im *importer) stopped(err error, line int) error {
-	f := *fault.From(err)
+	f := im.cause(err)
 	if f.Hint != "" {
 		f.Hint += "; "
 	}
 	f.Hint += fmt.Sprintf("%d rows are stored: go on with --from %d", im.report.Rows, line)
+	return f
+}
+
+// cause returns the error of a load as a fault of its own. Where the caller
+// stopped the import, the store speaks of a statement, of which the caller
+// knows nothing.
+func (im *importer) cause(err error) *fault.Error {
+	f := *fault.From(err)
+	if f.Code == fault.QueryCanceled && im.ctx.Err() != nil {
+		return stoppedBy(im.ctx.Err())
+	}
 	return &f
+}
+
+func stoppedBy(err error) *fault.Error {
+	return fault.Wrap(err, fault.QueryCanceled, "the import was stopped")
 }
