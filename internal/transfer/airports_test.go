@@ -55,6 +55,9 @@ func TestAirports(t *testing.T) {
 	}
 	f := newFixture(t, os.DirFS(airportsApp))
 	for _, a := range airports() {
+		if underRace && a.rows > 5000 {
+			continue // SQLite is fifty times slower there
+		}
 		command := "pando import " + a.entity + " "
 		if !strings.Contains(string(readme), command) {
 			t.Errorf("README.md does not show %q", command)

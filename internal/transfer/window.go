@@ -21,7 +21,8 @@ type window struct {
 	buf        []byte
 	start, end int
 	eof        bool
-	line       int // of buf[start], counted from 1
+	err        error // of the reader, told when what came before it is used up
+	line       int   // of buf[start], counted from 1
 }
 
 func newWindow(r io.Reader) *window {
@@ -48,6 +49,9 @@ func (w *window) more() (bool, error) {
 	case w.end == len(w.buf):
 		w.buf = append(w.buf, make([]byte, len(w.buf))...)
 	}
+	if w.err != nil {
+		return false, w.err
+	}
 	n, err := io.ReadFull(w.r, w.buf[w.end:])
 	w.end += n
 	switch {
@@ -57,12 +61,14 @@ func (w *window) more() (bool, error) {
 		w.eof = true
 		return n > 0, nil
 	}
-	w.eof = true
 	var f *fault.Error
-	if errors.As(err, &f) {
-		return false, ending{f}
+	if !errors.As(err, &f) {
+		f = fault.Wrap(err, fault.BadRequest, "the file could not be read to its end")
 	}
-	return false, ending{fault.Wrap(err, fault.BadRequest, "the file could not be read to its end")}
+	if w.err = (ending{f}); n == 0 {
+		return false, w.err
+	}
+	return true, nil
 }
 
 // consume moves behind n bytes in which the file has lines line ends.
