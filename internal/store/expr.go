@@ -77,15 +77,32 @@ func (l *level) operand(o query.Operand) (operand, error) {
 	return operand{}, fault.New(fault.Parse, "this operator does not take a list")
 }
 
-// typed reads a literal by the other side's type.
-func (l *level) typed(o operand, t value.Type) operand {
+// typed reads a literal by the type of the other side, which its fault names.
+func (l *level) typed(o operand, t value.Type, other *query.FieldRef) operand {
 	if o.literal == nil {
 		return o
 	}
 	t = unlimited(t)
-	o.sql = l.c.param(param{slot: l.c.slots[o.literal], read: func(a query.Arg) (value.Value, error) { return t.FromText(a.Text) }})
+	o.sql = l.c.param(param{slot: l.c.slots[o.literal], read: func(a query.Arg) (value.Value, error) {
+		v, err := t.FromText(a.Text)
+		return v, about(err, other)
+	}})
 	o.typ = t
 	return o
+}
+
+// about says in a literal's fault which field it was compared with.
+func about(err error, ref *query.FieldRef) error {
+	if err == nil || ref == nil {
+		return err
+	}
+	f := *fault.From(err)
+	if f.Details == "" {
+		f.Details = "in the filter on '" + ref.Path.Field + "'"
+	} else {
+		f.Details += ", in the filter on '" + ref.Path.Field + "'"
+	}
+	return &f
 }
 
 // unlimited drops the bounds that rule what is stored, not what is asked.
@@ -112,7 +129,7 @@ func (l *level) call(o *query.Call) (operand, error) {
 	}
 	sqls := make([]string, len(args))
 	for i, x := range args {
-		sqls[i] = l.typed(x, typ).sql
+		sqls[i] = l.typed(x, typ, nil).sql
 	}
 	out := operand{sql: l.c.d.Call(o.Func, typ, sqls), typ: unlimited(typ)}
 	switch o.Func {
@@ -152,7 +169,7 @@ func (l *level) compare(e *query.Compare) (string, error) {
 		return "", err
 	}
 	if left.literal != nil {
-		left = l.typed(left, right.typ)
+		left = l.typed(left, right.typ, right.ref)
 	}
 	return l.operator(e.Op, left, right)
 }
@@ -220,7 +237,7 @@ func (l *level) list(x operand, e *query.Compare, list *query.List) (string, err
 				err = checkPattern(op, t)
 			}
 			if err != nil {
-				return value.Value{}, err
+				return value.Value{}, about(err, x.ref)
 			}
 			vs[i] = v
 		}
@@ -260,7 +277,7 @@ func (l *level) operator(op query.Op, x, y operand) (string, error) {
 	if y.literal == nil && x.typ.Kind == value.Decimal && y.typ.Kind == value.Decimal && x.typ.Scale != y.typ.Scale {
 		x, y = rescale(x, y)
 	}
-	y = l.typed(y, x.typ)
+	y = l.typed(y, x.typ, x.ref)
 	switch op {
 	case query.Contains:
 		return l.c.d.Contains(x.typ, x.sql, y.sql), nil

@@ -107,6 +107,11 @@ func parseBody(kind bodyKind, body string, columns []string, miss missing) (inpu
 	case csvBody:
 		in, err = splitCSV(body, columns)
 	case formBody:
+		// curl -d sends JSON under this type unless it is told otherwise.
+		if first := strings.TrimLeft(body, " \t\r\n"); strings.HasPrefix(first, "{") || strings.HasPrefix(first, "[") {
+			return input{}, fault.New(fault.UnsupportedMediaType, "the body is JSON, but its Content-Type says application/x-www-form-urlencoded").
+				WithHint("send 'Content-Type: application/json'; with curl: -H 'content-type: application/json'")
+		}
 		in, err = splitForm(body, columns)
 	}
 	if err != nil || miss != missingNull {

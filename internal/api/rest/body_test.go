@@ -94,6 +94,7 @@ func TestParseBody(t *testing.T) {
 
 		{name: "form", kind: formBody, body: "a=1&b=x+y%26&a=2&c=", want: `a,b,c | t"2" t"x y&" t""`},
 		{name: "form, columns", kind: formBody, body: "a=1&x=2", columns: []string{"b", "a"}, want: `b,a | - t"1"`},
+		{name: "form that is JSON", kind: formBody, body: ` {"a":1}`, want: `unsupported_media_type the body is JSON, but its Content-Type says application/x-www-form-urlencoded: `},
 		{name: "form, malformed", kind: formBody, body: "a=%", want: `PGRST100 the query string is not percent-encoded correctly: in %`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
