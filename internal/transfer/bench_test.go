@@ -96,7 +96,11 @@ func bareInsert(b *testing.B, path, statement string, rows [][]value.Value) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer c.Close()
+	defer func() {
+		if err := c.Close(); err != nil {
+			b.Error(err)
+		}
+	}()
 	run := func(sql string) {
 		s, _, err := c.PrepareTransient(sql)
 		if err != nil {

@@ -77,8 +77,8 @@ func TestImportRefuses(t *testing.T) {
 		{"a field for a shell", transfer.CSV, "id,my name\n1,a\n", transfer.ImportOptions{}, []string{`--map "my name=-"`}},
 		{"twice", transfer.CSV, "id,id\n1,2\n", transfer.ImportOptions{}, []string{`42701: the file has the column "id" twice`}},
 		{"two for one", transfer.CSV, "id,nr\n1,2\n", transfer.ImportOptions{Map: map[string]string{"nr": "id"}}, []string{`42701: the columns "id" and "nr" both go to the field "id" (leave one out: --map nr=-)`}},
-		{"map to nothing", transfer.CSV, "id,nr\n1,2\n", transfer.ImportOptions{Map: map[string]string{"nr": "nmae"}}, []string{`no field "nmae"`, "--map nr=name"}},
-		{"map from nothing", transfer.CSV, "id,name\n1,2\n", transfer.ImportOptions{Map: map[string]string{"nmae": "name"}}, []string{`the file has no column "nmae"`, "--map name=name"}},
+		{"map to nothing", transfer.CSV, "id,nr\n1,2\n", transfer.ImportOptions{Map: map[string]string{"nr": "nam"}}, []string{`no field "nam"`, "--map nr=name"}},
+		{"map from nothing", transfer.CSV, "id,name\n1,2\n", transfer.ImportOptions{Map: map[string]string{"nam": "name"}}, []string{`the file has no column "nam"`, "--map name=name"}},
 		{"no columns", transfer.CSV, "id,name\n1,2\n", transfer.ImportOptions{Map: map[string]string{"id": "-", "name": "-"}}, []string{"no column of the file goes to a field"}},
 		{"UTF-16", transfer.CSV, "\xff\xfei\x00d\x00", transfer.ImportOptions{}, []string{"22021: the file is UTF-16"}},
 		{"gzip", transfer.CSV, "\x1f\x8b\x08", transfer.ImportOptions{}, []string{"gzip"}},
@@ -110,10 +110,12 @@ func TestImportRefuses(t *testing.T) {
 		{"something behind", transfer.JSON, `[{"id":1,"name":"a"}] []`, transfer.ImportOptions{}, []string{"something follows"}},
 		{"no object", transfer.JSON, `[1,{"id":1,"name":"a"}]`, transfer.ImportOptions{}, []string{"line 1: a row is an object"}},
 		{"malformed inside", transfer.JSON, "[{\"id\":1,\"name\":a},\n{\"id\":2,\"name\":7.}]", transfer.ImportOptions{}, []string{"2 rows", "line 1: malformed JSON; line 2: malformed JSON"}},
-		{"unknown key at first", transfer.JSON, `[{"id":1,"nmae":"a","x":1}]`, transfer.ImportOptions{}, []string{`no fields "nmae", "x"`, "--map nmae=name,x=-"}},
+		{"unknown key at first", transfer.JSON, `[{"id":1,"nam":"a","x":1}]`, transfer.ImportOptions{}, []string{`no fields "nam", "x"`, "--map nam=name,x=-"}},
 		{"unknown key later", transfer.JSON, `[{"id":1,"name":"a"},{"id":2,"name":"b","x":1}]`, transfer.ImportOptions{}, []string{"1 row ", `no field "x"`}},
 		{"two keys for one", transfer.JSON, `[{"id":1,"name":"a","n":"b"}]`, transfer.ImportOptions{Map: map[string]string{"n": "name"}}, []string{`42701`, `"name" and "n"`}},
 		{"malformed line", transfer.NDJSON, "{\"id\":1,\"name\":\"a\"}\n{\"id\":2\n", transfer.ImportOptions{}, []string{"line 2: malformed JSON"}},
+		{"keys of no object", transfer.NDJSON, "[1]\n{\"id\":2,\"name\":\"b\"}\n", transfer.ImportOptions{OnConflict: []string{"id"}}, []string{"a row is an object", "line 1, whose keys"}},
+		{"replacing nothing with a cut off array", transfer.JSON, "[", transfer.ImportOptions{OnConflict: []string{"id"}}, []string{"ends inside the array"}},
 		{"other keys", transfer.NDJSON, "{\"id\":1,\"name\":\"a\"}\n{\"id\":2,\"name\":\"b\",\"stock\":1}\n{\"id\":3}\n", transfer.ImportOptions{OnConflict: []string{"id"}}, []string{
 			`line 2: the row gives "stock", which the first row does not`, `line 3: the row does not give "name"`,
 		}},
@@ -171,27 +173,33 @@ func TestUpsert(t *testing.T) {
 		kept   int
 	}{
 		{
-			"replace", transfer.CSV, "id,name\n2,c\n3,d\n", transfer.ImportOptions{OnConflict: []string{"id"}},
+			"replace", transfer.CSV, "id,name\n2,c\n3,d\n",
+			transfer.ImportOptions{OnConflict: []string{"id"}},
 			"1,a,x,s1\n2,c,y,s2\n3,d,,\n", 2, 0,
 		},
 		{
-			"replace by another key", transfer.CSV, "sku,name,id\ns1,c,1\n", transfer.ImportOptions{OnConflict: []string{"sku"}},
+			"replace by another key", transfer.CSV, "sku,name,id\ns1,c,1\n",
+			transfer.ImportOptions{OnConflict: []string{"sku"}},
 			"1,c,x,s1\n2,b,y,s2\n", 1, 0,
 		},
 		{
-			"the later row stays", transfer.CSV, "id,name\n3,c\n3,d\n", transfer.ImportOptions{OnConflict: []string{"id"}},
+			"the later row stays", transfer.CSV, "id,name\n3,c\n3,d\n",
+			transfer.ImportOptions{OnConflict: []string{"id"}},
 			"1,a,x,s1\n2,b,y,s2\n3,d,,\n", 2, 0,
 		},
 		{
-			"ignore", transfer.CSV, "id,name\n2,c\n3,d\n", transfer.ImportOptions{Ignore: true},
+			"ignore", transfer.CSV, "id,name\n2,c\n3,d\n",
+			transfer.ImportOptions{Ignore: true},
 			"1,a,x,s1\n2,b,y,s2\n3,d,,\n", 1, 1,
 		},
 		{
-			"what an object leaves out stays", transfer.NDJSON, `{"name":"c","id":2}`, transfer.ImportOptions{OnConflict: []string{"id"}},
+			"what an object leaves out stays", transfer.NDJSON, `{"name":"c","id":2}`,
+			transfer.ImportOptions{OnConflict: []string{"id"}},
 			"1,a,x,s1\n2,c,y,s2\n", 1, 0,
 		},
 		{
-			"ignore with other keys", transfer.NDJSON, "{\"name\":\"c\",\"id\":2}\n{\"name\":\"d\",\"id\":3,\"note\":\"z\"}", transfer.ImportOptions{Ignore: true},
+			"ignore with other keys", transfer.NDJSON, "{\"name\":\"c\",\"id\":2}\n{\"name\":\"d\",\"id\":3,\"note\":\"z\"}",
+			transfer.ImportOptions{Ignore: true},
 			"1,a,x,s1\n2,b,y,s2\n3,d,z,\n", 1, 1,
 		},
 	}

@@ -3,6 +3,8 @@ package transfer
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -65,8 +67,11 @@ func newJSONSource(w *window, m *mapping, lines, merge bool) (*jsonSource, error
 func (s *jsonSource) firstKeys() error {
 	s.first, s.firstLine, s.firstErr = s.r.next()
 	s.ahead = true
+	if errors.Is(s.firstErr, io.EOF) { // next tells
+		return nil
+	}
 	if s.firstErr != nil {
-		return nil // next tells
+		return s.firstErr
 	}
 	var keys []string
 	err := members(s.first, func(key, _ string) error {

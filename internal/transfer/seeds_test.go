@@ -58,7 +58,8 @@ func TestSeeds(t *testing.T) {
 		t.Fatal(show(err))
 	}
 	want := []transfer.Seed{
-		{File: "seeds/99-makers.json", Entity: "m.makers", Rows: 1}, {File: "seeds/01_products.csv", Entity: "m.products", Rows: 1},
+		{File: "seeds/99-makers.json", Entity: "m.makers", Rows: 1},
+		{File: "seeds/01_products.csv", Entity: "m.products", Rows: 1},
 		{File: "seeds/m.products.ndjson", Entity: "m.products", Rows: 1},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -143,8 +144,8 @@ func TestSeedsRefuse(t *testing.T) {
 		}
 	}
 	f := newFixture(t, files(shop))
-	_, err := f.seed(seedFS(map[string]string{"products.csv": "id,nmae\n1,a\n"}), true)
-	if !fault.Is(err, fault.UnknownInput) || !strings.Contains(show(err), `seeds/products.csv: m.products has no field "nmae"`) {
+	_, err := f.seed(seedFS(map[string]string{"products.csv": "id,nam\n1,a\n"}), true)
+	if !fault.Is(err, fault.UnknownInput) || !strings.Contains(show(err), `seeds/products.csv: m.products has no field "nam"`) {
 		t.Errorf("an unknown column: %s", show(err))
 	}
 }

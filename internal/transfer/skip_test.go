@@ -183,8 +183,7 @@ func TestBrokenFile(t *testing.T) {
 
 func TestErrorsNotWritten(t *testing.T) {
 	f := newFixture(t, files(shop))
-	r, w := io.Pipe()
-	r.Close()
+	w := closedPipe(t)
 	report, err := f.imports(transfer.ImportOptions{SkipBad: true, Errors: w}, transfer.CSV, "id,name\n1,a\nx,b\n")
 	if !errors.Is(err, io.ErrClosedPipe) || !strings.Contains(show(err), "1 rows are stored: go on with --from 4") {
 		t.Errorf("error %s", show(err))
@@ -192,6 +191,16 @@ func TestErrorsNotWritten(t *testing.T) {
 	if report.Rows != 1 {
 		t.Errorf("report %+v", report)
 	}
+}
+
+// closedPipe is a writer whose reader is gone.
+func closedPipe(t *testing.T) io.Writer {
+	t.Helper()
+	r, w := io.Pipe()
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return w
 }
 
 // TestLongRows reads rows that are longer than the window, and refuses those
@@ -313,7 +322,8 @@ func TestExport(t *testing.T) {
 	}{
 		{"csv", transfer.ExportOptions{Format: transfer.CSV}, "id,name,note,price,stock,sku,maker\n1,\"a,\"\"\",,,7,,\n2,b,\"\",2.50,7,,acme\n"},
 		{
-			"json", transfer.ExportOptions{Format: transfer.JSON},
+			"json",
+			transfer.ExportOptions{Format: transfer.JSON},
 			`[{"id":1,"name":"a,\"","note":null,"price":null,"stock":7,"sku":null,"maker":null},{"id":2,"name":"b","note":"","price":2.50,"stock":7,"sku":null,"maker":"acme"}]` + "\n",
 		},
 		{"ndjson of some fields", transfer.ExportOptions{Format: transfer.NDJSON, Select: selected("name")}, "{\"name\":\"a,\\\"\"}\n{\"name\":\"b\"}\n"},
@@ -334,8 +344,7 @@ func TestExport(t *testing.T) {
 			}
 		})
 	}
-	r, w := io.Pipe()
-	r.Close()
+	w := closedPipe(t)
 	if _, err := transfer.Export(t.Context(), f.engine, service(), transfer.ExportOptions{Target: products(), Format: transfer.CSV, Writer: w}); !errors.Is(err, io.ErrClosedPipe) {
 		t.Errorf("a closed pipe: %s", show(err))
 	}
