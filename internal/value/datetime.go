@@ -113,11 +113,14 @@ func (t Type) badTime(s string, bad badTime) error {
 	case "infinity", "now", "today", "tomorrow", "yesterday", "epoch":
 		return err.WithHint("special values are not supported; write the value out")
 	}
-	example := "03:04:05"
-	if t.Kind == Timestamp {
+	var example string
+	switch t.Kind {
+	case Timestamp:
 		example = "2026-01-02T03:04:05+00:00"
-	} else if t.Kind == Date {
+	case Date:
 		example = "2026-01-02"
+	default:
+		example = "03:04:05"
 	}
 	return err.WithHint("write it like %s", example)
 }

@@ -1,6 +1,7 @@
 package value
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -139,9 +140,9 @@ func (r run) find(s string) (end int, ok bool) {
 
 // suffix matches r at the end of s.
 func (r run) suffix(s string) bool {
-	for i := len(r) - 1; i >= 0; i-- {
+	for i, v := range slices.Backward(r) {
 		var ok bool
-		if s, ok = strings.CutSuffix(s, r[i]); !ok {
+		if s, ok = strings.CutSuffix(s, v); !ok {
 			return false
 		}
 		if i > 0 {

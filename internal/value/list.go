@@ -153,10 +153,10 @@ func literalElement(s string, i int) (word string, quoted bool, next int, ok boo
 	kept := 0 // how much of b is no white space at its end
 	for ; i < len(s) && s[i] != ',' && s[i] != '}'; i++ {
 		c := s[i]
-		switch {
-		case c == '{' || c == '"':
+		switch c {
+		case '{', '"':
 			return "", false, i, false
-		case c == '\\':
+		case '\\':
 			if i++; i == len(s) {
 				return "", false, i, false
 			}

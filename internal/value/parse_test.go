@@ -8,12 +8,10 @@ import (
 	"github.com/pandobase/pando/internal/fault"
 )
 
-func ptr(v Value) *Value { return &v }
-
 func TestFromJSON(t *testing.T) {
 	t.Parallel()
 	status := Type{Kind: Enum, Values: []string{"open", "paid", "shipped"}}
-	short := Type{Kind: Text, Max: ptr(OfInt(3)), Min: ptr(OfInt(1))}
+	short := Type{Kind: Text, Max: new(OfInt(3)), Min: new(OfInt(1))}
 	price := Type{Kind: Decimal, Scale: 2}
 	for _, c := range []struct {
 		typ  Type
@@ -59,9 +57,9 @@ func TestFromJSON(t *testing.T) {
 		{Type{Kind: Int}, `1e3`, Null(), fault.InvalidText},
 		{Type{Kind: Int}, `true`, Null(), fault.InvalidText},
 		{Type{Kind: Int}, `""`, Null(), fault.InvalidText},
-		{Type{Kind: Int, Min: ptr(OfInt(1))}, `1`, OfInt(1), ""},
-		{Type{Kind: Int, Min: ptr(OfInt(1))}, `0`, Null(), fault.Check},
-		{Type{Kind: Int, Max: ptr(OfInt(9))}, `10`, Null(), fault.Check},
+		{Type{Kind: Int, Min: new(OfInt(1))}, `1`, OfInt(1), ""},
+		{Type{Kind: Int, Min: new(OfInt(1))}, `0`, Null(), fault.Check},
+		{Type{Kind: Int, Max: new(OfInt(9))}, `10`, Null(), fault.Check},
 		{Type{Kind: Float}, `1e3`, OfFloat(1000), ""},
 		{Type{Kind: Float}, `"NaN"`, Null(), fault.InvalidText},
 		{Type{Kind: Float}, `"-Infinity"`, Null(), fault.InvalidText},
@@ -82,7 +80,7 @@ func TestFromJSON(t *testing.T) {
 		{Type{Kind: Decimal}, `0.5`, Null(), fault.InvalidText},
 		{Type{Kind: Decimal, Scale: 18}, `0.999999999999999999`, OfInt(999999999999999999), ""},
 		{Type{Kind: Decimal, Scale: 18}, `1`, Null(), fault.NumericOutOfRange},
-		{Type{Kind: Decimal, Scale: 2, Max: ptr(OfInt(1000))}, `10.01`, Null(), fault.Check},
+		{Type{Kind: Decimal, Scale: 2, Max: new(OfInt(1000))}, `10.01`, Null(), fault.Check},
 		{Type{Kind: Bool}, `true`, OfBool(true), ""},
 		{Type{Kind: Bool}, `"false"`, OfBool(false), ""},
 		{Type{Kind: Bool}, `0`, OfBool(false), ""},
@@ -93,9 +91,9 @@ func TestFromJSON(t *testing.T) {
 		{Type{Kind: Timestamp}, `"0001-01-01T00:00:00+01"`, Null(), fault.DatetimeOverflow},
 		{Type{Kind: Timestamp}, `"9999-12-31T23:59:59.9999999"`, Null(), fault.DatetimeOverflow},
 		{Type{Kind: Timestamp}, `1767322800`, Null(), fault.InvalidText},
-		{Type{Kind: Date, Max: ptr(OfText("2026-01-01"))}, `"2026-01-02"`, Null(), fault.Check},
+		{Type{Kind: Date, Max: new(OfText("2026-01-01"))}, `"2026-01-02"`, Null(), fault.Check},
 		{Type{Kind: Bytes}, `"\\x00FF"`, OfBytes("\x00\xff"), ""},
-		{Type{Kind: Bytes, Max: ptr(OfInt(1))}, `"\\x00FF"`, Null(), fault.TextTooLong},
+		{Type{Kind: Bytes, Max: new(OfInt(1))}, `"\\x00FF"`, Null(), fault.TextTooLong},
 		{Type{Kind: Bytes}, `"Zm9v"`, Null(), fault.InvalidText},
 		{Type{Kind: JSON}, ` {"b":1, "a":"\u0041"} `, OfText(`{"a":"A","b":1}`), ""},
 		{Type{Kind: JSON}, `null`, Null(), ""},
@@ -122,7 +120,7 @@ func TestFromJSON(t *testing.T) {
 		{Type{Kind: Text, List: true}, `5`, Null(), fault.InvalidText},
 		{Type{Kind: Text, List: true}, `{}`, Null(), fault.InvalidText},
 		{Type{Kind: Int, List: true}, `[1,"2",-3]`, OfText(`[1,2,-3]`), ""},
-		{Type{Kind: Int, List: true, Max: ptr(OfInt(2))}, `[1,3]`, Null(), fault.Check},
+		{Type{Kind: Int, List: true, Max: new(OfInt(2))}, `[1,3]`, Null(), fault.Check},
 		{Type{Kind: Decimal, Scale: 2, List: true}, `[1,2.5]`, OfText(`[1.00,2.50]`), ""},
 		{Type{Kind: JSON, List: true}, `[{"b":[1,2],"a":"]"},1e1]`, OfText(`[{"a":"]","b":[1,2]},10]`), ""},
 		{Type{Kind: JSON, List: true}, `[{"b":[1,2}]`, Null(), fault.InvalidText},
@@ -188,7 +186,7 @@ func TestFromJSONAllocations(t *testing.T) {
 		raw string
 	}{
 		{Type{Kind: Text}, `"a plain text without escapes"`},
-		{Type{Kind: Text, Max: ptr(OfInt(100))}, `"schön"`},
+		{Type{Kind: Text, Max: new(OfInt(100))}, `"schön"`},
 		{Type{Kind: Int}, `123456`},
 		{Type{Kind: Float}, `1.25`},
 		{Type{Kind: Decimal, Scale: 2}, `12.50`},
