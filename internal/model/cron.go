@@ -20,8 +20,11 @@ func checkCron(s string) error {
 	months := []string{"jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"}
 	days := []string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"}
 	parts := []cronPart{
-		{"minute", 0, 59, nil, 0}, {"hour", 0, 23, nil, 0}, {"day", 1, 31, nil, 0},
-		{"month", 1, 12, months, 1}, {"weekday", 0, 7, days, 0},
+		{"minute", 0, 59, nil, 0},
+		{"hour", 0, 23, nil, 0},
+		{"day", 1, 31, nil, 0},
+		{"month", 1, 12, months, 1},
+		{"weekday", 0, 7, days, 0},
 	}
 	fields := strings.Fields(s)
 	if len(fields) != len(parts) {

@@ -68,8 +68,7 @@ func readDocument(fsys fs.FS, name string, r *report) (*document, error) {
 
 // reason is the error without the path, which the place names already.
 func reason(err error) string {
-	var p *fs.PathError
-	if errors.As(err, &p) {
+	if p, ok := errors.AsType[*fs.PathError](err); ok {
 		return p.Err.Error()
 	}
 	return err.Error()
@@ -137,8 +136,7 @@ func (d *document) invalidUTF8(data []byte) Pos {
 func (d *document) syntaxProblem(err error) {
 	pos := Pos{File: d.file, Line: 1, Column: 1}
 	message := err.Error()
-	var le *yaml.LoadError
-	if errors.As(err, &le) {
+	if le, ok := errors.AsType[*yaml.LoadError](err); ok {
 		message = le.Message
 		switch {
 		case le.Mark.Line > 0:

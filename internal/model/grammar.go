@@ -36,8 +36,8 @@ func identifier(want string) spec[string] {
 }
 
 // reference names an entity: its name in this module, or module.entity.
-func reference(want string) spec[string] {
-	return pattern(want, `^[a-z][a-z0-9_]{0,62}(\.[a-z][a-z0-9_]{0,62})?$`, "an entity of this module, or module.entity")
+func reference() spec[string] {
+	return pattern("an entity", `^[a-z][a-z0-9_]{0,62}(\.[a-z][a-z0-9_]{0,62})?$`, "an entity of this module, or module.entity")
 }
 
 const secretPattern = `secret:[A-Za-z_][A-Za-z0-9_]*`

@@ -139,7 +139,7 @@ func moduleSpec(g *grammar) spec[rawModule] {
 		bind("doc", "What the module is for.", text("a text"), func(m *rawModule) *at[string] { return &m.doc }),
 		bind("entities", "The kinds of rows, by name.", mapping("entities", identifier("an entity's name"), define(g, "entity", entitySpec(g))),
 			func(m *rawModule) *at[[]entry[rawEntity]] { return &m.entities }),
-		bind("operations", "Typed commands: business logic behind one door.", mapping("operations", identifier("an operation's name"), define(g, "operation", operationSpec(g, params))),
+		bind("operations", "Typed commands: business logic behind one door.", mapping("operations", identifier("an operation's name"), define(g, "operation", operationSpec(params))),
 			func(m *rawModule) *at[[]entry[rawOperation]] { return &m.operations }),
 		bind("events", "Facts that are derived from writes.", mapping("events", identifier("an event's name"), define(g, "event", eventSpec())),
 			func(m *rawModule) *at[[]entry[rawEvent]] { return &m.events }),
@@ -232,7 +232,8 @@ func kinds() []string {
 }
 
 // literal is a value of a type that is only known later.
-func literal(want string) spec[*yaml.Node] {
+func literal() spec[*yaml.Node] {
+	const want = "a value"
 	return spec[*yaml.Node]{
 		schema: &schema{Type: []string{"string", "number"}}, want: want,
 		decode: func(d *document, n *yaml.Node) (*yaml.Node, bool) {
@@ -252,7 +253,7 @@ func fieldSpec() spec[rawField] {
 	keys := []key[rawField]{
 		bind("doc", "What the value is.", text("a text"), func(f *rawField) *at[string] { return &f.doc }),
 		bind("type", "The type; a reference has ref instead.", enum("a type", kinds()...), func(f *rawField) *at[string] { return &f.kind }),
-		bind("ref", "The entity whose key this is: entity, or module.entity.", reference("an entity"), func(f *rawField) *at[string] { return &f.ref }, example("auth.users", "orders")),
+		bind("ref", "The entity whose key this is: entity, or module.entity.", reference(), func(f *rawField) *at[string] { return &f.ref }, example("auth.users", "orders")),
 		bind("as", "The relation's name; by default the field's name less _id.", identifier("a relation's name"), func(f *rawField) *at[string] { return &f.as }),
 		bind("inverse", "The name of the way back; by default this entity's name.", identifier("a relation's name"), func(f *rawField) *at[string] { return &f.inverse }),
 		bind("on_delete", "What happens to this row when the one it refers to is deleted.", enum("an action", "restrict", "cascade", "set_null"),
@@ -266,8 +267,8 @@ func fieldSpec() spec[rawField] {
 		bind("list", "A list of values of the type.", boolean(), func(f *rawField) *at[bool] { return &f.list }, defaults(false)),
 		bind("scale", "Digits after a decimal's point.", integer(0, 18), func(f *rawField) *at[int] { return &f.scale }, defaults(0)),
 		bind("values", "The words of an enum.", list("a list of words", text("a word"), 1), func(f *rawField) *at[[]at[string]] { return &f.values }, example([]string{"open", "paid"})),
-		bind("min", "The least value; of text and bytes the least length.", literal("a value"), func(f *rawField) *at[*yaml.Node] { return &f.least }),
-		bind("max", "The greatest value; of text and bytes the greatest length.", literal("a value"), func(f *rawField) *at[*yaml.Node] { return &f.most }),
+		bind("min", "The least value; of text and bytes the least length.", literal(), func(f *rawField) *at[*yaml.Node] { return &f.least }),
+		bind("max", "The greatest value; of text and bytes the greatest length.", literal(), func(f *rawField) *at[*yaml.Node] { return &f.most }),
 		bind("encrypted", "Stored encrypted.", boolean(), func(f *rawField) *at[bool] { return &f.encrypted }, defaults(false)),
 		bind("hidden", "Never leaves through an API.", boolean(), func(f *rawField) *at[bool] { return &f.hidden }, defaults(false)),
 		bind("read", "CEL: who may read the field.", expression(), func(f *rawField) *at[*Expression] { return &f.read }),

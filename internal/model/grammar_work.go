@@ -20,13 +20,13 @@ func paramsSpec(g *grammar) spec[[]entry[rawParam]] {
 	param = either(short, object("a parameter",
 		bind("doc", "What the value is.", text("a text"), func(p *rawParam) *at[string] { return &p.doc }),
 		bind("type", "The type.", enum("a type", kinds()...), func(p *rawParam) *at[string] { return &p.kind }),
-		bind("ref", "The entity whose key this is.", reference("an entity"), func(p *rawParam) *at[string] { return &p.ref }),
+		bind("ref", "The entity whose key this is.", reference(), func(p *rawParam) *at[string] { return &p.ref }),
 		bind("optional", "May be left out or null.", boolean(), func(p *rawParam) *at[bool] { return &p.optional }, defaults(false)),
 		bind("list", "A list of such values.", boolean(), func(p *rawParam) *at[bool] { return &p.list }, defaults(false)),
 		bind("scale", "Digits after a decimal's point.", integer(0, 18), func(p *rawParam) *at[int] { return &p.scale }, defaults(0)),
 		bind("values", "The words of an enum.", list("a list of words", text("a word"), 1), func(p *rawParam) *at[[]at[string]] { return &p.values }),
-		bind("min", "The least value; of text and bytes the least length.", literal("a value"), func(p *rawParam) *at[*yaml.Node] { return &p.least }),
-		bind("max", "The greatest value; of text and bytes the greatest length.", literal("a value"), func(p *rawParam) *at[*yaml.Node] { return &p.most }),
+		bind("min", "The least value; of text and bytes the least length.", literal(), func(p *rawParam) *at[*yaml.Node] { return &p.least }),
+		bind("max", "The greatest value; of text and bytes the greatest length.", literal(), func(p *rawParam) *at[*yaml.Node] { return &p.most }),
 		bind("fields", "The members of an object.", fields, func(p *rawParam) *at[[]entry[rawParam]] { return &p.fields })))
 	g.definitions["param"] = param.schema
 	return fields
@@ -38,12 +38,12 @@ func runner() spec[string] {
 	return pattern("what to run", runPattern, "functions/NAME.ts, functions/NAME.wasm#export, or go")
 }
 
-func operationSpec(g *grammar, params spec[[]entry[rawParam]]) spec[rawOperation] {
-	short := convert(reference("an entity"), func(name string, n *yaml.Node) rawOutput {
+func operationSpec(params spec[[]entry[rawParam]]) spec[rawOperation] {
+	short := convert(reference(), func(name string, n *yaml.Node) rawOutput {
 		return rawOutput{of: at[string]{v: name, n: n, ok: name != ""}}
 	})
 	output := either(short, object("an output",
-		bind("of", "The entity whose rows are answered.", reference("an entity"), func(o *rawOutput) *at[string] { return &o.of }),
+		bind("of", "The entity whose rows are answered.", reference(), func(o *rawOutput) *at[string] { return &o.of }),
 		bind("list", "Many rows instead of one.", boolean(), func(o *rawOutput) *at[bool] { return &o.list }, defaults(false)),
 		bind("fields", "The members of the answered object.", params, func(o *rawOutput) *at[[]entry[rawParam]] { return &o.fields })))
 	keys := []key[rawOperation]{

@@ -29,7 +29,7 @@ func lockSpec() spec[rawLock] {
 	return object("pando.lock",
 		bind("owners", "", mapping("owners", identifier("an entity's name"), identifier("a module's name")),
 			func(l *rawLock) *at[[]entry[string]] { return &l.owners }),
-		bind("numbers", "", mapping("numbers", reference("an entity"),
+		bind("numbers", "", mapping("numbers", reference(),
 			mapping("field numbers", identifier("a field's name"), integer(1, lastFieldNumber))),
 			func(l *rawLock) *at[[]entry[[]entry[int]]] { return &l.numbers }),
 	)

@@ -57,24 +57,24 @@ func (l *loader) primary(e *entityDraft) {
 		if !f.Primary {
 			continue
 		}
-		if e.Entity.Primary != nil {
-			e.file.problem(f.raw.primary.n, "make the others unique: unique: [["+e.Entity.Primary.Name+", "+f.Name+"]]",
-				"%s has two primary keys, %s and %s; a primary key is a single field", e.QualifiedName(), e.Entity.Primary.Name, f.Name)
+		if e.Primary != nil {
+			e.file.problem(f.raw.primary.n, "make the others unique: unique: [["+e.Primary.Name+", "+f.Name+"]]",
+				"%s has two primary keys, %s and %s; a primary key is a single field", e.QualifiedName(), e.Primary.Name, f.Name)
 			continue
 		}
-		e.Entity.Primary = f.Field
+		e.Primary = f.Field
 	}
-	if e.Entity.Primary != nil {
+	if e.Primary != nil {
 		return
 	}
 	key := impliedKey(e.Entity)
 	if other := e.Entity.fields[key.Name]; other != nil {
 		l.report.add(other.Pos, "add primary: true, or call it something else", "%s has a field id that is not its primary key", e.QualifiedName())
-		e.Entity.Primary = other
+		e.Primary = other
 		return
 	}
-	e.Entity.Primary = key
-	e.Entity.Fields = slices.Insert(e.Entity.Fields, 0, key)
+	e.Primary = key
+	e.Fields = slices.Insert(e.Fields, 0, key)
 	e.Entity.fields[key.Name] = key
 }
 

@@ -15,13 +15,14 @@ import (
 
 // fieldType gives the field its type; a reference takes its target's.
 func (l *loader) fieldType(drafts map[*Entity]*entityDraft, e *entityDraft, f *fieldDraft) {
-	switch {
-	case f.state == typed:
+	switch f.state {
+	case typed:
 		return
-	case f.state == inProgress:
+	case inProgress:
 		f.state = typed
 		e.file.problem(f.raw.ref.n, "give one of them a type of its own", "the key %s.%s refers to itself in a circle", e.QualifiedName(), f.Name)
 		return
+	case untyped:
 	}
 	f.state = inProgress
 	if f.Ref != nil {
