@@ -70,11 +70,11 @@ type Arg struct {
 // a literal stands: by *Literal, *List, [LimitOf] and [OffsetOf].
 type Slots map[any]int
 
-// LimitOf and OffsetOf are the Slots keys of a page's two numbers.
-type (
-	LimitOf  struct{ Page *Page }
-	OffsetOf struct{ Page *Page }
-)
+// LimitOf is the Slots key of a page's limit.
+type LimitOf struct{ Page *Page }
+
+// OffsetOf is the Slots key of a page's offset.
+type OffsetOf struct{ Page *Page }
 
 // Slots returns the places of the read's literals.
 func (r *Read) Slots() Slots {
