@@ -100,8 +100,7 @@ func (x *expression) evaluator(f *model.Field, program cel.Program) DefaultFunc 
 // defaultFault keeps CEL's message from the caller: it may quote what the
 // caller must not see.
 func defaultFault(err error) error {
-	var canceled interpreter.EvalCancelledError
-	if errors.As(err, &canceled) {
+	if _, ok := errors.AsType[interpreter.EvalCancelledError](err); ok {
 		return fault.Wrap(err, fault.LimitExceeded, "the default costs more than %d steps to compute", defaultCost)
 	}
 	return fault.Wrap(err, fault.InvalidText, "the default has no value for this input").

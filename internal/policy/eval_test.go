@@ -97,8 +97,11 @@ func TestNull(t *testing.T) {
 				row  texts
 				want Truth
 			}{
-				{texts{}, both}, {texts{a: v[0]}, one}, {texts{b: v[0]}, two},
-				{texts{a: v[0], b: v[1]}, differ[op]}, {texts{a: v[0], b: v[0]}, same[op]},
+				{texts{}, both},
+				{texts{a: v[0]}, one},
+				{texts{b: v[0]}, two},
+				{texts{a: v[0], b: v[1]}, differ[op]},
+				{texts{a: v[0], b: v[0]}, same[op]},
 			} {
 				expect(t, e, compared(fld(a), op, fld(b)), c.row, c.want)
 				expect(t, e, &query.Not{Arg: compared(fld(a), op, fld(b))}, c.row, c.want.Not())

@@ -308,8 +308,7 @@ func appendJSONText(dst []byte, t value.Type, text string) []byte {
 
 // reportFault reports what a reader of values says.
 func (x *expression) reportFault(id int64, err error) {
-	var f *fault.Error
-	if errors.As(err, &f) {
+	if f, ok := errors.AsType[*fault.Error](err); ok {
 		x.report(id, f.Hint, "%s", f.Error())
 		return
 	}

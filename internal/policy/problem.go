@@ -16,8 +16,6 @@ import (
 // CEL's messages are for people who know CEL's insides. These turn each of
 // them into a sentence in the words of the module language; one that is not
 // known here is passed on as it is.
-
-//nolint:gochecknoglobals // constants; regular expressions are safe for concurrent use
 var (
 	undefinedField = regexp.MustCompile(`^undefined field '(.*)'$`)
 	undeclared     = regexp.MustCompile(`^undeclared reference to '([^']*)'`)

@@ -135,6 +135,7 @@ func (x *expression) numeric(e ast.Expr) value.Kind {
 		case operators.Add, operators.Subtract, operators.Multiply, operators.Negate:
 			return x.numericOf(call.Args())
 		}
+	default: // literals take the kind that the fields tell; nothing else has one
 	}
 	return value.Invalid
 }
@@ -169,6 +170,7 @@ func (x *expression) settle(e ast.Expr, kind value.Kind) {
 			x.settle(call.Args()[1], kind)
 			x.settle(call.Args()[2], kind)
 		}
+	default: // what is no literal keeps its type
 	}
 }
 
@@ -197,8 +199,6 @@ func (x *expression) settleLiteral(e ast.Expr, kind value.Kind) {
 }
 
 // number is CEL's double literal, with the sign that belongs to it.
-//
-//nolint:gochecknoglobals // constant; regular expressions are safe for concurrent use
 var number = regexp.MustCompile(`^(-?)\s*([0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?)`)
 
 // digits returns a double literal as it is written: a float64 would lose what
