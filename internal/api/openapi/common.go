@@ -92,11 +92,14 @@ func headerRefs(names ...string) []member {
 func securitySchemes() object {
 	return object{
 		{"apikey", object{
-			{"type", "apiKey"}, {"in", "header"}, {"name", "apikey"},
+			{"type", "apiKey"},
+			{"in", "header"},
+			{"name", "apikey"},
 			{"description", "An API key; `pando keys` shows the first pair."},
 		}},
 		{"bearer", object{
-			{"type", "http"}, {"scheme", "bearer"},
+			{"type", "http"},
+			{"scheme", "bearer"},
 			{"description", "The same key, or a user's access token, as `Authorization: Bearer`."},
 		}},
 	}

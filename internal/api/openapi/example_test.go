@@ -41,8 +41,6 @@ func TestExamplesFitTheirSchemas(t *testing.T) {
 	}
 }
 
-func ptr(v value.Value) *value.Value { return &v }
-
 // oneField is an application of one entity m.things with an id and the field
 // f, whatever its type: the loader would refuse some that are worth trying.
 func oneField(typ value.Type, optional bool) *model.App {
@@ -69,11 +67,11 @@ func genType(t *rapid.T) value.Type {
 		typ.Values = rapid.SliceOfNDistinct(rapid.StringN(1, 8, -1), 1, 4, rapid.ID).Draw(t, "values")
 		return typ
 	case value.Float:
-		typ.Min, typ.Max = ptr(value.OfFloat(float64(least)/8)), ptr(value.OfFloat(float64(most)/8))
+		typ.Min, typ.Max = new(value.OfFloat(float64(least)/8)), new(value.OfFloat(float64(most)/8))
 	case value.Text, value.Bytes:
-		typ.Min, typ.Max = ptr(value.OfInt(max(least, 0))), ptr(value.OfInt(max(most, 0)))
+		typ.Min, typ.Max = new(value.OfInt(max(least, 0))), new(value.OfInt(max(most, 0)))
 	case value.Int, value.Decimal:
-		typ.Min, typ.Max = ptr(value.OfInt(least)), ptr(value.OfInt(most))
+		typ.Min, typ.Max = new(value.OfInt(least)), new(value.OfInt(most))
 	}
 	if rapid.Bool().Draw(t, "no min") {
 		typ.Min = nil
