@@ -54,6 +54,8 @@ type change struct {
 	rows     [][]value.Value // create: a value for each field; update: one row of set values
 	conflict []*model.Field
 	loose    []int // fields whose references the store does not check
+	order    []int // of insertion; nil: the rows' own
+	circle   bool  // the rows refer to each other in no order
 
 	res Result
 }
@@ -143,6 +145,7 @@ func (c *change) prepareCreate() error {
 			return numbered(err, i, len(w.Rows))
 		}
 	}
+	c.sequence()
 	return c.distinctKeys()
 }
 
@@ -196,9 +199,14 @@ func (c *change) distinctKeys() error {
 	var key []byte
 	for i, row := range c.rows {
 		key = key[:0]
+		null := false // a null equals nothing, so there is no conflict
 		for _, k := range c.conflict {
 			j := slices.Index(c.entity.Fields, k)
 			key = append(k.Type.AppendText(key, row[j]), 0)
+			null = null || row[j].IsNull()
+		}
+		if null {
+			continue
 		}
 		if seen[string(key)] {
 			return numbered(fault.New(fault.CardinalityClash, "ON CONFLICT DO UPDATE command cannot affect row a second time").
@@ -312,23 +320,6 @@ func (c *change) bounded() error {
 func NotSingular(rows int) *fault.Error {
 	return fault.New(fault.NotSingular, "Cannot coerce the result to a single JSON object").
 		WithDetails("The result contains %d rows", rows)
-}
-
-func (c *change) create(tx store.Tx, out *store.Outcome) error {
-	out.Primary = make([]value.Value, 0, len(c.rows))
-	for i, vals := range c.rows {
-		before := len(out.Primary)
-		if err := c.references(tx, vals); err != nil {
-			return numbered(err, i, len(c.rows))
-		}
-		if err := c.plan.Run(tx, vals, c.args, out); err != nil {
-			return numbered(c.e.explain(tx, err, c.entity, c.plan.Fields, vals), i, len(c.rows))
-		}
-		if len(out.Primary) > before && !out.Existed {
-			c.res.Inserted++
-		}
-	}
-	return nil
 }
 
 // references checks that the rows which loose references name are there.
@@ -527,7 +518,7 @@ func explainUnique(f *fault.Error, ent *model.Entity, fields []*model.Field, val
 
 func missing(ent *model.Entity, f *model.Field, v value.Value) *fault.Error {
 	return fault.New(fault.ForeignKey, "insert or update on table %q violates foreign key constraint \"%s_%s_fkey\"", ent.Name, ent.Name, f.Name).
-		WithDetails("Key (%s)=(%s) is not present in table %q.", f.Name, f.Type.AppendText(nil, v), f.Ref.Target.Name).
+		WithDetails("Key (%s)=(%s) is not present in table %q.", f.Name, shown(f, v), f.Ref.Target.Name).
 		WithHint("create the row of '%s' first", f.Ref.Target.Name)
 }
 
@@ -545,6 +536,14 @@ func stillReferenced(f *fault.Error, ent *model.Entity) error {
 		out.Hint = "delete or change those rows first, or declare 'on_delete: cascade' there"
 	}
 	return &out
+}
+
+// shown is a value in an error: that of a hidden field stays so.
+func shown(f *model.Field, v value.Value) []byte {
+	if f.Hidden {
+		return []byte("...")
+	}
+	return f.Type.AppendText(nil, v)
 }
 
 // there reports whether an entity has a row of that key.

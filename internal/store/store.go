@@ -43,6 +43,10 @@ type Tx interface {
 	Exec(st *Statement, args []value.Value) (int64, error)
 	// Savepoint calls fn and undoes its changes when it fails.
 	Savepoint(fn func() error) error
+	// Unchecked calls fn and lets references through to rows that are not
+	// there. Before it returns without an error, fn has seen to it that they
+	// are: the driver may find out no earlier than at the commit.
+	Unchecked(fn func() error) error
 }
 
 // Driver is one database. It is safe for concurrent use.

@@ -22,6 +22,9 @@ type conn struct {
 	c     *zs.Conn
 	stmts map[*store.Statement]*prepared
 	tick  uint64
+
+	unchecked bool // references are let through until the commit
+
 	fault *fault.Error // what a SQL function failed with: SQLite keeps only its text
 
 	held      bool   // a read transaction is open,
@@ -230,6 +233,31 @@ func (c *conn) Savepoint(fn func() error) error {
 	}
 	_, rerr := c.Exec(ctl.releaseInner, nil)
 	return errors.Join(err, rerr)
+}
+
+// Unchecked implements store.Tx.
+func (c *conn) Unchecked(fn func() error) error {
+	// Prepared anew each time: SQLite sets such a flag when it compiles.
+	if err := c.run("PRAGMA defer_foreign_keys=ON"); err != nil {
+		return err
+	}
+	c.unchecked = true
+	err := fn()
+	return errors.Join(err, c.checkReferences())
+}
+
+// checkReferences ends what Unchecked began, unless the transaction's end has.
+func (c *conn) checkReferences() error {
+	if !c.unchecked {
+		return nil
+	}
+	if !c.c.AutocommitEnabled() {
+		if err := c.run("PRAGMA defer_foreign_keys=OFF"); err != nil {
+			return err
+		}
+	}
+	c.unchecked = false
+	return nil
 }
 
 func (c *conn) close() error {

@@ -73,7 +73,9 @@ func Open(ctx context.Context, opt Options) (*Driver, error) {
 	watch, stop := context.WithCancel(context.WithoutCancel(ctx))
 	d.stop = stop
 	go d.watch(watch)
-	err = d.Alter(ctx, func(tx store.Tx) error {
+	// As a plain write: Alter checks every reference of the database, which is
+	// no matter of a start.
+	err = d.Write(ctx, func(tx store.Tx) error {
 		for _, sql := range d.dialect.SystemDDL() {
 			if _, err := tx.Exec(&store.Statement{SQL: sql}, nil); err != nil {
 				return err

@@ -202,7 +202,7 @@ func (w *writer) run(j *job, company bool) (err error) {
 	}
 	switch {
 	case company && err != nil:
-		return errors.Join(err, w.exec(ctl.rollbackTo), w.exec(ctl.release))
+		return errors.Join(err, w.exec(ctl.rollbackTo), w.exec(ctl.release), w.c.checkReferences())
 	case company:
 		return w.exec(ctl.release)
 	case err != nil:

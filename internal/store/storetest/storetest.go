@@ -42,6 +42,8 @@ func Run(t *testing.T, open func(t *testing.T) store.Driver) {
 		{"embed", (*suite).embed},
 		{"aggregate", (*suite).aggregate},
 		{"cursor", (*suite).cursor},
+		{"write", (*suite).write},
+		{"constraint", (*suite).constraint},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.run(s, t) })
 	}
