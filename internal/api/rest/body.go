@@ -49,12 +49,10 @@ func tooLarge(limit int64) error {
 }
 
 func bodyFault(err error, limit int64) error {
-	var f *fault.Error
-	if errors.As(err, &f) { // the edge's own reader may have a reason
+	if f, ok := errors.AsType[*fault.Error](err); ok { // the edge's own reader may have a reason
 		return f
 	}
-	var large *http.MaxBytesError
-	if errors.As(err, &large) {
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return tooLarge(limit)
 	}
 	return fault.Wrap(err, fault.BadRequest, "the body could not be read to its end")
@@ -163,8 +161,7 @@ func csvFault(err error) error {
 	if errors.Is(err, csv.ErrFieldCount) {
 		f.Message = "All lines must have same number of fields"
 	}
-	var pe *csv.ParseError
-	if errors.As(err, &pe) {
+	if pe, ok := errors.AsType[*csv.ParseError](err); ok {
 		return f.WithDetails("line %d, column %d: %s", pe.Line, pe.Column, pe.Err)
 	}
 	return f

@@ -16,8 +16,7 @@ import (
 // showInput prints the columns and then each row's cells: raw JSON as it is,
 // text in quotation marks after t, - for absent, ∅ for null.
 func showInput(in input, err error) string {
-	var f *fault.Error
-	if errors.As(err, &f) {
+	if f, ok := errors.AsType[*fault.Error](err); ok {
 		return fmt.Sprintf("%s %s: %s", f.Code, f.Message, f.Details)
 	}
 	if err != nil {
@@ -64,8 +63,10 @@ func TestParseBody(t *testing.T) {
 		{name: "columns", body: `[{"a":1,"x":0},{"b":2}]`, columns: []string{"b", "a"}, want: `b,a | - 1 | 2 -`},
 		{name: "columns, null for what is missing", body: `[{"a":1},{"b":null}]`, columns: []string{"b", "a"}, miss: missingNull, want: `b,a | ∅ 1 | ∅ ∅`},
 		{name: "columns, default for what is missing", body: `[{"a":1}]`, columns: []string{"b", "a"}, miss: missingDefault, want: `b,a | - 1`},
-		{name: "many columns", body: `[{"a":0,"b":0,"c":0,"d":0,"e":0,"f":0,"g":0,"h":0,"i":0,"j":0,"k":0,"l":0,"m":0,"n":0,"o":0,"p":0,"q":0,"r":0,"a":9},{"r":1,"q":0,"p":0,"o":0,"n":0,"m":0,"l":0,"k":0,"j":0,"i":0,"h":0,"g":0,"f":0,"e":0,"d":0,"c":0,"b":0,"a":2}]`,
-			want: `a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q,r | 9 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 | 2 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 1`},
+		{
+			name: "many columns", body: `[{"a":0,"b":0,"c":0,"d":0,"e":0,"f":0,"g":0,"h":0,"i":0,"j":0,"k":0,"l":0,"m":0,"n":0,"o":0,"p":0,"q":0,"r":0,"a":9},{"r":1,"q":0,"p":0,"o":0,"n":0,"m":0,"l":0,"k":0,"j":0,"i":0,"h":0,"g":0,"f":0,"e":0,"d":0,"c":0,"b":0,"a":2}]`,
+			want: `a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q,r | 9 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 | 2 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 1`,
+		},
 
 		{name: "an empty body", body: ` `, want: `PGRST102 Empty or invalid json: the body is empty`},
 		{name: "a number", body: `5`, want: `PGRST102 Empty or invalid json: unexpected '5' at line 1, column 1, expecting an object or an array of objects`},

@@ -104,7 +104,7 @@ func operator(name string) (query.Op, form) {
 func (s *scanner) condition(path query.Path, tree bool) (query.Expr, error) {
 	negated := s.acceptText("not.")
 	start := s.pos
-	for s.pos < len(s.s) && s.s[s.pos] != '.' && s.s[s.pos] != '(' && !(tree && (s.s[s.pos] == ',' || s.s[s.pos] == ')')) {
+	for s.pos < len(s.s) && s.s[s.pos] != '.' && s.s[s.pos] != '(' && (!tree || (s.s[s.pos] != ',' && s.s[s.pos] != ')')) {
 		s.pos++
 	}
 	name := s.s[start:s.pos]

@@ -51,8 +51,7 @@ func TestGrammar(t *testing.T) {
 
 // show prints what a query string means, or its fault.
 func show(p *params, err error) string {
-	var f *fault.Error
-	if errors.As(err, &f) {
+	if f, ok := errors.AsType[*fault.Error](err); ok {
 		s := fmt.Sprintf("%s %s\n", f.Code, f.Message)
 		if f.Details != "" {
 			s += "  details: " + f.Details + "\n"

@@ -66,15 +66,19 @@ func TestPrefer(t *testing.T) {
 	}{
 		{nil, "", ""},
 		{[]string{"return=representation"}, "return=representation", ""},
-		{[]string{"max-affected=5, handling=strict ,count=exact", "return=minimal,missing=default , resolution=merge-duplicates"},
-			"resolution=merge-duplicates, missing=default, return=minimal, count=exact, handling=strict, max-affected=5", ""},
+		{
+			[]string{"max-affected=5, handling=strict ,count=exact", "return=minimal,missing=default , resolution=merge-duplicates"},
+			"resolution=merge-duplicates, missing=default, return=minimal, count=exact, handling=strict, max-affected=5", "",
+		},
 		{[]string{"return=minimal, return=representation"}, "return=minimal", ""},
 		{[]string{"handling=lenient, handling=strict, foo"}, "handling=lenient", ""},
 		{[]string{"foo, bar=1, timezone=UTC, tx=commit, count=some"}, "", ""},
 		{[]string{`return="representation"`}, "return=representation", ""},
 		{[]string{"max-affected=5"}, "", ""}, // counts with handling=strict only
-		{[]string{"resolution=ignore-duplicates,missing=null,return=headers-only,count=estimated"},
-			"resolution=ignore-duplicates, missing=null, return=headers-only, count=estimated", ""},
+		{
+			[]string{"resolution=ignore-duplicates,missing=null,return=headers-only,count=estimated"},
+			"resolution=ignore-duplicates, missing=null, return=headers-only, count=estimated", "",
+		},
 		{[]string{"handling=strict, foo, tx=rollback, max-affected=-1"}, "", "Invalid preferences: foo, tx=rollback, max-affected=-1"},
 		{[]string{"return=, handling=strict"}, "", "Invalid preferences: return="},
 	} {
@@ -189,8 +193,12 @@ func TestLinks(t *testing.T) {
 	}{
 		{"/rest/v1/a?limit=3", query.Page{}, "", "", ""},
 		{"/rest/v1/a", query.Page{}, "N+/", "", `</rest/v1/a?cursor=N%2B%2F>; rel="next"`},
-		{"/rest/v1/a?offset=9&limit=3&curso%72=old&order=b.desc", query.Page{Limit: &ten}, "N", "P",
-			`</rest/v1/a?limit=3&order=b.desc&cursor=N>; rel="next", </rest/v1/a?limit=3&order=b.desc&cursor=P>; rel="prev"`},
+		{
+			"/rest/v1/a?offset=9&limit=3&curso%72=old&order=b.desc",
+			query.Page{Limit: &ten},
+			"N", "P",
+			`</rest/v1/a?limit=3&order=b.desc&cursor=N>; rel="next", </rest/v1/a?limit=3&order=b.desc&cursor=P>; rel="prev"`,
+		},
 		{"/rest/v1/a?b=eq.x", query.Page{Limit: &ten}, "N", "", `</rest/v1/a?b=eq.x&limit=10&cursor=N>; rel="next"`},
 		{"/rest/v1/a?b=eq.<\">é", query.Page{}, "", "P", `</rest/v1/a?b=eq.%3C%22%3E%C3%A9&cursor=P>; rel="prev"`},
 	} {

@@ -2,6 +2,7 @@ package rest
 
 import (
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -175,10 +176,8 @@ func (b *binder) nameList(p param, to *[]string) error {
 		return err
 	}
 	for i, n := range names {
-		for _, earlier := range names[:i] {
-			if n == earlier {
-				return fault.New(fault.DuplicateField, "%s names %q twice", p.key, shorten(n))
-			}
+		if slices.Contains(names[:i], n) {
+			return fault.New(fault.DuplicateField, "%s names %q twice", p.key, shorten(n))
 		}
 		if i == maxNames {
 			return fault.New(fault.LimitExceeded, "%s names more than %d fields", p.key, maxNames)

@@ -114,14 +114,14 @@ func (p *preferences) add(text string) {
 // choose sets *to, unless it is set already, to what val stands for.
 func choose[T ~uint8](to *T, val string, a string, av T, b string, bv T, c string, cv T) bool {
 	var v T
-	switch {
-	case val == "":
+	switch val {
+	case "":
 		return false
-	case val == a:
+	case a:
 		v = av
-	case val == b:
+	case b:
 		v = bv
-	case val == c:
+	case c:
 		v = cv
 	default:
 		return false

@@ -272,25 +272,47 @@ func TestWrites(t *testing.T) {
 	}{
 		{"POST /rest/v1/tasks", `{"id":1,"title":"x"}`, nil, `create tasks id,title | 1 "x"; `},
 		{"POST /rest/v1/tasks", `[]`, nil, `create tasks ; `},
-		{"POST /rest/v1/tasks?select=id&order=id.desc&limit=1", "id,title\n1,\n", []string{"Content-Type: text/csv", "Prefer: return=representation,count=exact", "Accept: text/csv"},
-			`create tasks id,title | t"1" t""; ; returning select id, order id desc, limit 1, ; count 1 format 2`},
-		{"POST /rest/v1/tasks?on_conflict=id&columns=id,title", `[{"id":1},{"title":"x"}]`, []string{"Prefer: resolution=merge-duplicates,missing=null", "Accept: application/vnd.pgrst.object+json"},
-			`create tasks id,title | 1 ∅ | ∅ "x"; conflict 1 ["id"]; ; singular`},
+		{
+			"POST /rest/v1/tasks?select=id&order=id.desc&limit=1", "id,title\n1,\n",
+			[]string{"Content-Type: text/csv", "Prefer: return=representation,count=exact", "Accept: text/csv"},
+			`create tasks id,title | t"1" t""; ; returning select id, order id desc, limit 1, ; count 1 format 2`,
+		},
+		{
+			"POST /rest/v1/tasks?on_conflict=id&columns=id,title", `[{"id":1},{"title":"x"}]`,
+			[]string{"Prefer: resolution=merge-duplicates,missing=null", "Accept: application/vnd.pgrst.object+json"},
+			`create tasks id,title | 1 ∅ | ∅ "x"; conflict 1 ["id"]; ; singular`,
+		},
 		{"POST /rest/v1/tasks", `{"id":1}`, []string{"Prefer: resolution=ignore-duplicates"}, `create tasks id | 1; conflict 2 []; `},
-		{"PATCH /rest/v1/tasks?id=gt.1&order=priority&select=id", `{"priority":null}`, []string{"Prefer: return=representation,max-affected=5,handling=strict", `If-Match: "aa", W/"bb"`},
-			`update tasks priority | ∅; where id gt "1", ; returning select id, order priority, ; max 5; if ["aa" "W/\"bb\""]`},
-		{"PATCH /rest/v1/tasks?id=gt.1&order=priority&limit=2", `{"priority":3}`, []string{"Prefer: max-affected=5", "If-Match: *"},
-			`update tasks priority | 3; where id gt "1", order priority, limit 2, ; if ["*"]`},
+		{
+			"PATCH /rest/v1/tasks?id=gt.1&order=priority&select=id", `{"priority":null}`,
+			[]string{"Prefer: return=representation,max-affected=5,handling=strict", `If-Match: "aa", W/"bb"`},
+			`update tasks priority | ∅; where id gt "1", ; returning select id, order priority, ; max 5; if ["aa" "W/\"bb\""]`,
+		},
+		{
+			"PATCH /rest/v1/tasks?id=gt.1&order=priority&limit=2", `{"priority":3}`,
+			[]string{"Prefer: max-affected=5", "If-Match: *"},
+			`update tasks priority | 3; where id gt "1", order priority, limit 2, ; if ["*"]`,
+		},
 		{"DELETE /rest/v1/tasks?id=eq.1", ``, []string{"If-Match: ,"}, `delete tasks; where id eq "1", ; if [""]`},
-		{"PATCH /rest/v1/tasks?list=is.null&select=list(id)", `{"priority":3}`, nil,
-			`update tasks priority | 3; where list is null, ; embedded embed "list",   select id, `},
+		{
+			"PATCH /rest/v1/tasks?list=is.null&select=list(id)", `{"priority":3}`, nil,
+			`update tasks priority | 3; where list is null, ; embedded embed "list",   select id, `,
+		},
 		{"DELETE /rest/v1/tasks?or=(id.eq.1,id.eq.2)", `ignored`, []string{"Prefer: return=headers-only"}, `delete tasks; where (id eq "1" or id eq "2"), `},
-		{"PUT /rest/v1/tasks?id=eq.1", `{"title":"x","id":1}`, []string{"Prefer: return=representation", `If-Match: "aa"`},
-			`update tasks title,id | "x" 1; where id eq "1", ; returning ; if ["aa"]`},
-		{"PUT /rest/v1/tasks?id=eq.1", `{"title":"x","id":1}`, []string{"Prefer: return=representation"},
-			`create tasks title,id | "x" 1; conflict 1 []; ; returning `},
-		{"PUT /rest/v1/lists?id=eq.0190F2A4-0000-7000-8000-000000000001", `{"id":"0190f2a4-0000-7000-8000-000000000001","name":"x"}`, nil,
-			`create lists id,name | "0190f2a4-0000-7000-8000-000000000001" "x"; conflict 1 []; `},
+		{
+			"PUT /rest/v1/tasks?id=eq.1", `{"title":"x","id":1}`,
+			[]string{"Prefer: return=representation", `If-Match: "aa"`},
+			`update tasks title,id | "x" 1; where id eq "1", ; returning ; if ["aa"]`,
+		},
+		{
+			"PUT /rest/v1/tasks?id=eq.1", `{"title":"x","id":1}`,
+			[]string{"Prefer: return=representation"},
+			`create tasks title,id | "x" 1; conflict 1 []; ; returning `,
+		},
+		{
+			"PUT /rest/v1/lists?id=eq.0190F2A4-0000-7000-8000-000000000001", `{"id":"0190f2a4-0000-7000-8000-000000000001","name":"x"}`, nil,
+			`create lists id,name | "0190f2a4-0000-7000-8000-000000000001" "x"; conflict 1 []; `,
+		},
 	} {
 		_, wr, _, err := prepared(t, tt.call, tt.body, tt.headers...)
 		if err != nil {
@@ -316,27 +338,59 @@ func TestAnswerWrite(t *testing.T) {
 		want    string // status, body, then headers
 	}{
 		{"POST /rest/v1/tasks", `{}`, nil, rows(1, 1, ""), `201  Content-Range:*/* Content-Length:0`},
-		{"POST /rest/v1/tasks", `{}`, []string{"Prefer: return=headers-only"}, engine.Result{Rows: 1, Inserted: 1, Key: "a b&"},
-			`201  Content-Range:*/* Location:/rest/v1/tasks?id=eq.a+b%26 Preference-Applied:return=headers-only Content-Length:0`},
-		{"POST /rest/v1/tasks", `{}`, []string{"Prefer: return=representation,count=exact"}, rows(1, 1, `[{"id":1}]`),
-			`201 [{"id":1}] Content-Range:*/1 Preference-Applied:return=representation, count=exact Content-Length:10 Content-Type:application/json; charset=utf-8`},
-		{"POST /rest/v1/tasks", `{}`, []string{"Prefer: return=representation", "Accept: application/vnd.pgrst.object+json;nulls=stripped"}, rows(1, 1, `[{"id":1,"a":null}]`),
-			`201 {"id":1} Content-Range:*/* Preference-Applied:return=representation Content-Length:8 Content-Type:application/vnd.pgrst.object+json;nulls=stripped; charset=utf-8`},
-		{"POST /rest/v1/tasks", `{}`, []string{"Prefer: resolution=merge-duplicates"}, rows(1, 0, ""),
-			`200  Content-Range:*/* Preference-Applied:resolution=merge-duplicates Content-Length:0`},
-		{"POST /rest/v1/tasks", `{}`, []string{"Prefer: resolution=ignore-duplicates"}, rows(0, 0, ""),
-			`201  Content-Range:*/* Preference-Applied:resolution=ignore-duplicates Content-Length:0`},
+		{
+			"POST /rest/v1/tasks", `{}`,
+			[]string{"Prefer: return=headers-only"},
+			engine.Result{Rows: 1, Inserted: 1, Key: "a b&"},
+			`201  Content-Range:*/* Location:/rest/v1/tasks?id=eq.a+b%26 Preference-Applied:return=headers-only Content-Length:0`,
+		},
+		{
+			"POST /rest/v1/tasks", `{}`,
+			[]string{"Prefer: return=representation,count=exact"},
+			rows(1, 1, `[{"id":1}]`),
+			`201 [{"id":1}] Content-Range:*/1 Preference-Applied:return=representation, count=exact Content-Length:10 Content-Type:application/json; charset=utf-8`,
+		},
+		{
+			"POST /rest/v1/tasks", `{}`,
+			[]string{"Prefer: return=representation", "Accept: application/vnd.pgrst.object+json;nulls=stripped"},
+			rows(1, 1, `[{"id":1,"a":null}]`),
+			`201 {"id":1} Content-Range:*/* Preference-Applied:return=representation Content-Length:8 Content-Type:application/vnd.pgrst.object+json;nulls=stripped; charset=utf-8`,
+		},
+		{
+			"POST /rest/v1/tasks", `{}`,
+			[]string{"Prefer: resolution=merge-duplicates"},
+			rows(1, 0, ""),
+			`200  Content-Range:*/* Preference-Applied:resolution=merge-duplicates Content-Length:0`,
+		},
+		{
+			"POST /rest/v1/tasks", `{}`,
+			[]string{"Prefer: resolution=ignore-duplicates"},
+			rows(0, 0, ""),
+			`201  Content-Range:*/* Preference-Applied:resolution=ignore-duplicates Content-Length:0`,
+		},
 		{"PATCH /rest/v1/tasks?id=gt.1", `{"priority":2}`, nil, rows(3, 0, ""), `204  Content-Range:0-2/*`},
 		{"PATCH /rest/v1/tasks?id=gt.1", `{"priority":2}`, nil, rows(0, 0, ""), `204  Content-Range:*/*`},
-		{"PATCH /rest/v1/tasks?id=gt.1", `{"priority":2}`, []string{"Prefer: return=representation,count=exact"}, rows(0, 0, "[]"),
-			`200 [] Content-Range:*/0 Preference-Applied:return=representation, count=exact Content-Length:2 Content-Type:application/json; charset=utf-8`},
-		{"PATCH /rest/v1/tasks?id=gt.1", `{}`, []string{"Prefer: return=representation"}, rows(0, 0, ""),
-			`200 [] Content-Range:*/* Preference-Applied:return=representation Content-Length:2 Content-Type:application/json; charset=utf-8`},
+		{
+			"PATCH /rest/v1/tasks?id=gt.1", `{"priority":2}`,
+			[]string{"Prefer: return=representation,count=exact"},
+			rows(0, 0, "[]"),
+			`200 [] Content-Range:*/0 Preference-Applied:return=representation, count=exact Content-Length:2 Content-Type:application/json; charset=utf-8`,
+		},
+		{
+			"PATCH /rest/v1/tasks?id=gt.1", `{}`,
+			[]string{"Prefer: return=representation"},
+			rows(0, 0, ""),
+			`200 [] Content-Range:*/* Preference-Applied:return=representation Content-Length:2 Content-Type:application/json; charset=utf-8`,
+		},
 		{"DELETE /rest/v1/tasks?id=gt.1", ``, []string{"Prefer: return=minimal,count=exact"}, rows(3, 0, ""), `204  Content-Range:*/3 Preference-Applied:return=minimal, count=exact`},
 		{"PUT /rest/v1/tasks?id=eq.1", `{"id":1}`, nil, rows(1, 1, ""), `201  Content-Length:0`},
 		{"PUT /rest/v1/tasks?id=eq.1", `{"id":1}`, nil, rows(1, 0, ""), `204 `},
-		{"PUT /rest/v1/tasks?id=eq.1", `{"id":1}`, []string{"Prefer: return=representation"}, rows(1, 0, `[{"id":1}]`),
-			`200 [{"id":1}] Preference-Applied:return=representation Content-Length:10 Content-Type:application/json; charset=utf-8`},
+		{
+			"PUT /rest/v1/tasks?id=eq.1", `{"id":1}`,
+			[]string{"Prefer: return=representation"},
+			rows(1, 0, `[{"id":1}]`),
+			`200 [{"id":1}] Preference-Applied:return=representation Content-Length:10 Content-Type:application/json; charset=utf-8`,
+		},
 		{"DELETE /rest/v1/tasks?id=eq.1", ``, nil, engine.Result{Rows: 1, Replayed: true}, `204  Content-Range:*/* Idempotency-Replayed:true`},
 	} {
 		q, _, out, err := prepared(t, tt.call, tt.body, tt.headers...)
@@ -372,16 +426,35 @@ func TestAnswerRead(t *testing.T) {
 		result  engine.Result
 		want    string
 	}{
-		{"GET /rest/v1/tasks?limit=2", nil, engine.Result{Body: []byte(`[{"id":1},{"id":2}]`), Rows: 2, Total: -1, Next: "N"},
-			`200 [{"id":1},{"id":2}] Content-Range:0-1/* Link:</rest/v1/tasks?limit=2&cursor=N>; rel="next" Content-Length:19 Content-Type:application/json; charset=utf-8 Etag:"` + query.Tag([]byte(`[{"id":1},{"id":2}]`)) + `"`},
-		{"HEAD /rest/v1/tasks?offset=5", []string{"Prefer: count=exact"}, engine.Result{Body: []byte(`[{"id":1}]`), Rows: 1, Total: 9},
-			`206  Content-Range:5-5/9 Preference-Applied:count=exact Content-Length:10 Content-Type:application/json; charset=utf-8`},
-		{"GET /rest/v1/tasks?cursor=C", []string{"Prefer: count=planned", "Accept: text/csv"}, engine.Result{Body: []byte("id\n1\n"), Rows: 1, Total: 9, Prev: "P"},
-			"206 id\n1\n Content-Range:*/9 Link:</rest/v1/tasks?cursor=P>; rel=\"prev\" Preference-Applied:count=planned Content-Length:5 Content-Type:text/csv; charset=utf-8"},
-		{"GET /rest/v1/tasks?id=eq.1", []string{"Accept: application/vnd.pgrst.object+json"}, engine.Result{Body: []byte(`[{"id":1}]`), Rows: 1, Total: -1},
-			`200 {"id":1} Content-Range:0-0/* Content-Length:8 Content-Type:application/vnd.pgrst.object+json; charset=utf-8 Etag:"` + query.Tag([]byte(`[{"id":1}]`)) + `"`},
-		{"GET /rest/v1/tasks", []string{"Accept: application/vnd.pgrst.array+json;nulls=stripped"}, engine.Result{Body: []byte(`[{"id":1,"a":null}]`), Rows: 1, Total: -1},
-			`200 [{"id":1}] Content-Range:0-0/* Content-Length:10 Content-Type:application/vnd.pgrst.array+json;nulls=stripped; charset=utf-8 Etag:"` + query.Tag([]byte(`[{"id":1}]`)) + `"`},
+		{
+			"GET /rest/v1/tasks?limit=2", nil,
+			engine.Result{Body: []byte(`[{"id":1},{"id":2}]`), Rows: 2, Total: -1, Next: "N"},
+			`200 [{"id":1},{"id":2}] Content-Range:0-1/* Link:</rest/v1/tasks?limit=2&cursor=N>; rel="next" Content-Length:19 Content-Type:application/json; charset=utf-8 Etag:"` + query.Tag([]byte(`[{"id":1},{"id":2}]`)) + `"`,
+		},
+		{
+			"HEAD /rest/v1/tasks?offset=5",
+			[]string{"Prefer: count=exact"},
+			engine.Result{Body: []byte(`[{"id":1}]`), Rows: 1, Total: 9},
+			`206  Content-Range:5-5/9 Preference-Applied:count=exact Content-Length:10 Content-Type:application/json; charset=utf-8`,
+		},
+		{
+			"GET /rest/v1/tasks?cursor=C",
+			[]string{"Prefer: count=planned", "Accept: text/csv"},
+			engine.Result{Body: []byte("id\n1\n"), Rows: 1, Total: 9, Prev: "P"},
+			"206 id\n1\n Content-Range:*/9 Link:</rest/v1/tasks?cursor=P>; rel=\"prev\" Preference-Applied:count=planned Content-Length:5 Content-Type:text/csv; charset=utf-8",
+		},
+		{
+			"GET /rest/v1/tasks?id=eq.1",
+			[]string{"Accept: application/vnd.pgrst.object+json"},
+			engine.Result{Body: []byte(`[{"id":1}]`), Rows: 1, Total: -1},
+			`200 {"id":1} Content-Range:0-0/* Content-Length:8 Content-Type:application/vnd.pgrst.object+json; charset=utf-8 Etag:"` + query.Tag([]byte(`[{"id":1}]`)) + `"`,
+		},
+		{
+			"GET /rest/v1/tasks",
+			[]string{"Accept: application/vnd.pgrst.array+json;nulls=stripped"},
+			engine.Result{Body: []byte(`[{"id":1,"a":null}]`), Rows: 1, Total: -1},
+			`200 [{"id":1}] Content-Range:0-0/* Content-Length:10 Content-Type:application/vnd.pgrst.array+json;nulls=stripped; charset=utf-8 Etag:"` + query.Tag([]byte(`[{"id":1}]`)) + `"`,
+		},
 	} {
 		r := newCall(t, tt.call, "", tt.headers...)
 		w := httptest.NewRecorder()
