@@ -101,7 +101,7 @@ func serveShop(t *testing.T) string {
 		case <-time.After(20 * time.Second):
 			t.Error("the server did not end within 20 s of SIGTERM")
 			cancel()
-			<-ended
+			t.Log("killed:", <-ended)
 		}
 		<-read
 		if t.Failed() {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -280,9 +281,9 @@ func (c *crew) checkLast(t *testing.T) {
 func (w *writer) last() *posting {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for i := len(w.postings) - 1; i >= 0; i-- {
-		if w.postings[i].outcome == acknowledged {
-			return w.postings[i]
+	for _, v := range slices.Backward(w.postings) {
+		if v.outcome == acknowledged {
+			return v
 		}
 	}
 	return nil

@@ -17,6 +17,7 @@ import (
 	"time"
 )
 
+//nolint:gochecknoglobals // flags of a test are declared before its main parses them
 var (
 	cycles = flag.Int("cycles", 5, "how often the node is killed; the environment variable PANDO_KILL_CYCLES does the same")
 	binary = flag.String("pando", "", "the binary; built when not given")

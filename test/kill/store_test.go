@@ -14,7 +14,11 @@ func checkStore(t *testing.T, path string, c *crew) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer d.Close()
+	defer func() {
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
 	if err := d.Check(t.Context()); err != nil {
 		t.Error("integrity:", err)
 	}
