@@ -44,6 +44,11 @@ func Run(t *testing.T, open func(t *testing.T) store.Driver) {
 		{"cursor", (*suite).cursor},
 		{"write", (*suite).write},
 		{"constraint", (*suite).constraint},
+		{"default", (*suite).defaults},
+		{"hidden", (*suite).hidden},
+		{"idempotency", (*suite).idempotency},
+		{"search", (*suite).search},
+		{"format", (*suite).format},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.run(s, t) })
 	}
