@@ -76,6 +76,12 @@ func (r *root) command() *cobra.Command {
 		r.initCommand(), r.devCommand(), r.serveCommand(), r.demoCommand(), r.checkCommand(), r.schemaCommand(), r.openapiCommand(),
 		r.migrateCommand(), r.importCommand(), r.exportCommand(), r.keysCommand(), r.versionCommand(),
 	)
+	cmd.InitDefaultCompletionCmd() // now, so that strict covers it
+	for _, c := range cmd.Commands() {
+		if c.Name() == "completion" { // cobra checks the arguments of what it can run only
+			c.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		}
+	}
 	strict(cmd)
 	return cmd
 }

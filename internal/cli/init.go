@@ -44,11 +44,11 @@ func (r *root) init(dir string) error {
 		}
 		path := filepath.Join(dir, filepath.FromSlash(to))
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // sources are no secret
-			return err
+			return notMade(dir, err)
 		}
 		text := strings.ReplaceAll(string(data), "APPNAME", name)
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil { //nolint:gosec // the same
-			return err
+			return notMade(dir, err)
 		}
 	}
 	app, err := server.Load(dir, nil)
@@ -58,18 +58,25 @@ func (r *root) init(dir string) error {
 	if err := app.WriteLock(); err != nil {
 		return err
 	}
+	enter := ""
+	if filepath.Clean(dir) != "." {
+		enter = "  cd " + dir + "\n"
+	}
 	fmt.Fprintf(r.out, `made %s: pando.yaml, modules/notes.yaml, seeds/notes.notes.csv
 
 next:
 
-  cd %s
-  pando dev
+%s  pando dev
 
 then, in another terminal in the same folder:
 
   curl -H "apikey: $(pando keys secret)" 'http://127.0.0.1:7263/rest/v1/notes?select=title,done&order=created_at'
-`, dir, dir)
+`, dir, enter)
 	return nil
+}
+
+func notMade(dir string, err error) error {
+	return fault.Wrap(err, fault.BadRequest, "%s cannot be made", dir).WithDetails("%s", err)
 }
 
 var notName = regexp.MustCompile(`[^a-z0-9_]+`) //nolint:gochecknoglobals // a constant pattern

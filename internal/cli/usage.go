@@ -42,6 +42,9 @@ func strict(c *cobra.Command) {
 			if len(args) > 0 && len(cmd.ValidArgs) > 0 {
 				return unknownCommand(cmd, args[0], cmd.ValidArgs)
 			}
+			if len(args) > 0 && strings.HasPrefix(err.Error(), "unknown command") { // what cobra.NoArgs says
+				err = fmt.Errorf("unexpected argument %q", args[0])
+			}
 			return usageError{err, "usage: " + cmd.UseLine()}
 		}
 	}

@@ -2,11 +2,15 @@ package server
 
 import (
 	"context"
+	"errors"
 	"io/fs"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
+
+	"github.com/pandobase/pando/internal/fault"
 )
 
 // settle is how long the files must rest before they are read: editors write
@@ -42,7 +46,7 @@ func watch(ctx context.Context, n *Node) {
 			watchFolders(w, n.opt.Dir, n.data) // folders may be new
 			start := time.Now()
 			if err := n.Reload(ctx); err != nil {
-				n.opt.Note("not reloaded, the last good application goes on:\n" + err.Error())
+				n.opt.Note("not reloaded, the last good application goes on:\n" + describe(err))
 				continue
 			}
 			if err := n.Application().WriteLock(); err != nil {
@@ -79,4 +83,20 @@ func isSource(dir, name string) bool {
 	}
 	ext := filepath.Ext(rel)
 	return filepath.Dir(rel) != "." && (ext == ".yaml" || ext == ".yml" || ext == ".ts" || ext == ".js" || ext == ".wasm")
+}
+
+// describe is an error for a person at the terminal, with its hint.
+func describe(err error) string {
+	var f *fault.Error
+	if !errors.As(err, &f) {
+		return err.Error()
+	}
+	text := f.Message
+	if f.Details != "" {
+		text += "\n  " + strings.ReplaceAll(f.Details, "\n", "\n  ")
+	}
+	if f.Hint != "" {
+		text += "\n  hint: " + f.Hint
+	}
+	return text
 }
