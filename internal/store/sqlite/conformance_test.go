@@ -33,3 +33,6 @@ func opener() storetest.Open {
 		return d
 	}
 }
+
+// TestAgreesWithMemory asks random queries; PANDO_METAMORPHIC says how many.
+func TestAgreesWithMemory(t *testing.T) { storetest.Agree(t, opener()) }
