@@ -49,11 +49,11 @@ fuzz: ## Fuzz each target for FUZZTIME (10m).
 
 .PHONY: kill
 kill: ## Kill the server KILL_CYCLES (1000) times under writers; nothing acknowledged may be lost.
-	@PANDO_KILL_CYCLES=$(KILL_CYCLES) go test -count=1 -timeout 0 -v ./test/kill
+	@PANDO_KILL_CYCLES=$(KILL_CYCLES) go test -count=1 -timeout 0 -v -run TestKill ./test/kill
 
 .PHONY: metamorphic
 metamorphic: ## Compare the planner with a model in memory on METAMORPHIC_CASES (100000) random cases.
-	@PANDO_METAMORPHIC_CASES=$(METAMORPHIC_CASES) go test -count=1 -timeout 0 -v -run Metamorphic ./internal/store/sqlite
+	@PANDO_METAMORPHIC=$(METAMORPHIC_CASES) go test -count=1 -timeout 0 -v -run AgreesWithMemory ./internal/store/sqlite
 
 .PHONY: vuln
 vuln: ## Look dependencies up in Go's vulnerability database (needs the network).
