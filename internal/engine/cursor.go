@@ -3,6 +3,7 @@ package engine
 import (
 	"encoding/base64"
 	"encoding/binary"
+	"slices"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -57,7 +58,7 @@ func (e *Engine) openCursor(token string, shape []byte, id policy.Identity) (*st
 		return nil, bad()
 	}
 	payload, mac := raw[:len(raw)-keys.TagSize], raw[len(raw)-keys.TagSize:]
-	if !e.signer.Verify(cursorPurpose, append(payload[:len(payload):len(payload)], bound(shape, id)...), mac) {
+	if !e.signer.Verify(cursorPurpose, append(slices.Clip(payload), bound(shape, id)...), mac) {
 		return nil, bad()
 	}
 	c := &store.Cursor{Before: payload[0] == 1}

@@ -21,7 +21,6 @@ type input struct {
 	nowText value.Value
 	columns []*model.Field
 	place   []int // entity field index -> index in columns; -1: not given
-	dynamic bool  // a default is computed from other values
 }
 
 // newInput resolves the columns of a write. Those that the entity has not, or

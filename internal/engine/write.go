@@ -70,7 +70,7 @@ func (c *change) prepare() error {
 		if err := c.filtered(); err != nil {
 			return err
 		}
-		plan, err := c.e.writePlan(c.w, c.guard, nil, func() (*store.WritePlan, error) {
+		plan, err := c.e.writePlan(c.w, c.guard, func() (*store.WritePlan, error) {
 			return c.e.planner.CompileDelete(c.w, c.entity, c.guard)
 		})
 		return c.planned(plan, err)
@@ -128,7 +128,7 @@ func (c *change) prepareCreate() error {
 			set = c.conflict
 		}
 	}
-	plan, err := c.e.writePlan(w, c.guard, c.conflict, func() (*store.WritePlan, error) {
+	plan, err := c.e.writePlan(w, c.guard, func() (*store.WritePlan, error) {
 		return c.e.planner.CompileInsert(c.entity, c.guard, c.e.rules, w.Conflict.Resolution, c.conflict, set)
 	})
 	if err != nil {
@@ -252,7 +252,7 @@ func (c *change) prepareUpdate() error {
 			fields, vals = append(fields, f), append(vals, in.nowAs(f))
 		}
 	}
-	plan, err := c.e.writePlan(c.w, c.guard, nil, func() (*store.WritePlan, error) {
+	plan, err := c.e.writePlan(c.w, c.guard, func() (*store.WritePlan, error) {
 		return c.e.planner.CompileUpdate(c.w, c.entity, fields, c.guard, c.e.rules)
 	})
 	if err := c.planned(plan, err); err != nil {
@@ -446,7 +446,7 @@ func (e *Engine) readIn(r store.Reader, q *query.Read, g policy.Guard, opt store
 }
 
 // writePlan finds or makes the plan of a write's shape.
-func (e *Engine) writePlan(w *query.Write, g policy.Guard, conflict []*model.Field, compile func() (*store.WritePlan, error)) (*store.WritePlan, error) {
+func (e *Engine) writePlan(w *query.Write, g policy.Guard, compile func() (*store.WritePlan, error)) (*store.WritePlan, error) {
 	var space [512]byte
 	key, _ := w.Shape(space[:0], nil)
 	key = append(key, g.Fingerprint()...)
@@ -489,13 +489,12 @@ func (e *Engine) explain(tx store.Tx, err error, ent *model.Entity, fields []*mo
 }
 
 func explainUnique(f *fault.Error, ent *model.Entity, fields []*model.Field, vals []value.Value) error {
-	list, ok := strings.CutPrefix(f.Details, "Key (")
-	if list, _, ok = strings.Cut(list, ")"); !ok {
+	list, _, ok := strings.Cut(strings.TrimPrefix(f.Details, "Key ("), ")")
+	if !ok {
 		return f
 	}
 	out := *f
 	names := strings.Split(list, ", ")
-	key := strings.Join(names, "_")
 	shown := make([]string, len(names))
 	for i, n := range names {
 		j := slices.IndexFunc(fields, func(fd *model.Field) bool { return fd.Name == n })
@@ -504,12 +503,9 @@ func explainUnique(f *fault.Error, ent *model.Entity, fields []*model.Field, val
 		}
 		shown[i] = string(fields[j].Type.AppendText(nil, vals[j]))
 	}
-	suffix := "_key"
+	key := ent.Name + "_" + strings.Join(names, "_") + "_key"
 	if len(names) == 1 && names[0] == ent.Primary.Name {
-		key, suffix = "", "pkey"
-		key = ent.Name + "_" + suffix
-	} else {
-		key = ent.Name + "_" + key + suffix
+		key = ent.Name + "_pkey"
 	}
 	out.Message = "duplicate key value violates unique constraint \"" + key + "\""
 	out.Details = "Key (" + list + ")=(" + strings.Join(shown, ", ") + ") already exists."
