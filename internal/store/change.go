@@ -1,6 +1,7 @@
 package store
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/pandobase/pando/internal/fault"
@@ -248,7 +249,7 @@ type Outcome struct {
 // It fails when a row does not meet a check; the caller's transaction then has
 // to be undone.
 func (p *WritePlan) Run(tx Tx, values []value.Value, args []query.Arg, into *Outcome) error {
-	all, err := bindParams(p.params, args, values[:len(values):len(values)])
+	all, err := bindParams(p.params, args, slices.Clip(values))
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -213,9 +214,9 @@ func (l *level) aggregate(col *column, item *query.Column) error {
 
 // pathName is what PostgREST calls a JSON path: its last key.
 func pathName(p query.Path) string {
-	for i := len(p.Steps) - 1; i >= 0; i-- {
-		if p.Steps[i].ByKey {
-			return p.Steps[i].Key
+	for _, step := range slices.Backward(p.Steps) {
+		if step.ByKey {
+			return step.Key
 		}
 	}
 	return p.Field

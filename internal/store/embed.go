@@ -1,6 +1,8 @@
 package store
 
 import (
+	"strings"
+
 	"github.com/pandobase/pando/internal/fault"
 	"github.com/pandobase/pando/internal/model"
 	"github.com/pandobase/pando/internal/query"
@@ -48,7 +50,8 @@ func (l *level) joinOne(x *embedded) error {
 	}
 	sub := &level{c: l.c, e: rel.To, alias: l.c.newAlias(), depth: l.depth + 1, inner: l.inner && em.Join == query.Inner}
 	x.lvl = sub
-	on := sub.col(rel.Foreign) + "=" + l.col(rel.Local)
+	var on strings.Builder
+	on.WriteString(sub.col(rel.Foreign) + "=" + l.col(rel.Local))
 	if err := sub.fill(&em.Node); err != nil {
 		return err
 	}
@@ -59,13 +62,13 @@ func (l *level) joinOne(x *embedded) error {
 		return fault.New(fault.NotImplemented, "aggregates inside the to-one relation '%s' are not supported", em.Name())
 	}
 	for _, cond := range sub.conds {
-		on += " AND " + cond
+		on.WriteString(" AND " + cond)
 	}
 	kind := "LEFT JOIN "
 	if sub.inner {
 		kind = "JOIN "
 	}
-	l.joins = append(append(l.joins, kind+sub.from()+" ON "+on), sub.joins...)
+	l.joins = append(append(l.joins, kind+sub.from()+" ON "+on.String()), sub.joins...)
 	present := sub.col(rel.To.Primary)
 	if em.Spread {
 		for _, col := range sub.out {

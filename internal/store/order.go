@@ -1,6 +1,7 @@
 package store
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/pandobase/pando/internal/fault"
@@ -190,8 +191,8 @@ func (l *level) after(terms []term, cur *Cursor, first int) (string, error) {
 		return tuple(terms) + comparison(terms[0].desc != cur.Before) + "(" + strings.Join(vals, ",") + ")", nil
 	}
 	cond := ""
-	for i := len(terms) - 1; i >= 0; i-- {
-		cond = step(terms[i], vals[i], cur.Before, cond)
+	for i, term := range slices.Backward(terms) {
+		cond = step(term, vals[i], cur.Before, cond)
 	}
 	if t := terms[0]; !t.nullable { // a range that an index can start from
 		cond = t.sql + strings.TrimSuffix(comparison(t.desc != cur.Before), " ") + "=" + vals[0] + " AND (" + cond + ")"

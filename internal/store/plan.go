@@ -1,6 +1,8 @@
 package store
 
 import (
+	"strings"
+
 	"github.com/pandobase/pando/internal/fault"
 	"github.com/pandobase/pando/internal/model"
 	"github.com/pandobase/pando/internal/policy"
@@ -55,7 +57,6 @@ type ReadPlan struct {
 	keys    []key // the total order, for cursors; nil: no cursors
 	reverse bool  // rows arrive in the opposite order (a page before a cursor)
 	primary int   // column of the primary key; -1: not among the columns
-	limit   int   // index in params of the page's limit; -1: none
 }
 
 // SQL is the statement's text, for explanations and tests.
@@ -119,27 +120,16 @@ func unknownEntity(app *model.App, t query.Target) error {
 	}
 	f := fault.New(fault.UnknownEntity, "Could not find the entity '%s' in the application", full)
 	if len(owners) > 1 {
-		return f.WithDetails("More than one module has an entity of that name: %s", join(owners)).
+		return f.WithDetails("More than one module has an entity of that name: %s", strings.Join(owners, ", ")).
 			WithHint("Name the module with the Accept-Profile (reading) or Content-Profile (writing) header.")
 	}
 	if near := fault.Nearest(t.Entity, names); near != "" {
 		return f.WithHint("Perhaps you meant '%s'", near)
 	}
 	if len(names) > 0 && len(names) <= 12 {
-		return f.WithHint("There are: %s", join(names))
+		return f.WithHint("There are: %s", strings.Join(names, ", "))
 	}
 	return f
-}
-
-func join(names []string) string {
-	out := ""
-	for i, n := range names {
-		if i > 0 {
-			out += ", "
-		}
-		out += n
-	}
-	return out
 }
 
 func undefinedField(e *model.Entity, name string, visible func(*model.Field) bool) error {
@@ -153,5 +143,5 @@ func undefinedField(e *model.Entity, name string, visible func(*model.Field) boo
 	if near := fault.Nearest(name, names); near != "" {
 		return f.WithHint("Perhaps you meant '%s'.", near)
 	}
-	return f.WithHint("'%s' has: %s.", e.Name, join(names))
+	return f.WithHint("'%s' has: %s.", e.Name, strings.Join(names, ", "))
 }

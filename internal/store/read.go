@@ -1,6 +1,7 @@
 package store
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/pandobase/pando/internal/fault"
@@ -209,7 +210,6 @@ type running struct {
 	p           *ReadPlan
 	opt         RunOptions
 	page        Page
-	start0      int
 	first, last []value.Value
 }
 
@@ -301,7 +301,7 @@ func (r *running) turn() {
 	open := pg.head
 	out := make([]byte, 0, len(pg.Body))
 	out = append(out, pg.Body[:open]...)
-	for i := len(pg.Ends) - 1; i >= 0; i-- {
+	for i, end := range slices.Backward(pg.Ends) {
 		from := open
 		if i > 0 {
 			from = pg.Ends[i-1]
@@ -312,7 +312,7 @@ func (r *running) turn() {
 		if r.opt.Format == query.JSON && i < len(pg.Ends)-1 {
 			out = append(out, ',')
 		}
-		out = append(out, pg.Body[from:pg.Ends[i]]...)
+		out = append(out, pg.Body[from:end]...)
 	}
 	pg.Body, pg.Ends = out, nil
 }
