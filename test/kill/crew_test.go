@@ -281,9 +281,9 @@ func (c *crew) checkLast(t *testing.T) {
 func (w *writer) last() *posting {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, v := range slices.Backward(w.postings) {
-		if v.outcome == acknowledged {
-			return v
+	for _, p := range slices.Backward(w.postings) {
+		if p.outcome == acknowledged {
+			return p
 		}
 	}
 	return nil
