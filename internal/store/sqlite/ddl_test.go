@@ -410,8 +410,12 @@ func TestConvert(t *testing.T) {
 		}
 	}
 	for _, c := range [][2]store.Column{
-		{col("uuid"), col("text")}, {col("enum", words("a")), col("text")}, {col("enum", words("a")), col("enum", words("a", "b"))},
-		{col("int", list), col("json")}, {col("date"), col("text")}, {col("int"), col("int")},
+		{col("uuid"), col("text")},
+		{col("enum", words("a")), col("text")},
+		{col("enum", words("a")), col("enum", words("a", "b"))},
+		{col("int", list), col("json")},
+		{col("date"), col("text")},
+		{col("int"), col("int")},
 	} {
 		if sql, lost, same := (dialect{}).Convert(c[0], c[1], "x"); !same || lost != "" || sql != "x" {
 			t.Errorf("%v to %v: %q, lost %q; the stored form is the same", c[0].Type(), c[1].Type(), sql, lost)

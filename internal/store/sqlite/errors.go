@@ -36,6 +36,7 @@ func translate(err error) error {
 		return fault.Wrap(err, fault.ForeignKey, "a reference to another row is violated")
 	case zs.ResultConstraintCheck:
 		return fault.Wrap(err, fault.Check, "a check is violated")
+	default: // the primary code says enough
 	}
 	switch code.ToPrimary() {
 	case zs.ResultInterrupt:
@@ -53,6 +54,7 @@ func translate(err error) error {
 		return fault.Wrap(err, fault.TextTooLong, "a value is too big")
 	case zs.ResultMismatch:
 		return fault.Wrap(err, fault.InvalidText, "a value has the wrong type")
+	default: // what no statement of ours should meet is internal
 	}
 	// SQLite gives its sum() no code of its own: the text is the only mark.
 	if strings.Contains(err.Error(), "integer overflow") {

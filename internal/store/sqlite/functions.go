@@ -269,5 +269,5 @@ func computeInt(op string, a, b int64) (int64, bool) {
 		return 0, true
 	}
 	n := a * b
-	return n, n/b == a && !(a == -1 && b == math.MinInt64) && !(b == -1 && a == math.MinInt64)
+	return n, n/b == a && (a != -1 || b != math.MinInt64) && (b != -1 || a != math.MinInt64)
 }
