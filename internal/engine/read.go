@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"io"
+	"sync"
 	"time"
 
 	"github.com/pandobase/pando/internal/fault"
@@ -24,9 +25,10 @@ type ReadOptions struct {
 // PGRST1xx, PGRST2xx and the SQLSTATEs.
 func (e *Engine) Read(ctx context.Context, id policy.Identity, q *query.Read, opt ReadOptions) (*Result, error) {
 	guard := policy.For(id)
-	var keySpace [512]byte
-	var argSpace [12]query.Arg
-	shape, args := q.Shape(keySpace[:0], argSpace[:0])
+	sc := scratches.Get().(*scratch) //nolint:forcetypeassert // the pool holds nothing else
+	defer sc.release()
+	shape, args := q.Shape(sc.shape[:0], sc.args[:0])
+	sc.shape, sc.args = shape, args
 	popt := store.ReadOptions{Cursors: opt.Cursors || q.Cursor != ""}
 	if q.Cursor != "" {
 		if q.Node.Page.Offset != 0 {
@@ -49,7 +51,7 @@ func (e *Engine) Read(ctx context.Context, id policy.Identity, q *query.Read, op
 		return nil, err
 	}
 	res := &Result{}
-	run := store.RunOptions{Format: q.Format, Limit: e.limit(q)}
+	run := store.RunOptions{Format: q.Format, Limit: e.limit(q), AtCursor: q.Cursor != ""}
 	if opt.Stream == nil {
 		res.buf = buffers.Get().(*[]byte) //nolint:forcetypeassert // the pool holds nothing else
 		run.Buffer = (*res.buf)[:0]
@@ -60,12 +62,10 @@ func (e *Engine) Read(ctx context.Context, id policy.Identity, q *query.Read, op
 			return b[:0], err
 		}
 	}
-	var page *store.Page
+	page := &sc.page
 	start := time.Now()
 	err = e.driver.Read(ctx, q.Count != query.CountNone, func(r store.Reader) error {
-		var err error
-		page, err = plan.Run(r, args, run)
-		return err
+		return plan.Run(r, args, run, page)
 	})
 	e.meter.record(ctx, plan.Entity, query.ReadRows, start, err)
 	if err != nil {
@@ -87,6 +87,26 @@ func (e *Engine) Read(ctx context.Context, id policy.Identity, q *query.Read, op
 	return res, nil
 }
 
+// scratch is the memory that a read needs and does not answer.
+type scratch struct {
+	shape []byte
+	args  []query.Arg
+	page  store.Page
+}
+
+//nolint:gochecknoglobals // a pool has to outlive the engines that share it
+var scratches = sync.Pool{New: func() any {
+	return &scratch{shape: make([]byte, 0, 512), args: make([]query.Arg, 0, 12)}
+}}
+
+func (s *scratch) release() {
+	clear(s.args)
+	s.page.Forget()
+	if cap(s.shape) <= 4096 && cap(s.args) <= 256 {
+		scratches.Put(s)
+	}
+}
+
 // limit is the page's size that a read gets; 0: none.
 func (e *Engine) limit(q *query.Read) int64 {
 	most := int64(e.app.Config.Limits.Rows)
@@ -106,7 +126,7 @@ func (e *Engine) links(res *Result, page *store.Page, q *query.Read, shape []byt
 	if len(page.Last.Keys) > 0 {
 		res.Next = e.sealCursor(&page.Last, shape, id)
 	}
-	if q.Cursor != "" && len(page.First.Keys) > 0 {
+	if len(page.First.Keys) > 0 {
 		res.Prev = e.sealCursor(&page.First, shape, id)
 	}
 }

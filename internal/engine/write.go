@@ -435,8 +435,8 @@ func (e *Engine) readIn(r store.Reader, q *query.Read, g policy.Guard, opt store
 		res.buf = buffers.Get().(*[]byte) //nolint:forcetypeassert // the pool holds nothing else
 		run.Buffer = (*res.buf)[:0]
 	}
-	page, err := plan.Run(r, args, run)
-	if err != nil {
+	page := &store.Page{}
+	if err := plan.Run(r, args, run, page); err != nil {
 		return nil, err
 	}
 	if res != nil {

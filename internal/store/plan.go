@@ -28,7 +28,7 @@ func bindParams(ps []param, args []query.Arg, into []value.Value) ([]value.Value
 		}
 		v, err := p.read(args[p.slot])
 		if err != nil {
-			return nil, err
+			return into, err
 		}
 		into = append(into, v)
 	}

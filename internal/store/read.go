@@ -85,7 +85,7 @@ func (pl *Planner) compileCount(c *compiler, p *ReadPlan, q *query.Read) error {
 	aggregated := false
 	for _, it := range q.Node.Select {
 		col, ok := it.(*query.Column)
-		aggregated = aggregated || ok && col.Aggregate != query.NoAggregate
+		aggregated = aggregated || ok && bareCount(p.Entity, col).Aggregate != query.NoAggregate
 	}
 	root.exists, root.inner = !aggregated, aggregated
 	if err := root.fill(&q.Node); err != nil {
@@ -136,7 +136,9 @@ func (r *resultColumns) object(cols []column, present string) *object {
 	return o
 }
 
-// Page is what one run of a plan answered.
+// Page is what one run of a plan answered, and the memory that it needs: a
+// caller who runs many plans keeps one, so that a run allocates nothing. The
+// zero value is ready. It holds one run at a time.
 type Page struct {
 	Body  []byte // appended to the buffer that was given
 	Rows  int
@@ -149,7 +151,27 @@ type Page struct {
 	Primary []value.Value
 	Ends    []int
 
-	head int // where the first row begins
+	head        int // where the first row begins
+	p           *ReadPlan
+	opt         RunOptions
+	first, last []value.Value // keys
+	bound       []value.Value
+	each        func(Row) error // row, as a value: made once
+}
+
+// reset makes the page ready for a run; what it has allocated stays.
+func (pg *Page) reset(p *ReadPlan, opt RunOptions) {
+	bound, each := pg.bound[:0], pg.each
+	*pg = Page{Body: opt.Buffer, Total: -1, p: p, opt: opt, bound: bound, each: each}
+	if each == nil {
+		pg.each = pg.row
+	}
+}
+
+// Forget drops what the page refers to, so that it can be kept for later.
+func (pg *Page) Forget() {
+	clear(pg.bound)
+	pg.reset(nil, RunOptions{})
 }
 
 // RunOptions say how a plan is run.
@@ -159,6 +181,9 @@ type RunOptions struct {
 	// Flush, when set, takes the body in pieces of about 32 KiB and returns
 	// the buffer to go on with.
 	Flush func([]byte) ([]byte, error)
+	// AtCursor says that the page was reached by a cursor: one without has no
+	// page before it.
+	AtCursor bool
 	// Limit is the page's size where the caller knows it; a page that is full
 	// gets a Last cursor. 0: unknown.
 	Limit int64
@@ -167,24 +192,21 @@ type RunOptions struct {
 const flushAt = 32 << 10
 
 // Run binds the args and appends the encoded rows.
-func (p *ReadPlan) Run(r Reader, args []query.Arg, opt RunOptions) (*Page, error) {
-	var space [16]value.Value
-	bound, err := bindParams(p.params, args, space[:0])
-	if err != nil {
-		return nil, err
+func (p *ReadPlan) Run(r Reader, args []query.Arg, opt RunOptions, pg *Page) error {
+	pg.reset(p, opt)
+	var err error
+	if pg.bound, err = bindParams(p.params, args, pg.bound); err != nil {
+		return err
 	}
-	run := &running{p: p, opt: opt, page: Page{Body: opt.Buffer, Total: -1}}
-	run.start()
-	if err := r.Query(&p.rows, bound, run.row); err != nil {
-		return nil, err
+	pg.start()
+	if err := r.Query(&p.rows, pg.bound, pg.each); err != nil {
+		return err
 	}
-	run.finish()
+	pg.finish()
 	if p.count.SQL != "" {
-		if err := p.total(r, args, &run.page); err != nil {
-			return nil, err
-		}
+		return p.total(r, args, pg)
 	}
-	return &run.page, nil
+	return nil
 }
 
 func (p *ReadPlan) total(r Reader, args []query.Arg, page *Page) error {
@@ -205,85 +227,76 @@ func (p *ReadPlan) total(r Reader, args []query.Arg, page *Page) error {
 	})
 }
 
-// running encodes the rows of one run.
-type running struct {
-	p           *ReadPlan
-	opt         RunOptions
-	page        Page
-	first, last []value.Value
-}
-
-func (r *running) start() {
-	switch r.opt.Format {
+func (pg *Page) start() {
+	switch pg.opt.Format {
 	case query.JSON:
-		r.page.Body = append(r.page.Body, '[')
+		pg.Body = append(pg.Body, '[')
 	case query.CSV:
-		r.page.Body = r.p.out.appendCSVHeader(r.page.Body)
+		pg.Body = pg.p.out.appendCSVHeader(pg.Body)
 	case query.NDJSON:
 	}
-	r.page.head = len(r.page.Body)
+	pg.head = len(pg.Body)
 }
 
-func (r *running) row(row Row) error {
-	pg := &r.page
-	switch r.opt.Format {
+// row encodes one row.
+func (pg *Page) row(row Row) error {
+	switch pg.opt.Format {
 	case query.JSON:
 		if pg.Rows > 0 {
 			pg.Body = append(pg.Body, ',')
 		}
-		pg.Body = r.p.out.appendJSON(pg.Body, row)
+		pg.Body = pg.p.out.appendJSON(pg.Body, row)
 	case query.CSV:
-		pg.Body = r.p.out.appendCSV(pg.Body, row)
+		pg.Body = pg.p.out.appendCSV(pg.Body, row)
 	case query.NDJSON:
-		pg.Body = append(r.p.out.appendJSON(pg.Body, row), '\n')
+		pg.Body = append(pg.p.out.appendJSON(pg.Body, row), '\n')
 	}
 	pg.Rows++
-	if r.p.primary >= 0 {
-		pg.Primary = append(pg.Primary, row.Value(r.p.primary))
+	if pg.p.primary >= 0 {
+		pg.Primary = append(pg.Primary, row.Value(pg.p.primary))
 	}
-	if r.p.primary >= 0 || r.p.reverse {
+	if pg.p.primary >= 0 || pg.p.reverse {
 		pg.Ends = append(pg.Ends, len(pg.Body))
 	}
-	if r.p.keys != nil {
-		if pg.Rows == 1 {
-			r.first = r.keys(row)
+	if pg.p.keys != nil {
+		if pg.Rows == 1 && pg.opt.AtCursor {
+			pg.first = pg.keys(row)
 		}
-		if int64(pg.Rows) == r.opt.Limit {
-			r.last = r.keys(row)
+		if int64(pg.Rows) == pg.opt.Limit {
+			pg.last = pg.keys(row)
 		}
 	}
-	if r.opt.Flush != nil && !r.p.reverse && len(pg.Body) >= flushAt {
+	if pg.opt.Flush != nil && !pg.p.reverse && len(pg.Body) >= flushAt {
 		var err error
-		pg.Body, err = r.opt.Flush(pg.Body)
+		pg.Body, err = pg.opt.Flush(pg.Body)
 		return err
 	}
 	return nil
 }
 
-func (r *running) keys(row Row) []value.Value {
-	out := make([]value.Value, len(r.p.keys))
-	for i, k := range r.p.keys {
+func (pg *Page) keys(row Row) []value.Value {
+	out := make([]value.Value, len(pg.p.keys))
+	for i, k := range pg.p.keys {
 		out[i] = row.Value(k.col)
 	}
 	return out
 }
 
-func (r *running) finish() {
-	pg := &r.page
-	if r.p.reverse {
-		r.turn()
+func (pg *Page) finish() {
+	if pg.p.reverse {
+		pg.turn()
 	}
-	if r.opt.Format == query.JSON {
+	if pg.opt.Format == query.JSON {
 		pg.Body = append(pg.Body, ']')
 	}
-	first, last := r.first, r.last
-	if r.p.reverse {
+	first, last := pg.first, pg.last
+	if pg.p.reverse {
 		// Read backwards: the row met first is the page's last one, and there
 		// is a page before only when this one is full.
-		pg.Last, pg.First = r.p.cursor(first, false), r.p.cursor(last, true)
+		pg.Last, pg.First = pg.p.cursor(first, false), pg.p.cursor(last, true)
 		return
 	}
-	pg.Last, pg.First = r.p.cursor(last, false), r.p.cursor(first, true)
+	pg.Last, pg.First = pg.p.cursor(last, false), pg.p.cursor(first, true)
 }
 
 func (p *ReadPlan) cursor(keys []value.Value, before bool) Cursor {
@@ -296,8 +309,7 @@ func (p *ReadPlan) cursor(keys []value.Value, before bool) Cursor {
 }
 
 // turn puts rows that were read backwards into their order.
-func (r *running) turn() {
-	pg := &r.page
+func (pg *Page) turn() {
 	open := pg.head
 	out := make([]byte, 0, len(pg.Body))
 	out = append(out, pg.Body[:open]...)
@@ -305,11 +317,11 @@ func (r *running) turn() {
 		from := open
 		if i > 0 {
 			from = pg.Ends[i-1]
-			if r.opt.Format == query.JSON {
+			if pg.opt.Format == query.JSON {
 				from++ // the comma
 			}
 		}
-		if r.opt.Format == query.JSON && i < len(pg.Ends)-1 {
+		if pg.opt.Format == query.JSON && i < len(pg.Ends)-1 {
 			out = append(out, ',')
 		}
 		out = append(out, pg.Body[from:end]...)
