@@ -169,6 +169,7 @@ func (l *level) selectItem(it query.Item) error {
 	if !ok {
 		return nil
 	}
+	item = bareCount(l.e, item)
 	col := column{name: item.Alias}
 	switch {
 	case item.Path.Field != "":
@@ -193,6 +194,15 @@ func (l *level) selectItem(it query.Item) error {
 	}
 	l.out = append(l.out, col)
 	return nil
+}
+
+// bareCount is item, or count() when it says count without brackets and e has
+// no such field: supabase-js counts what is embedded as "lines(count)".
+func bareCount(e *model.Entity, item *query.Column) *query.Column {
+	if item.Path.Field != "count" || len(item.Path.Steps) > 0 || item.Aggregate != query.NoAggregate || e.Field("count") != nil {
+		return item
+	}
+	return &query.Column{Alias: item.Alias, Aggregate: query.CountRows, AggCast: item.Cast}
 }
 
 func (l *level) aggregate(col *column, item *query.Column) error {

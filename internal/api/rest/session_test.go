@@ -46,6 +46,10 @@ entities:
       list_id:  { ref: lists, optional: true, on_delete: cascade }
     index: [[priority, id]]
     search: [title]
+  counters:
+    fields:
+      id:    { type: int, primary: true }
+      count: { type: int }
 `
 
 // newDoor is the door of the test application on a new SQLite file.

@@ -122,6 +122,9 @@ func (s *suite) aggregate(t *testing.T) {
 	w := s.library(t)
 	for _, c := range []struct{ spec, want string }{
 		{"books(count())", `[{"count":6}]`},
+		{"books(count)", `[{"count":6}]`}, // no field of books is called count
+		{"books(n:count::text)", `[{"n":"6"}]`},
+		{"authors(id,books!author(count)){where=id.eq.1}", `[{"id":1,"books":[{"count":2}]}]`},
 		{"books(n:count(),title.count())", `[{"n":6,"count":5}]`},
 		{"books(count()){where=id.eq.99}", `[{"count":0}]`},
 		{"books(pages.sum(),a:pages.avg(),b:pages.min(),c:pages.max())", `[{"sum":695,"a":139.000000,"b":-5,"c":300}]`},
