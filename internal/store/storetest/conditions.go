@@ -87,6 +87,7 @@ func (a *asker) literal(e *model.Entity, f *model.Field, t value.Type, op query.
 		return rapid.SampledFrom([]string{"^A", "b$", "", "^$", "[A-Z]+"}).Draw(a.t, "pattern")
 	case query.Match:
 		return rapid.SampledFrom([]string{"^a", "b$", "é|1", "", "^$", "[a-z]+"}).Draw(a.t, "pattern")
+	default:
 	}
 	pool := []string{"0", "1", "5"} // keys
 	if k, ok := a.s.pools[e.Name+"."+f.Name]; ok {

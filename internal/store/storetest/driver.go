@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -145,7 +146,7 @@ func (s *seam) writeAndRead() {
 	s.holds(1, 2, 3)
 }
 
-var errMine = errors.New("mine") //nolint:gochecknoglobals // a sentinel
+var errMine = errors.New("mine")
 
 func (s *seam) failure() {
 	err := s.write(func(tx store.Tx) error { return errors.Join(s.put(tx, 1, ""), errMine) })
@@ -397,11 +398,11 @@ func (s *seam) snapshot() {
 // endless is a statement that runs for minutes.
 func endless(s *seam) *store.Statement {
 	from := s.d.Dialect().Table("t", "numbers")
-	sql := "SELECT count(*) FROM " + from + " AS a"
-	for i := range 7 {
-		sql += fmt.Sprintf(" CROSS JOIN %s AS a%d", from, i)
+	tables := make([]string, 8)
+	for i := range tables {
+		tables[i] = fmt.Sprintf("%s AS a%d", from, i)
 	}
-	return &store.Statement{SQL: sql}
+	return &store.Statement{SQL: "SELECT count(*) FROM " + strings.Join(tables, " CROSS JOIN ")}
 }
 
 const slack = 100 * time.Millisecond // within which an interrupt takes effect

@@ -84,7 +84,7 @@ func (g *group) object(e *model.Entity, n *query.Node, types []value.Type) strin
 		if !ok {
 			continue
 		}
-		text := ""
+		var text string
 		if c.Aggregate == query.NoAggregate {
 			text = string(types[i].AppendJSON(nil, g.by[i]))
 			i++

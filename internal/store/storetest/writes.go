@@ -87,11 +87,11 @@ func writeUpdate(w *world) {
 	w.result(update("books", "id.eq.1", `{}`), `[]`, 0, 0)
 
 	wr := update("books", "", `{"pages":7}`)
-	wr.Order, wr.Page.Limit = read("x{order=price.desc.nullslast}").Node.Order, ptr(2)
+	wr.Order, wr.Page.Limit = read("x{order=price.desc.nullslast}").Node.Order, new(int64(2))
 	wr.Returning = &read("books(id)").Node
 	w.result(wr, `[{"id":2},{"id":5}]`, 2, 0) // 2 is the dearest; of 1 and 5 the greater key, as the order falls
 	wr = update("books", "pages.eq.7", `{"pages":8}`)
-	wr.Page.Offset, wr.Page.Limit = 1, ptr(5)
+	wr.Page.Offset, wr.Page.Limit = 1, new(int64(5))
 	wr.Returning = &read("books(id)").Node
 	w.result(wr, `[{"id":5}]`, 1, 0)
 
@@ -116,8 +116,6 @@ func writeUpdate(w *world) {
 	}
 }
 
-func ptr(n int64) *int64 { return &n }
-
 // bookLine is what a book becomes in writeUpdate.
 func bookLine(w *world, id int) string {
 	w.Helper()
@@ -134,7 +132,7 @@ func writeDelete(w *world) {
 	w.result(wr, `[{"id":1,"book":{"title":"Axe"}}]`, 1, 0)
 	w.answers("covers(id)", `[{"id":2}]`)
 	wr = remove("book_genres", "")
-	wr.Order, wr.Page.Limit = read("x{order=id.desc}").Node.Order, ptr(2)
+	wr.Order, wr.Page.Limit = read("x{order=id.desc}").Node.Order, new(int64(2))
 	wr.Returning = &read("book_genres(id)").Node
 	w.result(wr, `[{"id":4},{"id":3}]`, 2, 0)
 	w.answers("book_genres(id)", `[{"id":1},{"id":2}]`)
@@ -173,7 +171,7 @@ func writeUpsert(w *world) {
 
 func writeBounds(w *world) {
 	wr := update("books", "pages.eq.100", `{"pages":1}`)
-	wr.MaxAffected = ptr(1)
+	wr.MaxAffected = new(int64(1))
 	w.fails(wr, fault.MaxAffected)
 	wr.MaxAffected, wr.Singular = nil, true
 	w.fails(wr, fault.NotSingular)
@@ -181,7 +179,7 @@ func writeBounds(w *world) {
 	wr.Singular = true
 	w.fails(wr, fault.NotSingular)
 	wr = remove("covers", "")
-	wr.MaxAffected = ptr(1)
+	wr.MaxAffected = new(int64(1))
 	w.fails(wr, fault.MaxAffected)
 	wr = create("genres", `{"id":8,"name":"a"}
 {"id":9,"name":"b"}`)
@@ -191,7 +189,7 @@ func writeBounds(w *world) {
 	w.answers("covers(id)", `[{"id":1},{"id":2}]`)
 	w.answers("genres(id){where=id.gt.3}", `[]`)
 	wr = remove("covers", "")
-	wr.MaxAffected = ptr(2)
+	wr.MaxAffected = new(int64(2))
 	w.do(wr)
 	w.answers("covers(id)", `[]`)
 }
