@@ -369,7 +369,7 @@ func loose(text string) string {
 		{`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`, "UUID"},
 		{`\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?`, "TIME"},
 		{`\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT`, "TIME"},
-		{`pando_(pub|sec)_\w+`, "KEY"},
+		{`pando_(pub|sec)_(\w+|\.\.\.)`, "KEY"},
 		{`key_\w{10}`, "KEYID"},
 		{`\b[0-9a-f]{32}\b`, "HEX"},
 		{`(< |~)\d+ m?s`, "WAIT"},
