@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
+	"unicode/utf8"
 
 	"github.com/pandobase/pando/internal/fault"
 )
@@ -42,22 +43,37 @@ func Of(err error, instance string) Document {
 }
 
 func of(f *fault.Error, instance string) Document {
+	message := shorten(f.Message)
 	d := Document{
 		Type:     TypePrefix + string(f.Code),
 		Title:    f.Code.Title(),
 		Status:   f.Code.Status(),
-		Detail:   f.Message,
+		Detail:   message,
 		Instance: instance,
 		Code:     string(f.Code),
-		Message:  f.Message,
+		Message:  message,
 	}
-	if f.Details != "" {
-		d.Details = &f.Details
+	if details := shorten(f.Details); details != "" {
+		d.Details = &details
 	}
-	if f.Hint != "" {
-		d.Hint = &f.Hint
+	if hint := shorten(f.Hint); hint != "" {
+		d.Hint = &hint
 	}
 	return d
+}
+
+// shorten bounds a member, which may repeat a part of the request: a problem
+// must not be a way to have megabytes sent back.
+func shorten(s string) string {
+	const longest = 1500 // bytes
+	if len(s) <= longest {
+		return s
+	}
+	n := longest
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n] + "…"
 }
 
 // Writer answers requests with problems. Its zero value works; it is safe for

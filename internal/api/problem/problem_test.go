@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/pandobase/pando/internal/api/problem"
 	"github.com/pandobase/pando/internal/fault"
@@ -95,5 +96,15 @@ func TestCauseGoesToTheLog(t *testing.T) {
 	pw.WriteProblem(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil), fault.New(fault.Parse, "bad"))
 	if out.Len() != 0 {
 		t.Errorf("a client's mistake was logged as an error: %s", out.String())
+	}
+}
+
+func TestMembersAreBounded(t *testing.T) {
+	long := strings.Repeat("ä", 1<<20)
+	d := problem.Of(fault.New(fault.UnknownInput, "no %s", long).WithDetails("in %s", long).WithHint("not %s", long), "")
+	for name, got := range map[string]string{"message": d.Message, "detail": d.Detail, "details": *d.Details, "hint": *d.Hint} {
+		if len(got) > 1600 || !utf8.ValidString(got) || !strings.HasSuffix(got, "ä…") {
+			t.Errorf("%s has %d bytes and ends with %q", name, len(got), got[max(0, len(got)-8):])
+		}
 	}
 }
