@@ -99,6 +99,10 @@ type column struct {
 	agg     bool
 }
 
+// maxItems bounds one select list: a field may be selected any number of times,
+// so that a short query could ask for an answer of any size.
+const maxItems = 1000
+
 // fill compiles a node into the level.
 func (l *level) fill(n *query.Node) error {
 	if l.depth > l.c.pl.MaxDepth {
@@ -115,6 +119,9 @@ func (l *level) fill(n *query.Node) error {
 	items := n.Select
 	if len(items) == 0 {
 		items = []query.Item{query.Star{}}
+	}
+	if len(items) > maxItems {
+		return fault.New(fault.LimitExceeded, "at most %d things are selected of one entity, not %d", maxItems, len(items))
 	}
 	l.embeds = map[string]*embedded{}
 	for _, it := range items {

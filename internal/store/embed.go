@@ -9,12 +9,20 @@ import (
 	"github.com/pandobase/pando/internal/value"
 )
 
+// maxRelations bounds what one statement reads from. SQLite joins at most 64
+// tables and takes longer with every one to choose their order (0.3 s for 60).
+const maxRelations = 50
+
 // embed adds a relation: at most one row is joined, so that its columns stand
 // beside the others; many rows become an array in a subquery of their own.
 func (l *level) embed(em *query.Embed) error {
 	rel, err := relation(l.e, em.Relation, em.Hint)
 	if err != nil {
 		return err
+	}
+	if l.c.alias > maxRelations {
+		return fault.New(fault.LimitExceeded, "more than %d relations in one query", maxRelations).
+			WithHint("embed fewer of them, or read the others with a query of their own")
 	}
 	x := &embedded{item: em, rel: rel}
 	if l.embeds[em.Name()] != nil {

@@ -48,7 +48,18 @@ func (l *level) exprs(args []query.Expr, sep, empty string) (string, error) {
 	if len(parts) == 1 {
 		return parts[0], nil
 	}
-	return "(" + strings.Join(parts, sep) + ")", nil
+	return "(" + balanced(parts, sep) + ")", nil
+}
+
+// balanced joins parts in halves: a chain of them is a tree as deep as it is
+// long to a database's parser (SQLite: at most 1,000 levels).
+func balanced(parts []string, sep string) string {
+	const chain = 100
+	if len(parts) <= chain {
+		return strings.Join(parts, sep)
+	}
+	half := len(parts) / 2
+	return "(" + balanced(parts[:half], sep) + ")" + sep + "(" + balanced(parts[half:], sep) + ")"
 }
 
 // operand is a compiled side of a comparison. A literal has no type of its

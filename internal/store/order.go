@@ -18,10 +18,20 @@ type term struct {
 	nullsFirst bool
 }
 
+// Bounds below what every database compiles (SQLite: 2,000 terms); a cursor
+// counts the keys of its order in one byte.
+const (
+	maxOrder  = 64
+	maxGroups = 500
+)
+
 // orderTerms compiles an order and ends it with the primary key, in the
 // direction of the last term, so that every order is total and an index that
 // ends with the primary key serves it.
 func (l *level) orderTerms(order []query.Order) ([]term, error) {
+	if len(order) > maxOrder {
+		return nil, fault.New(fault.LimitExceeded, "an order has at most %d terms, not %d", maxOrder, len(order))
+	}
 	var terms []term
 	unique := false
 	for _, o := range order {
@@ -72,6 +82,9 @@ func (l *level) orderTerms(order []query.Order) ([]term, error) {
 // groupedOrder completes an order over groups with what they group by.
 func (l *level) groupedOrder(terms []term) ([]term, error) {
 	by := l.c.groups(l.out, nil)
+	if len(by) > maxGroups {
+		return nil, fault.New(fault.LimitExceeded, "rows are grouped by at most %d fields, not %d", maxGroups, len(by))
+	}
 	have := map[string]bool{}
 	for _, g := range by {
 		have[g] = true
