@@ -238,6 +238,17 @@ func (pg *Page) start() {
 	pg.head = len(pg.Body)
 }
 
+// MaxAnswer is how many bytes of an answer are held in memory. Embedded lists
+// multiply, so that a short query can ask for more than any machine has; an
+// answer that is streamed has no bound but for each of its rows.
+const MaxAnswer = 64 << 20
+
+// AnswerTooLarge is the fault of an answer that passes [MaxAnswer].
+func AnswerTooLarge() *fault.Error {
+	return fault.New(fault.LimitExceeded, "the answer is larger than %d MiB", MaxAnswer>>20).
+		WithHint("ask for fewer rows or relations: limit, filters, or a limit on what is embedded")
+}
+
 // row encodes one row.
 func (pg *Page) row(row Row) error {
 	switch pg.opt.Format {
@@ -265,6 +276,9 @@ func (pg *Page) row(row Row) error {
 		if int64(pg.Rows) == pg.opt.Limit {
 			pg.last = pg.keys(row)
 		}
+	}
+	if len(pg.Body) > MaxAnswer {
+		return AnswerTooLarge()
 	}
 	if pg.opt.Flush != nil && !pg.p.reverse && len(pg.Body) >= flushAt {
 		var err error

@@ -67,6 +67,9 @@ func (c *conn) prime(opt Options, readOnly bool) error {
 	}
 	if readOnly {
 		pragmas = append(pragmas, "PRAGMA query_only=ON")
+		// The JSON of what is embedded is made in SQLite's memory. A value
+		// that is larger cannot be read either.
+		c.c.Limit(zs.LimitLength, store.MaxAnswer)
 	}
 	for _, p := range pragmas {
 		if err := c.run(p); err != nil {

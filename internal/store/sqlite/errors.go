@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/pandobase/pando/internal/fault"
+	"github.com/pandobase/pando/internal/store"
 	zs "zombiezen.com/go/sqlite"
 )
 
@@ -51,7 +52,9 @@ func translate(err error) error {
 	case zs.ResultBusy, zs.ResultLocked:
 		return fault.Wrap(err, fault.StoreUnavailable, "the store is busy")
 	case zs.ResultTooBig:
-		return fault.Wrap(err, fault.TextTooLong, "a value is too big")
+		f := store.AnswerTooLarge() // what is written is far below the limit of the write connection
+		f.Cause = err
+		return f
 	case zs.ResultMismatch:
 		return fault.Wrap(err, fault.InvalidText, "a value has the wrong type")
 	default: // what no statement of ours should meet is internal
