@@ -82,7 +82,7 @@ func (e *Engine) Read(ctx context.Context, id policy.Identity, q *query.Read, op
 		res.Body = page.Body
 	}
 	if popt.Cursors {
-		e.links(res, page, q, shape, id)
+		e.links(res, page, shape, id)
 	}
 	return res, nil
 }
@@ -122,7 +122,7 @@ func (e *Engine) limit(q *query.Read) int64 {
 // links makes the cursors of the pages after and before this one. There is a
 // page after when this one is full, and a page before when this one was
 // reached by a cursor.
-func (e *Engine) links(res *Result, page *store.Page, q *query.Read, shape []byte, id policy.Identity) {
+func (e *Engine) links(res *Result, page *store.Page, shape []byte, id policy.Identity) {
 	if len(page.Last.Keys) > 0 {
 		res.Next = e.sealCursor(&page.Last, shape, id)
 	}
