@@ -235,8 +235,8 @@ func commands(b block) []example {
 }
 
 var (
-	background = regexp.MustCompile(`^(?:go run \./cmd/pando|pando)(?: -C \S+)? (?:dev|serve|demo)\b`) //nolint:gochecknoglobals // a constant pattern
-	exits      = regexp.MustCompile(`# exits with (\d)`)                                               //nolint:gochecknoglobals // a constant pattern
+	background = regexp.MustCompile(`^(?:go run \./cmd/pando|pando)(?: -C \S+)? (?:dev|serve|demo)\b`)
+	exits      = regexp.MustCompile(`# exits with (\d)`)
 )
 
 func (s *shell) command(c example) {

@@ -8,6 +8,6 @@ import (
 )
 
 // version is set by the build: -ldflags "-X main.version=v1.2.3".
-var version = "" //nolint:gochecknoglobals // the linker can set nothing else
+var version = ""
 
 func main() { os.Exit(cli.Main(os.Args[1:], version)) }

@@ -49,6 +49,8 @@ func TestMain(m *testing.M) {
 //	field KEY VAR ...        set variables to members of the JSON object on stdout
 //	word VAR                 set a variable to the word on stdout
 //	hostport URLVAR VAR      set a variable to the host:port of a URL
+//	reloads LIMIT FILE PATH SRC REGEXP ...  put each SRC in FILE's place in turn and see PATH answer as REGEXP;
+//	                         the quickest has to take less than LIMIT (others use the machine, too)
 //	cptree FROM TO           copy a folder, without its data folder
 //	http METHOD URL ARGS...  request with the key; see [request]
 //
@@ -87,7 +89,7 @@ func TestScript(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"node": startNode, "signal": signalNode, "term": termNode, "crash": crashNode, "await": await, "cptree": copyTree,
-			"exitcode": exitCode, "field": field, "word": word, "hostport": hostPort,
+			"exitcode": exitCode, "field": field, "word": word, "hostport": hostPort, "reloads": reloads,
 		},
 	})
 }
@@ -191,7 +193,7 @@ func command(ts *testscript.TestScript, args []string) (*exec.Cmd, error) {
 	if bin == "" {
 		return nil, errors.New("pando is not in PATH")
 	}
-	cmd := exec.CommandContext(context.Background(), bin) //nolint:contextcheck // killed by the script's Defer
+	cmd := exec.CommandContext(context.Background(), bin)
 	cmd.Dir = ts.MkAbs(".")
 	for _, kv := range os.Environ() {
 		if !strings.HasPrefix(kv, "PANDO_") {
@@ -368,6 +370,32 @@ func hostPort(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv(args[1], u.Host)
 }
 
+func reloads(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 5 || len(args)%2 == 0 {
+		ts.Fatalf("usage: reloads LIMIT FILE PATH SRC REGEXP ...")
+	}
+	limit, err := time.ParseDuration(args[0])
+	ts.Check(err)
+	best := patience
+	for i := 3; i < len(args); i += 2 {
+		re, err := regexp.Compile(args[i+1])
+		ts.Check(err)
+		source := []byte(ts.ReadFile(args[i]))
+		s := &sending{method: http.MethodGet, url: ts.Getenv("URL") + args[2], header: http.Header{"Apikey": {ts.Getenv("KEY")}}}
+		begin := time.Now()
+		ts.Check(os.WriteFile(ts.MkAbs(args[1]), source, 0o600))
+		var last []byte
+		if !eventually(nil, func() bool { last, err = s.send(); return err == nil && re.Match(last) }) {
+			ts.Fatalf("%s does not answer as %s but (%v):\n%s", args[2], re, err, last)
+		}
+		best = min(best, time.Since(begin))
+	}
+	ts.Logf("the quickest reload took %v", best)
+	if best > limit {
+		ts.Fatalf("the quickest reload took %v", best)
+	}
+}
+
 // request is the program `http METHOD URL ARGS...`. It prints the status, the
 // headers of an answer in alphabetical order and the body, and exits with 0
 // whatever the status is. The URL may begin with a path of $URL. ARGS are
@@ -379,7 +407,7 @@ func hostPort(ts *testscript.TestScript, neg bool, args []string) {
 //	-until REGEXP   ask again until the answer matches
 func request(args []string) int {
 	if err := doRequest(args); err != nil {
-		fmt.Fprintln(os.Stderr, err) //nolint:forbidigo // a program of its own
+		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	return 0
@@ -481,7 +509,7 @@ func (s *sending) send() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer res.Body.Close() //nolint:errcheck // it is read to its end
+	defer res.Body.Close()
 	out := &bytes.Buffer{}
 	fmt.Fprintf(out, "%s\n", res.Status)
 	res.Header.Del("Date")

@@ -23,7 +23,7 @@ func (r *root) checkCommand() *cobra.Command {
 
 func (r *root) check() error {
 	app, err := server.Load(r.dir, r.env)
-	var invalid *server.Invalid
+	var invalid *server.InvalidError
 	if err != nil && !errors.As(err, &invalid) {
 		return err
 	}

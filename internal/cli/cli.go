@@ -45,12 +45,10 @@ func Main(args []string, version string) int {
 	if err == nil {
 		return 0
 	}
-	var silent silentError
-	if !errors.As(err, &silent) {
+	if _, silent := errors.AsType[silentError](err); !silent {
 		r.show(err)
 	}
-	var usage usageError
-	if errors.As(err, &usage) {
+	if _, usage := errors.AsType[usageError](err); usage {
 		return 2
 	}
 	return 1

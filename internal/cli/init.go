@@ -79,7 +79,7 @@ func notMade(dir string, err error) error {
 	return fault.Wrap(err, fault.BadRequest, "%s cannot be made", dir).WithDetails("%s", err)
 }
 
-var notName = regexp.MustCompile(`[^a-z0-9_]+`) //nolint:gochecknoglobals // a constant pattern
+var notName = regexp.MustCompile(`[^a-z0-9_]+`)
 
 // appName makes a name of a folder's.
 func appName(base string) string {

@@ -126,7 +126,7 @@ func (r *root) demo(ctx context.Context, a *addresses, dir string) (err error) {
 		a.ops = freeUnlessDefault("127.0.0.1:7264")
 	}
 	opt := r.serveOptions(a, dir, true, nil)
-	opt.Options.Note = func(line string) {
+	opt.Note = func(line string) {
 		if !strings.HasPrefix(line, "seeded") {
 			fmt.Fprintln(r.out, line)
 		}

@@ -57,7 +57,7 @@ func (r *root) importFile(ctx context.Context, c *client, entity, path string, f
 	if err != nil {
 		return err
 	}
-	defer in.Close() //nolint:errcheck // it was only read, and the request has closed it
+	defer in.Close()
 	bad, err := badRows(f.errors)
 	if err != nil {
 		return err

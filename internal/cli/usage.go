@@ -104,7 +104,7 @@ type finding struct {
 	Hint    string `json:"hint,omitempty"`
 }
 
-func findings(invalid *server.Invalid) []finding {
+func findings(invalid *server.InvalidError) []finding {
 	list := []finding{}
 	if invalid != nil {
 		for _, p := range invalid.Problems {
@@ -139,12 +139,10 @@ func (r *root) show(err error) {
 
 // explain makes an error presentable; the cause is only for internal ones.
 func explain(err error) (failure, error) {
-	var usage usageError
-	if errors.As(err, &usage) {
+	if usage, ok := errors.AsType[usageError](err); ok {
 		return failure{Code: "usage", Message: usage.Error(), Hint: usage.hint}, nil
 	}
-	var invalid *server.Invalid
-	if errors.As(err, &invalid) {
+	if invalid, ok := errors.AsType[*server.InvalidError](err); ok {
 		f := invalid.Fault()
 		return failure{Code: string(f.Code), Message: f.Message, Details: f.Details, Problems: findings(invalid)}, nil
 	}

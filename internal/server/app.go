@@ -26,11 +26,11 @@ type Application struct {
 // Features are what this build enforces and acts on.
 func Features() model.Features { return model.Features{} }
 
-// Invalid is the error of an application that has problems; all of them.
-type Invalid struct{ Problems []model.Problem }
+// InvalidError is the error of an application that has problems; all of them.
+type InvalidError struct{ Problems []model.Problem }
 
 // Error lists the problems, one a line.
-func (e *Invalid) Error() string {
+func (e *InvalidError) Error() string {
 	lines := make([]string, len(e.Problems))
 	for i, p := range e.Problems {
 		lines[i] = p.String()
@@ -39,11 +39,11 @@ func (e *Invalid) Error() string {
 }
 
 // Fault makes the problems presentable to a client of the socket.
-func (e *Invalid) Fault() *fault.Error {
+func (e *InvalidError) Fault() *fault.Error {
 	return fault.New(fault.ConfigInvalid, "the application has %d problem(s)", len(e.Problems)).WithDetails("%s", e.Error())
 }
 
-// Load reads and checks the application in a folder. The error is an *Invalid
+// Load reads and checks the application in a folder. The error is an *InvalidError
 // when it has problems.
 func Load(dir string, env []string) (*Application, error) {
 	if err := present(dir); err != nil {
@@ -51,11 +51,11 @@ func Load(dir string, env []string) (*Application, error) {
 	}
 	app, problems := model.Load(os.DirFS(dir), env, Features())
 	if len(problems) > 0 {
-		return nil, &Invalid{problems}
+		return nil, &InvalidError{problems}
 	}
 	rules, problems := policy.Compile(app)
 	if len(problems) > 0 {
-		return nil, &Invalid{problems}
+		return nil, &InvalidError{problems}
 	}
 	return &Application{Model: app, Rules: rules, Dir: dir}, nil
 }
@@ -80,7 +80,7 @@ func DataFolder(dir string, env []string) (string, error) {
 	}
 	app, problems := model.Load(configOnly{os.DirFS(dir)}, env, Features())
 	if len(problems) > 0 {
-		return "", &Invalid{problems}
+		return "", &InvalidError{problems}
 	}
 	return (&Application{Model: app, Dir: dir}).DataDir(), nil
 }
@@ -137,8 +137,11 @@ func (a *Application) Supported() error {
 		return fault.New(fault.ConfigInvalid, "store: replicas are not part of this build").WithHint("remove store.replicas")
 	}
 	for _, d := range []struct{ key, url, have string }{
-		{"cache", c.Cache, "memory://"}, {"broker", c.Broker, "embedded://"}, {"files", c.Files, "file://"},
-		{"keys", c.Keys, "file://"}, {"mail", c.Mail, "mailbox://"},
+		{"cache", c.Cache, "memory://"},
+		{"broker", c.Broker, "embedded://"},
+		{"files", c.Files, "file://"},
+		{"keys", c.Keys, "file://"},
+		{"mail", c.Mail, "mailbox://"},
 	} {
 		if !strings.HasPrefix(d.url, d.have) {
 			scheme, _, _ := strings.Cut(d.url, "://")

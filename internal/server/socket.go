@@ -79,8 +79,7 @@ func (n *Node) Commands() http.Handler {
 	handle := func(pattern string, fn func(http.ResponseWriter, *http.Request) error) {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			if err := fn(w, r); err != nil {
-				var invalid *Invalid
-				if errors.As(err, &invalid) {
+				if invalid, ok := errors.AsType[*InvalidError](err); ok {
 					err = invalid.Fault()
 				}
 				problem.WriteProblem(w, r, err)
