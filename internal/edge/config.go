@@ -67,6 +67,9 @@ type Config struct {
 	// Access receives one record for each request. It must not keep it.
 	// Default: nobody.
 	Access slog.Handler
+	// Redact returns a request's path as logs and traces may have it: a client
+	// may put a key anywhere. Default: as it is.
+	Redact func(path string) string
 	// Telemetry counts and traces the requests and serves /metrics. Default:
 	// neither.
 	Telemetry *telemetry.Telemetry
@@ -133,6 +136,9 @@ func (cfg Config) withDefaults() (Config, error) {
 	setDefault(&cfg.DrainTimeout, cfg.Limits.Request+5*time.Second)
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Redact == nil {
+		cfg.Redact = func(path string) string { return path }
 	}
 	cfg.Origins = slices.Clone(cfg.Origins)
 	return cfg, cfg.validate()

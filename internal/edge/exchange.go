@@ -86,7 +86,7 @@ func (x *exchange) identify(r *http.Request) context.Context {
 	ctx = propagation.TraceContext{}.Extract(ctx, propagation.HeaderCarrier(r.Header))
 	name, route := r.Method, x.door.routeName()
 	attrs := []attribute.KeyValue{
-		semconv.HTTPRequestMethodKey.String(r.Method), semconv.URLPath(r.URL.Path), semconv.URLScheme(x.server.scheme),
+		semconv.HTTPRequestMethodKey.String(r.Method), semconv.URLPath(x.server.cfg.Redact(r.URL.Path)), semconv.URLScheme(x.server.scheme),
 		semconv.ClientAddress(remoteIP(r.RemoteAddr)),
 	}
 	if route != "" {
@@ -178,7 +178,7 @@ func (x *exchange) recovered(r *http.Request, cause any) (abort bool) {
 		return true // its way to say: cut it off
 	}
 	x.server.cfg.Logger.LogAttrs(r.Context(), slog.LevelError, "a handler panicked",
-		slog.String("request_id", x.trace.id()), slog.String("method", r.Method), slog.String("path", r.URL.Path),
+		slog.String("request_id", x.trace.id()), slog.String("method", r.Method), slog.String("path", x.server.cfg.Redact(r.URL.Path)),
 		slog.String("panic", fmt.Sprint(cause)), slog.String("stack", string(debug.Stack())))
 	if x.span != nil {
 		x.span.RecordError(fmt.Errorf("panic: %v", cause))
@@ -237,7 +237,7 @@ func (x *exchange) logAccess(r *http.Request, status int, elapsed time.Duration)
 	rec := slog.NewRecord(x.start, level, "request", 0)
 	rec.AddAttrs(
 		slog.String("method", r.Method),
-		slog.String("path", r.URL.Path),
+		slog.String("path", x.server.cfg.Redact(r.URL.Path)),
 		slog.Int("status", status),
 		slog.Int64("duration_us", elapsed.Microseconds()),
 		slog.Int64("bytes", x.rec.bytes),

@@ -144,6 +144,7 @@ func edgeConfig(cfg model.Config, opt *ServeOptions, node *Node, tel *telemetry.
 		Logger:     logs.log,
 		Access:     logs.handler,
 		Telemetry:  tel,
+		Redact:     node.ring.Redact,
 	}
 }
 
