@@ -24,6 +24,9 @@ type Options struct {
 	// AfterPart is called when a part (from 1) is on disk. Its error stops the
 	// migration, which the next plan goes on with. For tests.
 	AfterPart func(part int) error
+	// Later receives the late parts of the plan (Step.Late), once what comes
+	// before them is on disk; nil: Apply runs them itself. See [Rest].
+	Later func(Rest)
 	// Now gives the time for the history; default time.Now.
 	Now func() time.Time
 }
@@ -34,6 +37,13 @@ type Progress struct {
 	Titles   []string
 	Wait     Wait
 }
+
+// Rest runs the late parts of a migration. When ctx ends it returns the cause
+// at the end of the part that is under way, which takes some milliseconds; a
+// later call goes on from there. It must not be called twice at a time. A Rest
+// that is never called leaves the migration incomplete: Prepare plans what is
+// left.
+type Rest func(ctx context.Context) error
 
 // Apply runs a plan, each part in a transaction of its own. Nothing is run
 // when a step is blocked or loses what was not allowed: fault.MigrationRefused
@@ -47,40 +57,98 @@ func Apply(ctx context.Context, d store.Driver, p *Plan, opt Options) error {
 	if err := p.refuse(opt); err != nil {
 		return err
 	}
-	h := p.head
 	if p.Empty() && p.Resumes != 0 {
-		return d.Alter(ctx, func(tx store.Tx) error { return settle(tx, d.Dialect(), h) })
+		return d.Alter(ctx, func(tx store.Tx) error { return settle(tx, d.Dialect(), p.head) })
 	}
-	at, parts, done := opt.Now(), p.parts(), 0
-	for i, part := range parts {
-		if opt.Progress != nil {
-			opt.Progress(Progress{Part: i + 1, Of: len(parts), Titles: titles(part), Wait: p.waitOf(part)})
+	r := &run{d: d, p: p, opt: opt, at: opt.Now(), parts: p.parts(), head: p.head, manifest: manifest{}}
+	end := len(r.parts)
+	for opt.Later != nil && end > 0 && r.parts[end-1][0].Late {
+		end--
+	}
+	if err := r.to(ctx, end); err != nil {
+		return err
+	}
+	if end < len(r.parts) {
+		opt.Later(func(ctx context.Context) error { return r.to(ctx, len(r.parts)) })
+	}
+	return nil
+}
+
+// run is a migration under way.
+type run struct {
+	d     store.Driver
+	p     *Plan
+	opt   Options
+	at    time.Time
+	parts [][]*Step
+
+	head       head
+	next, done int // the part that comes next, the steps that are on disk
+	manifest   manifest
+}
+
+// to runs the parts before end that have not been run.
+func (r *run) to(ctx context.Context, end int) error {
+	for r.next < end {
+		part := r.parts[r.next]
+		if r.opt.Progress != nil {
+			r.opt.Progress(Progress{Part: r.next + 1, Of: len(r.parts), Titles: titles(part), Wait: r.p.waitOf(part)})
 		}
-		var next head
-		err := d.Alter(ctx, func(tx store.Tx) error {
-			if err := h.check(tx); err != nil {
-				return err
-			}
-			for _, s := range part {
-				if err := s.run(tx, opt.Allow); err != nil {
-					return failed(err, s)
-				}
-			}
-			var err error
-			next, err = record(tx, d.Dialect(), h, i == 0, p, done+len(part), at)
-			return err
-		})
-		if err != nil {
-			return stopped(err, i, len(parts))
+		if err := r.part(ctx, part); err != nil {
+			return stopped(err, r.next, len(r.parts))
 		}
-		h, done = next, done+len(part)
-		if opt.AfterPart != nil {
-			if err := opt.AfterPart(i + 1); err != nil {
+		r.next, r.done = r.next+1, r.done+len(part)
+		if r.opt.AfterPart != nil {
+			if err := r.opt.AfterPart(r.next); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// part runs one part in its transaction.
+func (r *run) part(ctx context.Context, part []*Step) error {
+	transact := r.d.Alter
+	if indexesOnly(part) {
+		transact = r.d.Write // Alter would check every reference of the database
+	}
+	if part[0].Late {
+		if err := ctx.Err(); err != nil {
+			return fault.Wrap(err, fault.QueryCanceled, "the migration was stopped between two parts")
+		}
+		ctx = context.WithoutCancel(ctx)
+	}
+	next := r.head
+	err := transact(ctx, func(tx store.Tx) error {
+		if err := r.head.check(tx); err != nil {
+			return err
+		}
+		for _, s := range part {
+			if err := s.run(tx, r.opt.Allow); err != nil {
+				return failed(err, s)
+			}
+		}
+		var err error
+		next, err = r.record(tx, r.done+len(part))
+		return err
+	})
+	if err == nil {
+		r.head = next
+	}
+	return err
+}
+
+// indexesOnly reports whether a part does nothing but make and drop indexes.
+func indexesOnly(part []*Step) bool {
+	for _, s := range part {
+		for _, c := range s.changes {
+			if c.Kind != store.CreateIndex && c.Kind != store.DropIndex {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 func titles(part []*Step) []string {

@@ -288,6 +288,10 @@ func (p *planner) note() {
 	for _, n := range p.targets {
 		name := n.QualifiedName()
 		w := p.s.get(name)
+		if p.batching {
+			n = clone(n)
+			n.Index = w.Index // batchIndexes completes it
+		}
 		if p.given[name] || sameTable(w, n) {
 			continue
 		}

@@ -126,16 +126,23 @@ func (p *planner) renameKeys(n *store.Table) []store.Change {
 }
 
 // create makes all new tables in one step: a new application is ready after
-// one commit.
+// one commit. Plain indexes beyond lateIndexes are left to batchIndexes.
 func (p *planner) create() {
 	step := &Step{Additive: true}
 	var names []string
+	late := p.newIndexes() > lateIndexes
 	for _, n := range p.targets {
-		if p.s.get(n.QualifiedName()) == nil {
-			step.changes = append(step.changes, store.Change{Kind: store.CreateTable, Table: n})
-			names = append(names, n.QualifiedName())
-			p.s.put(n)
+		if p.s.get(n.QualifiedName()) != nil {
+			continue
 		}
+		t := n
+		if late && len(n.Index) > 0 {
+			t = clone(n)
+			t.Index = nil
+		}
+		step.changes = append(step.changes, store.Change{Kind: store.CreateTable, Table: t})
+		names = append(names, n.QualifiedName())
+		p.s.put(t)
 	}
 	if len(names) == 0 {
 		return
@@ -260,28 +267,6 @@ func (p *planner) dropUnique(w, n *store.Table) error {
 			Title: fmt.Sprintf("%s: (%s) need no longer be unique", n.QualifiedName(), strings.Join(k.Columns, ", ")), Additive: true,
 			changes: []store.Change{{Kind: store.DropIndex, Table: w, Key: k, Unique: true}},
 		})
-	}
-	return nil
-}
-
-// addIndexes makes new indexes. One that changed under its name is replaced in
-// the same step.
-func (p *planner) addIndexes(w, n *store.Table) error {
-	for _, k := range n.Index {
-		if hasKey(w.Index, k) {
-			continue
-		}
-		step := &Step{Title: fmt.Sprintf("%s: index (%s)", n.QualifiedName(), strings.Join(k.Columns, ", ")), Additive: true}
-		before := w
-		w = clone(w)
-		if at := slices.IndexFunc(w.Index, func(o store.KeyColumns) bool { return o.Name == k.Name }); at >= 0 {
-			step.changes = append(step.changes, store.Change{Kind: store.DropIndex, Table: before, Key: w.Index[at]})
-			w.Index = slices.Delete(w.Index, at, at+1)
-		}
-		w.Index = append(w.Index, k)
-		p.s.put(w)
-		step.changes = append(step.changes, store.Change{Kind: store.CreateIndex, Table: w, Key: k})
-		p.emit(step)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package migrate
 
 import (
+	"bytes"
 	"encoding/json"
 	"time"
 
@@ -72,20 +73,47 @@ func (h head) check(r store.Reader) error {
 	return nil
 }
 
+// manifest writes the description of all tables. What a table's is does not
+// change (schema), so that it is kept from part to part.
+type manifest map[*store.Table][]byte
+
+func (m manifest) of(tables []*store.Table) (string, error) {
+	var b bytes.Buffer
+	b.WriteByte('[')
+	for i, t := range tables {
+		text := m[t]
+		if text == nil {
+			var err error
+			if text, err = json.Marshal(t); err != nil {
+				return "", fault.From(err)
+			}
+			m[t] = text
+		}
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.Write(text)
+	}
+	b.WriteByte(']')
+	return b.String(), nil
+}
+
 // record writes where the migration stands when its first done steps have been
-// run, and returns the new head. Only the newest entry keeps its manifest: the others are history.
-func record(tx store.Tx, d store.Dialect, h head, first bool, p *Plan, done int, at time.Time) (head, error) {
-	manifest, err := json.Marshal(p.Steps[done-1].after)
+// run, and returns the new head. Only the newest entry keeps its manifest: the
+// others are history.
+func (r *run) record(tx store.Tx, done int) (head, error) {
+	h, p, d := r.head, r.p, r.d.Dialect()
+	text, err := r.manifest.of(p.Steps[done-1].after)
 	if err != nil {
-		return h, fault.From(err)
+		return h, err
 	}
 	next := head{id: h.id, step: int64(done), state: Running}
 	if done == len(p.Steps) {
 		next.state = Done
 	}
-	if !first {
+	if r.next > 0 {
 		st := &store.Statement{SQL: "UPDATE pando_migrations SET step = " + d.Param(1) + ", state = " + d.Param(2) + ", manifest = " + d.Param(3) + " WHERE id = " + d.Param(4)}
-		_, err = tx.Exec(st, []value.Value{value.OfInt(next.step), value.OfText(string(next.state)), value.OfText(string(manifest)), value.OfInt(h.id)})
+		_, err = tx.Exec(st, []value.Value{value.OfInt(next.step), value.OfText(string(next.state)), value.OfText(text), value.OfInt(h.id)})
 		return next, err
 	}
 	for _, sql := range []string{
@@ -104,8 +132,8 @@ func record(tx store.Tx, d store.Dialect, h head, first bool, p *Plan, done int,
 	st := &store.Statement{SQL: "INSERT INTO pando_migrations (id, at, plan, state, step, manifest) VALUES (" +
 		d.Param(1) + ", " + d.Param(2) + ", " + d.Param(3) + ", " + d.Param(4) + ", " + d.Param(5) + ", " + d.Param(6) + ")"}
 	_, err = tx.Exec(st, []value.Value{
-		value.OfInt(next.id), value.OfText(at.UTC().Format(time.RFC3339)), value.OfText(string(plan)),
-		value.OfText(string(next.state)), value.OfInt(next.step), value.OfText(string(manifest)),
+		value.OfInt(next.id), value.OfText(r.at.UTC().Format(time.RFC3339)), value.OfText(string(plan)),
+		value.OfText(string(next.state)), value.OfInt(next.step), value.OfText(text),
 	})
 	return next, err
 }

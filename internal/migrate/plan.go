@@ -10,7 +10,8 @@
 // and columns, what may be null, other types. After it both the old and the
 // new model work, unless something was renamed or became another type: no
 // schema has both names or both types. The later parts make indexes, then
-// tighten, then drop, and stand alone.
+// tighten, then drop, and stand alone. Where many indexes are missing they come
+// last, and may be made while the application is served ([Options.Later]).
 //
 // Limits of values (min, max, length) and checks are no part of the schema:
 // they hold for new writes.
@@ -48,6 +49,9 @@ type Step struct {
 	// Additive: no stored value changes, nothing is renamed or dropped. The
 	// old model goes on working.
 	Additive bool `json:"additive"`
+	// Late: nothing needs the step but the speed of queries. Late steps are the
+	// last of a plan (Options.Later).
+	Late bool `json:"late,omitempty"`
 	// Blocked says why the step cannot be run on the rows that are there, one
 	// reason each; Hint what to do.
 	Blocked []string `json:"blocked,omitempty"`
@@ -123,6 +127,9 @@ type guard struct {
 // Empty reports whether there is nothing to do.
 func (p *Plan) Empty() bool { return len(p.Steps) == 0 }
 
+// Fresh reports whether no migration has run on the store.
+func (p *Plan) Fresh() bool { return p.head.id == 0 }
+
 // Additive reports whether every step is additive and none is blocked.
 func (p *Plan) Additive() bool {
 	for _, s := range p.Steps {
@@ -155,6 +162,9 @@ func (p *Plan) Wait() Wait {
 // waitOf is how long writers wait for the steps of one part.
 func (p *Plan) waitOf(part []*Step) Wait {
 	wait := p.each
+	if indexesOnly(part) {
+		wait = Wait(commitCost) // no reference is checked
+	}
 	for _, s := range part {
 		wait += s.Wait
 	}
@@ -180,7 +190,7 @@ func (p *Plan) String() string {
 	}
 	var b strings.Builder
 	if p.Resumes != 0 {
-		fmt.Fprintf(&b, "Goes on with migration %d, which was interrupted.\n\n", p.Resumes)
+		fmt.Fprintf(&b, "Goes on with migration %d, which is not complete.\n\n", p.Resumes)
 	}
 	parts, n := p.parts(), 0
 	for i, part := range parts {

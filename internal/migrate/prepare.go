@@ -13,26 +13,31 @@ import (
 // there has blocked steps; the error is for what keeps it from being made.
 func Prepare(ctx context.Context, d store.Driver, app *model.App) (*Plan, error) {
 	var plan *Plan
-	err := d.Read(ctx, true, func(r store.Reader) error {
-		h, tables, err := readHead(r)
-		if err != nil {
-			return err
-		}
-		p := newPlanner(r, d.Dialect(), app, tables)
-		if err := p.run(); err != nil {
-			return err
-		}
-		p.plan.head = h
-		if h.state == Running {
-			p.plan.Resumes = h.id
-		}
-		plan = p.plan
-		return nil
+	err := d.Read(ctx, true, func(r store.Reader) (err error) {
+		plan, _, err = prepare(r, d.Dialect(), app)
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 	return plan, nil
+}
+
+// prepare returns the plan and the tables of the manifest.
+func prepare(r store.Reader, d store.Dialect, app *model.App) (*Plan, []*store.Table, error) {
+	h, tables, err := readHead(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	p := newPlanner(r, d, app, tables)
+	if err := p.run(); err != nil {
+		return nil, nil, err
+	}
+	p.plan.head = h
+	if h.state == Running {
+		p.plan.Resumes = h.id
+	}
+	return p.plan, tables, nil
 }
 
 // planner walks from the manifest to the model. It keeps the schema as it will
@@ -45,6 +50,8 @@ type planner struct {
 	plan *Plan
 	part int   // of the step that comes next
 	err  error // the first that emit met
+
+	batching bool // missing indexes are left to batchIndexes
 
 	targets  []*store.Table // the model, what is referred to first
 	wanted   map[string]*store.Table
@@ -99,6 +106,7 @@ func (p *planner) run() error {
 		return err
 	}
 	p.part++
+	p.batching = p.missingIndexes() > fewIndexes
 	if err := p.each(p.addIndexes, p.tighten, p.addUnique, p.dropIndexes, p.dropSearch, p.dropColumns); err != nil {
 		return err
 	}
@@ -106,6 +114,9 @@ func (p *planner) run() error {
 		return err
 	}
 	p.note()
+	if err := p.batchIndexes(); err != nil {
+		return err
+	}
 	if p.err != nil || p.plan.Empty() {
 		return p.err
 	}

@@ -21,26 +21,39 @@ type Status struct {
 // Inspect returns the pending steps, the history, and what was changed in the
 // database behind Pando's back. It changes nothing.
 func Inspect(ctx context.Context, d store.Driver, app *model.App) (*Status, error) {
-	plan, err := Prepare(ctx, d, app)
-	if err != nil {
-		return nil, err
-	}
-	s := &Status{Pending: plan}
-	err = d.Read(ctx, true, func(r store.Reader) error {
-		_, tables, err := readHead(r)
-		if err != nil {
+	s := &Status{}
+	err := d.Read(ctx, true, func(r store.Reader) (err error) {
+		if s.Pending, s.Drift, err = compare(r, d.Dialect(), app); err != nil {
 			return err
 		}
-		if s.History, err = readHistory(r); err != nil {
-			return err
-		}
-		s.Drift, err = drift(r, d.Dialect(), tables)
+		s.History, err = readHistory(r)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 	return s, nil
+}
+
+// Compare is Inspect without the history: what a start needs.
+func Compare(ctx context.Context, d store.Driver, app *model.App) (pending *Plan, changed []string, err error) {
+	err = d.Read(ctx, true, func(r store.Reader) (err error) {
+		pending, changed, err = compare(r, d.Dialect(), app)
+		return err
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return pending, changed, nil
+}
+
+func compare(r store.Reader, d store.Dialect, app *model.App) (*Plan, []string, error) {
+	plan, tables, err := prepare(r, d, app)
+	if err != nil {
+		return nil, nil, err
+	}
+	changed, err := drift(r, d, tables)
+	return plan, changed, err
 }
 
 // drift compares the manifest with what the database holds.
