@@ -72,7 +72,8 @@ func fieldSchema(f *model.Field, input bool) object {
 		s = s.with("description", d)
 	}
 	if input {
-		if d := f.Default; d != nil && d.Kind == model.DefaultLiteral {
+		// What a hidden field defaults to is what most rows hold.
+		if d := f.Default; d != nil && d.Kind == model.DefaultLiteral && !f.Hidden {
 			s = s.with("default", literal(f.Type, d.Value))
 		}
 		if f.Hidden {

@@ -18,7 +18,7 @@ func describe(f *model.Field, input bool) string {
 	if f.Ref != nil {
 		parts = append(parts, refText(f.Ref))
 	}
-	if input {
+	if input && !f.Hidden {
 		parts = append(parts, defaultText(f.Default))
 	}
 	if f.OnUpdateNow {
