@@ -84,9 +84,10 @@ func (x *exchange) identify(r *http.Request) context.Context {
 		return ctx
 	}
 	ctx = propagation.TraceContext{}.Extract(ctx, propagation.HeaderCarrier(r.Header))
-	name, route := r.Method, x.door.routeName()
+	method := knownMethod(r.Method)
+	name, route := method, x.door.routeName()
 	attrs := []attribute.KeyValue{
-		semconv.HTTPRequestMethodKey.String(r.Method), semconv.URLPath(x.server.cfg.Redact(r.URL.Path)), semconv.URLScheme(x.server.scheme),
+		semconv.HTTPRequestMethodKey.String(method), semconv.URLPath(x.server.cfg.Redact(r.URL.Path)), semconv.URLScheme(x.server.scheme),
 		semconv.ClientAddress(remoteIP(r.RemoteAddr)),
 	}
 	if route != "" {
@@ -178,7 +179,7 @@ func (x *exchange) recovered(r *http.Request, cause any) (abort bool) {
 		return true // its way to say: cut it off
 	}
 	x.server.cfg.Logger.LogAttrs(r.Context(), slog.LevelError, "a handler panicked",
-		slog.String("request_id", x.trace.id()), slog.String("method", r.Method), slog.String("path", x.server.cfg.Redact(r.URL.Path)),
+		slog.String("request_id", x.trace.id()), slog.String("method", knownMethod(r.Method)), slog.String("path", x.server.cfg.Redact(r.URL.Path)),
 		slog.String("panic", fmt.Sprint(cause)), slog.String("stack", string(debug.Stack())))
 	if x.span != nil {
 		x.span.RecordError(fmt.Errorf("panic: %v", cause))
@@ -236,7 +237,7 @@ func (x *exchange) logAccess(r *http.Request, status int, elapsed time.Duration)
 	// slog.Logger would look its caller up, which costs as much as the line.
 	rec := slog.NewRecord(x.start, level, "request", 0)
 	rec.AddAttrs(
-		slog.String("method", r.Method),
+		slog.String("method", knownMethod(r.Method)),
 		slog.String("path", x.server.cfg.Redact(r.URL.Path)),
 		slog.Int("status", status),
 		slog.Int64("duration_us", elapsed.Microseconds()),
@@ -248,6 +249,17 @@ func (x *exchange) logAccess(r *http.Request, status int, elapsed time.Duration)
 		rec.AddAttrs(slog.String("caller", x.caller))
 	}
 	_ = h.Handle(ctx, rec) // a log that fails must not fail requests
+}
+
+// knownMethod is the method as logs and traces have it. Any text without a
+// space can be one, a key too; OpenTelemetry's name for those is _OTHER.
+func knownMethod(method string) string {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
+		http.MethodOptions, http.MethodConnect, http.MethodTrace:
+		return method
+	}
+	return "_OTHER"
 }
 
 // remoteIP is the address of the connection's other end. What headers claim
