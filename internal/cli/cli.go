@@ -18,6 +18,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -37,7 +38,9 @@ type root struct {
 func Main(args []string, version string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	context.AfterFunc(ctx, stop) // a second Ctrl-C ends what the first one waits for
+	// A second Ctrl-C ends what the first one waits for. Not at once: what runs a
+	// command often sends its signal to the process and to its group.
+	context.AfterFunc(ctx, func() { time.AfterFunc(time.Second, stop) })
 	r := &root{version: buildVersion(version), env: os.Environ(), in: os.Stdin, out: os.Stdout, err: os.Stderr}
 	cmd := r.command()
 	cmd.SetArgs(args)

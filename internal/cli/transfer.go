@@ -2,12 +2,14 @@ package cli
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"net/url"
 	"os"
 	"strconv"
+	"time"
 
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
@@ -67,7 +69,13 @@ func (r *root) importFile(ctx context.Context, c *client, entity, path string, f
 		"entity": {entity}, "format": {string(format)}, "map": f.mapping, "on_conflict": f.onConflict, "from": {strconv.Itoa(f.from)},
 		"skip_bad": {strconv.FormatBool(f.skipBad)}, "ignore": {strconv.FormatBool(f.ignore)}, "size": {strconv.FormatInt(size, 10)},
 	}
-	body, err := c.call(ctx, "POST", "/import", q, in)
+	// A stop is asked for beside the import, which then says how far it came.
+	id := rand.Text()
+	q.Set("id", id)
+	running, done := context.WithCancel(context.WithoutCancel(ctx))
+	defer done()
+	defer context.AfterFunc(ctx, func() { c.stopImport(running, id) })()
+	body, err := c.call(running, "POST", "/import", q, in)
 	if err != nil {
 		return err
 	}
@@ -98,6 +106,21 @@ func (r *root) importFile(ctx context.Context, c *client, entity, path string, f
 		stopped.Details = "" // the report has named the rows
 	}
 	return err
+}
+
+// stopImport asks until the import has heard it, or running has ended.
+func (c *client) stopImport(running context.Context, id string) {
+	for {
+		if body, err := c.call(running, "DELETE", "/import/"+id, nil, nil); err == nil {
+			_ = body.Close() // it holds nothing
+			return
+		}
+		select {
+		case <-running.Done():
+			return
+		case <-time.After(10 * time.Millisecond): // it has not begun
+		}
+	}
 }
 
 // report tells what an import did; the bad rows go to standard error.

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -93,7 +92,9 @@ func (n *Node) Commands() http.Handler {
 	handle("GET /migrate/plan", n.cmdPlan)
 	handle("POST /migrate/apply", n.cmdApply)
 	handle("GET /migrate/status", n.cmdStatus)
-	handle("POST /import", n.cmdImport)
+	imports := &imports{node: n}
+	handle("POST /import", imports.run)
+	handle("DELETE /import/{id}", imports.stop)
 	handle("GET /export", n.cmdExport)
 	return mux
 }
@@ -270,34 +271,6 @@ func target(name string) query.Target {
 
 // operator is who runs commands.
 func operator() policy.Identity { return policy.Identity{Role: policy.Service, Key: "command line"} }
-
-func (n *Node) cmdImport(w http.ResponseWriter, r *http.Request) error {
-	q := r.URL.Query()
-	opt := transfer.ImportOptions{
-		Target: target(q.Get("entity")), Reader: r.Body, Format: transfer.Format(q.Get("format")),
-		OnConflict: q["on_conflict"], SkipBad: q.Get("skip_bad") == "true", Ignore: q.Get("ignore") == "true",
-	}
-	opt.From, _ = strconv.Atoi(q.Get("from"))
-	opt.Size, _ = strconv.ParseInt(q.Get("size"), 10, 64)
-	for _, m := range q["map"] {
-		if opt.Map == nil {
-			opt.Map = map[string]string{}
-		}
-		column, field, ok := strings.Cut(m, "=")
-		if !ok {
-			return fault.New(fault.BadRequest, "--map %q is not column=field", m)
-		}
-		opt.Map[column] = field
-	}
-	if err := n.Engine().Known(opt.Target); err != nil {
-		return err
-	}
-	ev := newEvents(w)
-	opt.Errors = ev
-	opt.Progress = func(done, total int64, rows int) { ev.send(Event{Progress: &Progress{done, total, rows}}) }
-	report, err := transfer.Import(r.Context(), n.Engine(), operator(), opt)
-	return ev.end(Event{Report: report}, err)
-}
 
 func (n *Node) cmdExport(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
