@@ -21,6 +21,8 @@ type input struct {
 	nowText value.Value
 	columns []*model.Field
 	place   []int // entity field index -> index in columns; -1: not given
+
+	lastUUID string
 }
 
 // newInput resolves the columns of a write. Those that the entity has not, or
@@ -159,7 +161,7 @@ func (in *input) fallback(f *model.Field) value.Value {
 	case model.DefaultLiteral:
 		return f.Default.Value
 	case model.DefaultUUID:
-		return value.OfText(value.NewUUID(in.now, in.e.random))
+		return value.OfText(in.uuid())
 	case model.DefaultNow:
 		return in.nowAs(f)
 	case model.DefaultAuthUID:
@@ -169,6 +171,15 @@ func (in *input) fallback(f *model.Field) value.Value {
 	case model.DefaultCEL:
 	}
 	return value.Null()
+}
+
+// uuid returns a version 7 UUID. Those of one write count upwards (RFC 9562,
+// section 6.2, method 2), so that rows list in the order they were given.
+func (in *input) uuid() string {
+	if in.lastUUID = value.NextUUID(in.lastUUID, in.e.random); in.lastUUID == "" {
+		in.lastUUID = value.NewUUID(in.now, in.e.random)
+	}
+	return in.lastUUID
 }
 
 // nowAs is the time of the write in the field's type.

@@ -56,6 +56,7 @@ type ReadPlan struct {
 	uses    []use
 	keys    []key // the total order, for cursors; nil: no cursors
 	reverse bool  // rows arrive in the opposite order (a page before a cursor)
+	plain   []int // the field of each column, where all are stored fields; else nil
 	primary int   // column of the primary key; -1: not among the columns
 }
 

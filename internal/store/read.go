@@ -68,6 +68,7 @@ func (pl *Planner) CompileRead(q *query.Read, g policy.Guard, opt ReadOptions) (
 	body := " FROM " + root.from() + root.tail()
 	p.rows.SQL = "SELECT " + strings.Join(cols.sqls, ",") + body + root.orderBy(terms, p.reverse) + c.page(&q.Node.Page, q.Unbounded)
 	p.params = c.params
+	p.plain = root.plainColumns(cols)
 	if q.Count != query.CountNone {
 		if err := pl.compileCount(c, p, q); err != nil {
 			return nil, err

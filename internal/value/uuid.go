@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"strconv"
 	"time"
 )
 
@@ -71,4 +72,28 @@ func NewUUID(now time.Time, random io.Reader) string {
 	hex.Encode(b[24:36], id[10:16])
 	b[8], b[13], b[18], b[23] = '-', '-', '-', '-'
 	return string(b)
+}
+
+// NextUUID returns a UUID that sorts after a version 7 one and shares its
+// time: its last 48 bits are raised by a random step below 2^24 (RFC 9562,
+// section 6.2, method 2). It returns "" when prev is "" or there is none left.
+// It panics if random fails.
+func NextUUID(prev string, random io.Reader) string {
+	const tail = 24 // where the last group begins
+	if len(prev) != 36 {
+		return ""
+	}
+	n, err := strconv.ParseUint(prev[tail:], 16, 64)
+	if err != nil {
+		return ""
+	}
+	var step [3]byte
+	if _, err := io.ReadFull(random, step[:]); err != nil {
+		panic(fmt.Sprintf("value: no randomness for a UUID: %v", err))
+	}
+	n += 1 + uint64(step[0])<<16 + uint64(step[1])<<8 + uint64(step[2])
+	if n >= 1<<48 {
+		return ""
+	}
+	return fmt.Sprintf("%s%012x", prev[:tail], n)
 }

@@ -43,3 +43,29 @@ func TestNewUUID(t *testing.T) {
 	}()
 	NewUUID(at, bytes.NewReader([]byte{1, 2, 3}))
 }
+
+func TestNextUUIDCountsUp(t *testing.T) {
+	last := NewUUID(time.Now(), rand.Reader)
+	for range 1000 {
+		next := NextUUID(last, rand.Reader)
+		if next == "" { // the last group began near its end: improbable, and allowed
+			return
+		}
+		if _, err := (Type{Kind: UUID}).FromText(next); err != nil || next <= last || next[:24] != last[:24] {
+			t.Fatalf("%s after %s: %v", next, last, err)
+		}
+		last = next
+	}
+}
+
+func TestNextUUIDEnds(t *testing.T) {
+	for prev, want := range map[string]string{
+		"":                                     "",
+		"0198f1c2-0000-7000-8000-ffffffffffff": "",
+		"0198f1c2-0000-7000-8000-fffffffffffe": "0198f1c2-0000-7000-8000-ffffffffffff",
+	} {
+		if got := NextUUID(prev, bytes.NewReader(make([]byte, 3))); got != want {
+			t.Errorf("after %q: %q, want %q", prev, got, want)
+		}
+	}
+}

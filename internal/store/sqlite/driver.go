@@ -23,7 +23,7 @@ type Options struct {
 	Path      string
 	Readers   int // read connections; default max(4, 2 per processor)
 	CacheKiB  int // page cache of one connection; default 16384
-	MmapBytes int // default 256 MiB
+	MmapBytes int // of the file, mapped into memory; default 2 GiB, the most that SQLite maps
 	Log       *slog.Logger
 }
 
@@ -35,7 +35,7 @@ func (o Options) withDefaults() Options {
 		o.CacheKiB = 16384
 	}
 	if o.MmapBytes <= 0 {
-		o.MmapBytes = 256 << 20
+		o.MmapBytes = 2<<30 - 1<<16
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
