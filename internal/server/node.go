@@ -53,6 +53,8 @@ type Node struct {
 	signer *keys.Signer
 	driver *sqlite.Driver
 
+	late late
+
 	live atomic.Pointer[live]
 	mu   sync.Mutex // one reload or migration at a time
 }
@@ -65,16 +67,21 @@ type live struct {
 }
 
 // Open loads the application, locks its data folder and opens its store.
-func Open(ctx context.Context, opt Options) (_ *Node, err error) {
+func Open(ctx context.Context, opt Options) (*Node, error) {
+	app, err := Load(opt.Dir, opt.Env)
+	if err != nil {
+		return nil, err
+	}
+	return open(ctx, opt, app)
+}
+
+// open is Open with the application that was loaded from opt.Dir.
+func open(ctx context.Context, opt Options, app *Application) (_ *Node, err error) {
 	if opt.Log == nil {
 		opt.Log = slog.New(slog.DiscardHandler)
 	}
 	if opt.Note == nil {
 		opt.Note = func(string) {}
-	}
-	app, err := Load(opt.Dir, opt.Env)
-	if err != nil {
-		return nil, err
 	}
 	if err := app.Supported(); err != nil {
 		return nil, err
@@ -83,7 +90,7 @@ func Open(ctx context.Context, opt Options) (_ *Node, err error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{opt: opt, data: app.DataDir()}
+	n := &Node{opt: opt, data: app.DataDir(), late: late{log: opt.Log}}
 	if err := os.MkdirAll(n.data, 0o700); err != nil {
 		return nil, fault.Wrap(err, fault.ConfigInvalid, "the data folder %s cannot be made", n.data).WithDetails("%s", err)
 	}
@@ -122,28 +129,34 @@ func (n *Node) getenv(name string) string {
 }
 
 // bring migrates the store to an application if that loses nothing, loads the
-// seeds when the store was new, and serves it from then on.
+// seeds when the store was new, and serves it from then on. What the
+// application can do without is left to n.late.
 func (n *Node) bring(ctx context.Context, app *Application) error {
-	status, err := migrate.Inspect(ctx, n.driver, app.Model)
+	n.late.pause()
+	defer n.late.resume()
+	plan, changed, err := migrate.Compare(ctx, n.driver, app.Model)
 	if err != nil {
 		return err
 	}
-	fresh := len(status.History) == 0
-	plan, err := migrate.Prepare(ctx, n.driver, app.Model)
-	if err != nil {
-		return err
-	}
-	if !plan.Empty() {
-		if err := migrate.Apply(ctx, n.driver, plan, migrate.Options{Additive: !n.opt.Convert}); err != nil {
+	fresh := plan.Fresh()
+	var rest migrate.Rest
+	if !plan.Empty() || plan.Resumes != 0 {
+		err := migrate.Apply(ctx, n.driver, plan, migrate.Options{
+			Additive: !n.opt.Convert, Later: func(r migrate.Rest) { rest = r },
+		})
+		if err != nil {
 			return err
 		}
 		if !fresh {
 			for _, s := range plan.Steps {
-				n.opt.Note("migrated: " + s.Title)
+				if !s.Late {
+					n.opt.Note("migrated: " + s.Title)
+				}
 			}
 		}
 	}
-	for _, d := range status.Drift {
+	n.late.replace(rest)
+	for _, d := range changed {
 		n.opt.Log.Warn("the database differs from what Pando made of it", "drift", d)
 	}
 	n.use(app)
@@ -250,6 +263,7 @@ func (n *Node) Ready(ctx context.Context) error {
 // Close closes the store and frees the data folder. It is safe to call twice.
 func (n *Node) Close() error {
 	var errs []error
+	n.late.stop()
 	if n.driver != nil {
 		errs = append(errs, n.driver.Close())
 		n.driver = nil

@@ -59,7 +59,7 @@ func Serve(ctx context.Context, opt ServeOptions) error {
 		return errors.Join(err, tel.Close(ctx))
 	}
 	opt.Migrate, opt.Convert = true, opt.Watch
-	node, err := Open(ctx, opt.Options)
+	node, err := open(ctx, opt.Options, app)
 	if err != nil {
 		return errors.Join(err, tel.Close(ctx))
 	}
@@ -119,6 +119,10 @@ func parts(node *Node, front *edge.Server, tel *telemetry.Telemetry, opt *ServeO
 		Name:  "edge",
 		Start: func(ctx context.Context, life lifecycle.Life) error { return front.Start(ctx, life) },
 		Stop:  front.Stop,
+	}, lifecycle.Part{
+		Name:  "late indexes", // behind the edge: the node is ready without them
+		Start: func(context.Context, lifecycle.Life) error { node.late.start(); return nil },
+		Stop:  func(context.Context) error { node.late.stop(); return nil },
 	})
 }
 

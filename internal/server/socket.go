@@ -191,6 +191,8 @@ func (n *Node) cmdApply(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	n.late.pause()
+	defer n.late.resume()
 	plan, err := migrate.Prepare(r.Context(), n.driver, app.Model)
 	if err != nil {
 		return err
@@ -201,6 +203,7 @@ func (n *Node) cmdApply(w http.ResponseWriter, r *http.Request) error {
 		Progress: func(p migrate.Progress) { ev.send(Event{Migration: &p}) },
 	})
 	if err == nil {
+		n.late.replace(nil)
 		n.use(app)
 	}
 	return ev.end(Event{Plan: plan}, err)
