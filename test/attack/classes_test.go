@@ -33,8 +33,8 @@ func attackClass(t *testing.T, name string) *class {
 // hidden values of the safes and keepers that every class tries to learn.
 const (
 	theCode   = "S3CRET-CODE-77"
-	thePin    = "424242"
-	theSalary = "918273"
+	thePin    = "424242424242"
+	theSalary = "918273918273"
 	theMail   = "hidden.user@example.test"
 )
 
@@ -61,7 +61,7 @@ func leaks(a answer) string {
 			}
 		}
 	}
-	for _, secret := range []string{theCode, thePin, theSalary, theMail, "7319", "81723"} {
+	for _, secret := range []string{theCode, thePin, theSalary, theMail, "731973197319", "817281728172"} {
 		if strings.Contains(text, secret) {
 			return secret
 		}
@@ -114,8 +114,8 @@ func TestHiddenFieldOracles(t *testing.T) {
 	n := furnished(t)
 	filter := attackClass(t, "1 filter oracle")
 	for _, q := range []string{
-		"code=eq." + theCode, "code=not.eq.x", "code=is.null", "code=not.is.null", "code=like.S*", "pin=gt.1000", "pin=in.(424242,1)", "pin=eq(any).{424242}",
-		"and=(code.eq." + theCode + ")", "or=(id.is.null,code.like.S*)", "not.or=(pin.gt.1,id.is.null)", "and=(id.not.is.null,or(pin.eq.424242))",
+		"code=eq." + theCode, "code=not.eq.x", "code=is.null", "code=not.is.null", "code=like.S*", "pin=gt.1000", "pin=in.(424242424242,1)", "pin=eq(any).{424242424242}",
+		"and=(code.eq." + theCode + ")", "or=(id.is.null,code.like.S*)", "not.or=(pin.gt.1,id.is.null)", "and=(id.not.is.null,or(pin.eq.424242424242))",
 		"code->>x=eq.1", "\"code\"=eq.x", "CODE=eq.x", "keeper_id=eq.1", "keeper_id=is.null", "code::text=eq.x", "code=isdistinct.x", "pin=cs.{1}",
 		"select=id,user(*)", "select=id&warden.salary=gt.1",
 	} {
@@ -181,10 +181,13 @@ func TestHiddenFieldOracles(t *testing.T) {
 		output.silent(n, "GET", safes+limit, "") // with its cursor
 	}
 	for _, c := range []struct{ method, path, body string }{
-		{"POST", safes, `{"owner":"mallory","code":"` + "other" + `"}`},
-		{"POST", safes, `{"owner":"mallory","pin":1}`}, {"POST", safes, `{"owner":"mallory","keeper_id":77}`},
-		{"PATCH", safes + "?owner=eq.bob", `{"code":"` + "S3CRET-" + `CODE-77"}`}, {"DELETE", "/rest/v1/keepers?id=eq.1", ""},
-		{"PATCH", safes + "?owner=eq.alice", `{"pin":null}`}, {"POST", safes + "?columns=owner,code", `{"owner":"x","code":1,"pin":"x"}`},
+		{"POST", safes, `{"owner":"mallory","code":"other"}`},
+		{"POST", safes, `{"owner":"mallory","pin":1}`},
+		{"POST", safes, `{"owner":"mallory","keeper_id":77}`},
+		{"PATCH", safes + "?owner=eq.bob", `{"code":"` + theCode + `"}`},
+		{"DELETE", "/rest/v1/keepers?id=eq.1", ""},
+		{"PATCH", safes + "?owner=eq.alice", `{"pin":null}`},
+		{"POST", safes + "?columns=owner,code", `{"owner":"x","code":1,"pin":"x"}`},
 	} {
 		output.silent(n, c.method, c.path, c.body)
 	}
@@ -354,9 +357,9 @@ func TestTransport(t *testing.T) {
 func TestCollisions(t *testing.T) {
 	n := furnished(t)
 	c := attackClass(t, "35 cache and idempotency collisions")
-	idem := func(status int, method, path, body string, header ...string) answer {
+	idem := func(status int, method, path, body string, header ...string) {
 		c.tries++
-		return n.want(t, status, method, path, body, append(header, "Idempotency-Key: one")...)
+		n.want(t, status, method, path, body, append(header, "Idempotency-Key: one")...)
 	}
 	idem(201, "POST", "/rest/v1/keepers", `{"id":50,"name":"fifty"}`)
 	idem(201, "POST", "/rest/v1/keepers", `{"id":50,"name":"fifty"}`)
@@ -449,7 +452,7 @@ func testLogs(t *testing.T, format string) {
 			t.Errorf("the log has a key: %q", log[max(0, i-200):min(len(log), i+60)])
 		}
 	}
-	for _, line := range strings.Split(strings.TrimSpace(log), "\n") {
+	for line := range strings.SplitSeq(strings.TrimSpace(log), "\n") {
 		if format == "text" && !strings.HasPrefix(line, "time=") || format == "json" && !strings.HasPrefix(line, `{"time":`) {
 			t.Errorf("a forged line: %q", line)
 		}

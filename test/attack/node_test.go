@@ -59,7 +59,7 @@ entities:
       id:        { type: uuid, primary: true, default: uuid() }
       owner:     { type: text, max: 100 }
       code:      { type: text, optional: true, hidden: true }
-      pin:       { type: int, default: 7319, hidden: true }
+      pin:       { type: int, default: 731973197319, hidden: true }
       keeper_id: { ref: keepers, optional: true, hidden: true, as: warden }
       user_id:   { ref: auth.users, optional: true, on_delete: cascade }
       count:     { type: int, default: 0 }
@@ -81,7 +81,7 @@ entities:
     fields:
       id:     { type: int, primary: true }
       name:   { type: text }
-      salary: { type: int, default: 81723, hidden: true }
+      salary: { type: int, default: 817281728172, hidden: true }
     unique: [[name]]
 `
 
@@ -165,7 +165,7 @@ func start(t *testing.T, dir string, env ...string) *node {
 		n.client.CloseIdleConnections()
 		_ = n.cmd.Process.Kill() // it has ended, unless the test failed
 		select {
-		case <-n.exited:
+		case <-n.exited: //nolint:errcheck // it was killed
 		case <-time.After(5 * time.Second):
 		}
 		if t.Failed() {
@@ -394,7 +394,7 @@ func (n *node) raw(t *testing.T, text string) string {
 	var out bytes.Buffer
 	buf := make([]byte, 32<<10)
 	for {
-		_ = conn.SetReadDeadline(time.Now().Add(400 * time.Millisecond))
+		_ = conn.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
 		k, err := conn.Read(buf)
 		out.Write(buf[:k])
 		if err != nil {
