@@ -216,21 +216,34 @@ INSERT INTO "m.t" WITH RECURSIVE n(value) AS (SELECT 1 UNION ALL SELECT value + 
 	}
 }
 
-// BenchmarkFresh is an application with a thousand entities on a new store.
+// BenchmarkFresh is an application with a thousand entities on a new store:
+// until it can be served, until it is complete, and the longest that a writer
+// waits in between.
 func BenchmarkFresh(b *testing.B) {
-	var m strings.Builder
-	m.WriteString("entities:\n")
-	for i := range 1000 {
-		fmt.Fprintf(&m, "  e%d: { fields: { a: { type: text }, b: { type: int, optional: true }, c: { type: timestamp, default: now() }, p_id: { ref: e%d, optional: true, as: parent } } }\n", i, i/2)
-	}
-	app := load(b, m.String())
+	app := load(b, many(1000, ""))
 	for b.Loop() {
 		b.StopTimer()
 		d := open(b)
 		b.StartTimer()
-		apply(b, d, app, migrate.Options{Additive: true})
+		var rest migrate.Rest
+		var longest time.Duration
+		last := time.Now()
+		apply(b, d, app, migrate.Options{Additive: true, Later: func(r migrate.Rest) { rest = r }, AfterPart: func(part int) error {
+			if part > 1 {
+				longest = max(longest, time.Since(last))
+			}
+			last = time.Now()
+			return nil
+		}})
 		b.StopTimer()
 		began := time.Now()
+		last = began
+		if err := rest(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric(float64(time.Since(began).Microseconds())/1000, "ms/late")
+		b.ReportMetric(float64(longest.Microseconds())/1000, "ms/longest-wait")
+		began = time.Now()
 		if !prepare(b, d, app).Empty() {
 			b.Fatal("not settled")
 		}

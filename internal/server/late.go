@@ -24,11 +24,11 @@ type late struct {
 }
 
 // start lets what is left run from now on.
-func (l *late) start() {
+func (l *late) start(ctx context.Context) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.started = true
-	l.launch()
+	l.launch(ctx)
 }
 
 // stop ends what runs with the part that is under way. It is safe twice and
@@ -49,11 +49,11 @@ func (l *late) pause() {
 }
 
 // resume undoes pause.
-func (l *late) resume() {
+func (l *late) resume(ctx context.Context) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.paused = false
-	l.launch()
+	l.launch(ctx)
 }
 
 // replace sets what is left. It is called while paused.
@@ -74,11 +74,11 @@ func (l *late) wait() {
 }
 
 // launch runs what is left, if it may. l.mu is held.
-func (l *late) launch() {
+func (l *late) launch(ctx context.Context) {
 	if !l.started || l.paused || l.rest == nil || l.done != nil {
 		return
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // it outlives the call that starts it
 	l.cancel, l.done = cancel, make(chan struct{})
 	go l.run(ctx, l.rest)
 }

@@ -79,8 +79,9 @@ func (l *late) hold() <-chan struct{} {
 }
 
 // finish starts the late parts and waits for their end.
-func (l *late) finish() {
-	l.start()
+func (l *late) finish(t *testing.T) {
+	t.Helper()
+	l.start(t.Context())
 	l.mu.Lock()
 	done := l.done
 	l.mu.Unlock()
@@ -105,7 +106,7 @@ func TestLateGoesOn(t *testing.T) {
 		t.Errorf("not ready: %v", err)
 	}
 	began := n.late.hold()
-	n.late.start()
+	n.late.start(t.Context())
 	<-began
 	if err := n.Close(); err != nil {
 		t.Fatal(err)
@@ -115,7 +116,7 @@ func TestLateGoesOn(t *testing.T) {
 	if s := n.status(t); s.Pending.Resumes != 1 {
 		t.Fatalf("the stop lost what is left: %+v", s)
 	}
-	n.late.finish()
+	n.late.finish(t)
 	s := n.status(t)
 	if !s.Pending.Empty() || len(s.History) != 2 || s.History[0].State != migrate.Resumed || s.History[1].State != migrate.Done {
 		t.Errorf("in the end: %+v", s)
@@ -132,7 +133,7 @@ func TestLateReload(t *testing.T) {
 	large(t, dir, "")
 	n := openLarge(t, dir)
 	began := n.late.hold()
-	n.late.start()
+	n.late.start(t.Context())
 	<-began
 	large(t, dir, ", c: { type: text }, b: { type: int }") // b twice
 	if err := n.Reload(t.Context()); err == nil {
@@ -142,7 +143,7 @@ func TestLateReload(t *testing.T) {
 	if err := n.Reload(t.Context()); err != nil {
 		t.Fatal(describe(err))
 	}
-	n.late.finish()
+	n.late.finish(t)
 	if s := n.status(t); !s.Pending.Empty() || len(s.History) != 2 {
 		t.Errorf("after the reload: %+v", s)
 	}
@@ -162,13 +163,13 @@ func TestLateRefused(t *testing.T) {
 	large(t, dir, ", c: { type: text, optional: true }")
 	n := openLarge(t, dir)
 	began := n.late.hold()
-	n.late.start()
+	n.late.start(t.Context())
 	<-began
 	large(t, dir, "")
 	if err := n.Reload(t.Context()); err == nil {
 		t.Fatal("a field was dropped unasked")
 	}
-	n.late.finish()
+	n.late.finish(t)
 	if s := n.status(t); !s.Pending.Empty() || len(s.History) != 1 {
 		t.Errorf("after the refusal: %+v", s)
 	}
@@ -180,7 +181,7 @@ func TestLateApply(t *testing.T) {
 	large(t, dir, "")
 	n := openLarge(t, dir)
 	began := n.late.hold()
-	n.late.start()
+	n.late.start(t.Context())
 	<-began
 	w := httptest.NewRecorder()
 	n.Commands().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/migrate/apply", nil))
@@ -204,7 +205,7 @@ func TestServeLate(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		err := Serve(ctx, ServeOptions{Options: Options{Dir: dir}, Output: io.Discard, Ready: func(r *Running) {
 			if wait {
-				r.Node.late.finish()
+				r.Node.late.finish(t)
 				if s := r.Node.status(t); !s.Pending.Empty() {
 					t.Errorf("nobody made the indexes: %+v", s)
 				}

@@ -133,7 +133,7 @@ func (n *Node) getenv(name string) string {
 // application can do without is left to n.late.
 func (n *Node) bring(ctx context.Context, app *Application) error {
 	n.late.pause()
-	defer n.late.resume()
+	defer n.late.resume(ctx)
 	plan, changed, err := migrate.Compare(ctx, n.driver, app.Model)
 	if err != nil {
 		return err

@@ -40,6 +40,7 @@ type Running struct {
 // Serve opens the application and serves it until ctx ends, then lets what
 // runs finish. A nil error is an orderly end.
 func Serve(ctx context.Context, opt ServeOptions) error {
+	tuneMemory(opt.Env)
 	app, err := Load(opt.Dir, opt.Env)
 	if err != nil {
 		return err
@@ -121,7 +122,7 @@ func parts(node *Node, front *edge.Server, tel *telemetry.Telemetry, opt *ServeO
 		Stop:  front.Stop,
 	}, lifecycle.Part{
 		Name:  "late indexes", // behind the edge: the node is ready without them
-		Start: func(context.Context, lifecycle.Life) error { node.late.start(); return nil },
+		Start: func(ctx context.Context, _ lifecycle.Life) error { node.late.start(ctx); return nil },
 		Stop:  func(context.Context) error { node.late.stop(); return nil },
 	})
 }

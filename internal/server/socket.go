@@ -192,7 +192,7 @@ func (n *Node) cmdApply(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	n.late.pause()
-	defer n.late.resume()
+	defer n.late.resume(r.Context())
 	plan, err := migrate.Prepare(r.Context(), n.driver, app.Model)
 	if err != nil {
 		return err
