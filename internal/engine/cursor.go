@@ -53,7 +53,7 @@ func (e *Engine) openCursor(token string, shape []byte, id policy.Identity) (*st
 		return fault.New(fault.InvalidCursor, "the cursor is not valid for this query").
 			WithHint("take it from the Link header of the same query's page, unchanged, with the same key")
 	}
-	raw, err := base64.RawURLEncoding.DecodeString(token)
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(token)
 	if err != nil || len(raw) < 2+keys.TagSize {
 		return nil, bad()
 	}
