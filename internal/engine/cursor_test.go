@@ -70,7 +70,7 @@ func FuzzCursor(f *testing.F) {
 		}
 		// What carries a right signature over damaged contents is refused too.
 		raw := append([]byte{0, byte(len(key))}, key...)
-		raw = e.signer.Sign(raw, cursorPurpose, append(raw[:len(raw):len(raw)], bound([]byte(shapeOf), id)...))
+		raw = e.signer.Sign(raw, cursorPurpose, append(slices.Clip(raw), bound([]byte(shapeOf), id)...))
 		_, _ = e.openCursor(base64.RawURLEncoding.EncodeToString(raw), []byte(shapeOf), id)
 
 		sealed := e.sealCursor(&store.Cursor{Keys: []string{key}, Null: []bool{false}}, []byte(shapeOf), id)
