@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -58,18 +59,22 @@ func Seeds(ctx context.Context, e *engine.Engine, id policy.Identity, opt SeedOp
 	if open, err := s.begin(ctx, len(files) > 0); err != nil || !open {
 		return nil, err
 	}
+	left := slices.DeleteFunc(inOrder(files), func(f *seedFile) bool {
+		_, ok := s.loaded[f.path]
+		return ok
+	})
+	if len(left) == 0 {
+		return nil, opt.Driver.Write(ctx, s.end)
+	}
 	var out []Seed
-	for _, f := range inOrder(files) {
-		if _, ok := s.loaded[f.path]; ok {
-			continue
-		}
-		rows, err := s.load(ctx, f)
+	for i, f := range left {
+		rows, err := s.load(ctx, f, i == len(left)-1)
 		if err != nil {
 			return out, err
 		}
 		out = append(out, Seed{File: f.path, Entity: f.entity.QualifiedName(), Rows: rows})
 	}
-	return out, s.end(ctx)
+	return out, nil
 }
 
 type seedFile struct {
@@ -181,16 +186,15 @@ func (s *seeding) record(tx store.Tx, file string, rows int) error {
 }
 
 // end records that every file is loaded.
-func (s *seeding) end(ctx context.Context) error {
+func (s *seeding) end(tx store.Tx) error {
 	d := s.opt.Driver.Dialect()
 	total := &store.Statement{SQL: "UPDATE pando_seeds SET rows = (SELECT coalesce(sum(rows), 0) FROM pando_seeds WHERE file <> " + d.Param(1) + ") WHERE file = " + d.Param(1)}
-	return s.opt.Driver.Write(ctx, func(tx store.Tx) error {
-		_, err := tx.Exec(total, []value.Value{value.OfText(wholeRecord)})
-		return err
-	})
+	_, err := tx.Exec(total, []value.Value{value.OfText(wholeRecord)})
+	return err
 }
 
-func (s *seeding) load(ctx context.Context, f *seedFile) (int, error) {
+// load loads a file; the last one's transaction is that of end, too.
+func (s *seeding) load(ctx context.Context, f *seedFile, last bool) (int, error) {
 	file, err := s.opt.FS.Open(f.path)
 	if err != nil {
 		return 0, fault.Wrap(err, fault.ConfigInvalid, "%s could not be read", f.path)
@@ -200,7 +204,12 @@ func (s *seeding) load(ctx context.Context, f *seedFile) (int, error) {
 		Target: query.Target{Module: f.entity.Module.Name, Entity: f.entity.Name}, Reader: file, Format: f.format,
 	})
 	if err == nil {
-		err = im.whole(func(tx store.Tx, rows int) error { return s.record(tx, f.path, rows) })
+		err = im.whole(func(tx store.Tx, rows int) error {
+			if err := s.record(tx, f.path, rows); err != nil || !last {
+				return err
+			}
+			return s.end(tx)
+		})
 	}
 	if err != nil {
 		c := *fault.From(err)

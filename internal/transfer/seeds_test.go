@@ -91,6 +91,28 @@ func TestSeedsOfAnOldStore(t *testing.T) {
 	}
 }
 
+// TestSeedsWithoutTheBadFile: a bad file that was the last one and is taken out
+// leaves nothing but the end.
+func TestSeedsWithoutTheBadFile(t *testing.T) {
+	f := newFixture(t, files(shop))
+	seeds := map[string]string{"makers.csv": "code,name\nacme,Acme\n", "products.csv": "id,name,maker\n1,a,nobody\n"}
+	if got, err := f.seed(seedFS(seeds), true); err == nil || len(got) != 1 {
+		t.Fatalf("loaded %v, %s", got, show(err))
+	}
+	delete(seeds, "products.csv")
+	if got, err := f.seed(seedFS(seeds), false); err != nil || len(got) != 0 {
+		t.Errorf("without the bad file: %v, %s", got, show(err))
+	}
+	const at = " 2026-01-02T03:04:05+00:00 "
+	if diff := cmp.Diff(at+"1\nseeds/makers.csv"+at+"1\n", f.records()); diff != "" {
+		t.Errorf("records (-want +got):\n%s", diff)
+	}
+	seeds["products.csv"] = "id,name,maker\n1,a,acme\n"
+	if got, err := f.seed(seedFS(seeds), false); err != nil || len(got) != 0 {
+		t.Errorf("a file that came after the end: %v, %s", got, show(err))
+	}
+}
+
 // TestSeedsGoOn breaks the loading off at a bad file and goes on once it is
 // corrected, with what was loaded before left alone.
 func TestSeedsGoOn(t *testing.T) {

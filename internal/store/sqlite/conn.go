@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -77,6 +78,20 @@ func (c *conn) prime(opt Options, readOnly bool) error {
 		}
 	}
 	return registerFunctions(c)
+}
+
+// system creates Pando's own tables where they are missing. That the commit
+// does not wait for the disk saves a first start some milliseconds and loses
+// nothing: the next commit takes it along, and without one the next start
+// creates them again.
+func (c *conn) system(ddl []string) error {
+	script := slices.Concat([]string{"PRAGMA synchronous=NORMAL", "BEGIN IMMEDIATE"}, ddl, []string{"COMMIT", "PRAGMA synchronous=FULL"})
+	for _, sql := range script {
+		if err := c.run(sql); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // renew gives the connection a fresh interrupt channel.

@@ -69,23 +69,13 @@ func Open(ctx context.Context, opt Options) (*Driver, error) {
 		return nil, errors.Join(err, w.close())
 	}
 	d := &Driver{path: opt.Path, opt: opt, pool: newPool(opt), done: make(chan struct{})}
+	if err := w.system(d.dialect.SystemDDL()); err != nil {
+		return nil, errors.Join(err, w.close())
+	}
 	d.writer = newWriter(w, opt.Log)
 	watch, stop := context.WithCancel(context.WithoutCancel(ctx))
 	d.stop = stop
 	go d.watch(watch)
-	// As a plain write: Alter checks every reference of the database, which is
-	// no matter of a start.
-	err = d.Write(ctx, func(tx store.Tx) error {
-		for _, sql := range d.dialect.SystemDDL() {
-			if _, err := tx.Exec(&store.Statement{SQL: sql}, nil); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, errors.Join(err, d.Close())
-	}
 	return d, nil
 }
 
