@@ -37,6 +37,9 @@ func (r *root) connect(ctx context.Context, migrated bool) (*client, error) {
 		return nil, err
 	}
 	path := server.SocketPath(data)
+	if err := server.TrustSocket(path); err != nil {
+		return nil, err
+	}
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", path)
 	}
