@@ -49,8 +49,8 @@ func TestMain(m *testing.M) {
 //	field KEY VAR ...        set variables to members of the JSON object on stdout
 //	word VAR                 set a variable to the word on stdout
 //	hostport URLVAR VAR      set a variable to the host:port of a URL
-//	reloads LIMIT FILE PATH SRC REGEXP ...  put each SRC in FILE's place in turn and see PATH answer as REGEXP;
-//	                         the quickest has to take less than LIMIT (others use the machine, too)
+//	reloads FILE PATH SRC REGEXP ...  put each SRC in FILE's place in turn and see PATH answer as REGEXP;
+//	                         the log tells how long the quickest took
 //	cptree FROM TO           copy a folder, without its data folder
 //	http METHOD URL ARGS...  request with the key; see [request]
 //
@@ -371,29 +371,25 @@ func hostPort(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func reloads(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) < 5 || len(args)%2 == 0 {
-		ts.Fatalf("usage: reloads LIMIT FILE PATH SRC REGEXP ...")
+	if neg || len(args) < 4 || len(args)%2 != 0 {
+		ts.Fatalf("usage: reloads FILE PATH SRC REGEXP ...")
 	}
-	limit, err := time.ParseDuration(args[0])
-	ts.Check(err)
 	best := patience
-	for i := 3; i < len(args); i += 2 {
+	for i := 2; i < len(args); i += 2 {
 		re, err := regexp.Compile(args[i+1])
 		ts.Check(err)
 		source := []byte(ts.ReadFile(args[i]))
-		s := &sending{method: http.MethodGet, url: ts.Getenv("URL") + args[2], header: http.Header{"Apikey": {ts.Getenv("KEY")}}}
+		s := &sending{method: http.MethodGet, url: ts.Getenv("URL") + args[1], header: http.Header{"Apikey": {ts.Getenv("KEY")}}}
 		begin := time.Now()
-		ts.Check(os.WriteFile(ts.MkAbs(args[1]), source, 0o600))
+		ts.Check(os.WriteFile(ts.MkAbs(args[0]), source, 0o600))
 		var last []byte
 		if !eventually(nil, func() bool { last, err = s.send(); return err == nil && re.Match(last) }) {
-			ts.Fatalf("%s does not answer as %s but (%v):\n%s", args[2], re, err, last)
+			ts.Fatalf("%s does not answer as %s but (%v):\n%s", args[1], re, err, last)
 		}
 		best = min(best, time.Since(begin))
 	}
+	// Told, not judged: the machine may be busy with other things.
 	ts.Logf("the quickest reload took %v", best)
-	if best > limit {
-		ts.Fatalf("the quickest reload took %v", best)
-	}
 }
 
 // request is the program `http METHOD URL ARGS...`. It prints the status, the

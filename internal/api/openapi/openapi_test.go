@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/google/go-cmp/cmp"
@@ -304,23 +303,6 @@ func TestEntityWithoutKeyIsRefused(t *testing.T) {
 	app.Entity("catalog", "products").Primary = nil
 	if _, err := openapi.Document(app, openapi.Options{}); !fault.Is(err, fault.Internal) {
 		t.Errorf("got %v, want an internal fault", err)
-	}
-}
-
-// TestThousandEntitiesInTime holds the document of a large application to its
-// bound; the best of several, for the machine is shared.
-func TestThousandEntitiesInTime(t *testing.T) {
-	app := large(t, 1000)
-	best := time.Hour
-	var size int
-	for range 5 {
-		start := time.Now()
-		size = len(document(t, app))
-		best = min(best, time.Since(start))
-	}
-	t.Logf("%d bytes in %v", size, best)
-	if best > 300*time.Millisecond {
-		t.Errorf("1,000 entities took %v, want at most 300ms", best)
 	}
 }
 
