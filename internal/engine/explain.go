@@ -1,0 +1,110 @@
+package engine
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/pandobase/pando/internal/fault"
+	"github.com/pandobase/pando/internal/model"
+	"github.com/pandobase/pando/internal/store"
+	"github.com/pandobase/pando/internal/value"
+)
+
+// explain completes the store's faults with what the engine knows: the values
+// of a duplicate key, and which reference is broken.
+func (e *Engine) explain(tx store.Tx, err error, ent *model.Entity, fields []*model.Field, vals []value.Value) error {
+	var f *fault.Error
+	if !errors.As(err, &f) {
+		return err
+	}
+	switch f.Code {
+	case fault.Unique:
+		return explainUnique(f, ent, fields, vals)
+	case fault.ForeignKey:
+		for i, fd := range fields {
+			if fd.Ref == nil || i >= len(vals) || vals[i].IsNull() {
+				continue
+			}
+			if there, perr := e.there(tx, fd.Ref.Target, vals[i]); perr == nil && !there {
+				m := missing(ent, fd, vals[i])
+				m.Cause = f.Cause
+				return m
+			}
+		}
+		return stillReferenced(f, ent)
+	default:
+		return err
+	}
+}
+
+func explainUnique(f *fault.Error, ent *model.Entity, fields []*model.Field, vals []value.Value) error {
+	list, _, ok := strings.Cut(strings.TrimPrefix(f.Details, "Key ("), ")")
+	if !ok {
+		return f
+	}
+	out := *f
+	names := strings.Split(list, ", ")
+	shown := make([]string, len(names))
+	for i, n := range names {
+		j := slices.IndexFunc(fields, func(fd *model.Field) bool { return fd.Name == n })
+		if j < 0 || j >= len(vals) || fields[j].Hidden {
+			return f
+		}
+		shown[i] = string(fields[j].Type.AppendText(nil, vals[j]))
+	}
+	key := ent.Name + "_" + strings.Join(names, "_") + "_key"
+	if len(names) == 1 && names[0] == ent.Primary.Name {
+		key = ent.Name + "_pkey"
+	}
+	out.Message = "duplicate key value violates unique constraint \"" + key + "\""
+	out.Details = "Key (" + list + ")=(" + strings.Join(shown, ", ") + ") already exists."
+	return &out
+}
+
+func missing(ent *model.Entity, f *model.Field, v value.Value) *fault.Error {
+	return fault.New(fault.ForeignKey, "insert or update on table %q violates foreign key constraint \"%s_%s_fkey\"", ent.Name, ent.Name, f.Name).
+		WithDetails("Key (%s)=(%s) is not present in table %q.", f.Name, shown(f, v), f.Ref.Target.Name).
+		WithHint("create the row of '%s' first", f.Ref.Target.Name)
+}
+
+func stillReferenced(f *fault.Error, ent *model.Entity) error {
+	out := *f
+	out.Message = "update or delete on table \"" + ent.Name + "\" violates a foreign key constraint"
+	var from []string
+	for _, r := range ent.Relations {
+		if r.Cardinality == model.ToMany && r.Ref.Ref.OnDelete == model.Restrict {
+			from = append(from, r.To.Name+"."+r.Ref.Name)
+		}
+	}
+	if len(from) > 0 {
+		out.Details = "The row is still referenced by " + strings.Join(from, " or ") + "."
+		out.Hint = "delete or change those rows first, or declare 'on_delete: cascade' there"
+	}
+	return &out
+}
+
+// shown is a value in an error: that of a hidden field stays so.
+func shown(f *model.Field, v value.Value) []byte {
+	if f.Hidden {
+		return []byte("...")
+	}
+	return f.Type.AppendText(nil, v)
+}
+
+// there reports whether an entity has a row of that key.
+func (e *Engine) there(r store.Reader, ent *model.Entity, key value.Value) (bool, error) {
+	name := []byte(ent.QualifiedName())
+	st, ok := e.probes.get(name)
+	if !ok {
+		d := e.planner.Dialect
+		st = &store.Statement{SQL: "SELECT 1 FROM " + d.Table(ent.Module.Name, ent.Name) + " WHERE " + d.Ident(ent.Primary.Name) + "=" + d.Param(1)}
+		e.probes.put(name, st)
+	}
+	found := false
+	err := r.Query(st, []value.Value{key}, func(store.Row) error {
+		found = true
+		return nil
+	})
+	return found, err
+}
