@@ -7,6 +7,7 @@ import (
 
 	"github.com/pandobase/pando/examples"
 	"github.com/pandobase/pando/internal/engine"
+	"github.com/pandobase/pando/internal/fault"
 	"github.com/pandobase/pando/internal/keys"
 	"github.com/pandobase/pando/internal/model"
 	"github.com/pandobase/pando/internal/policy"
@@ -58,28 +59,50 @@ func openShop(t *testing.T) *engine.Engine {
 	return engine.New(engine.Config{App: app, Rules: rules, Driver: d, Signer: signer})
 }
 
-func TestShop(t *testing.T) {
-	e := openShop(t)
-	id := policy.Identity{Role: policy.Service}
-	ctx := context.Background()
-	cell := func(raw string) query.Cell { return query.Cell{Kind: query.FromJSON, Raw: raw} }
-	res, err := e.Write(ctx, id, &query.Write{
-		Action: query.Create, Target: query.Target{Entity: "categories"},
-		Columns: []string{"slug", "name"}, Rows: [][]query.Cell{{cell(`"tea"`), cell(`"Tea \"x\""`)}, {cell(`"b"`), cell(`"B"`)}},
-		Returning: &query.Node{},
-	}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Log(string(res.Body))
-	for _, emb := range []string{"parent", "children", "products"} {
-		r, err := e.Read(ctx, id, &query.Read{
+// TestNobodyGetsIn: without a rule that allows it, no identity but the service
+// reads or writes, also when the service has had the same query planned.
+func TestNobodyGetsIn(t *testing.T) {
+	e, ctx := openShop(t), t.Context()
+	read := func(id policy.Identity) error {
+		res, err := e.Read(ctx, id, &query.Read{
 			Target: query.Target{Entity: "categories"}, Count: query.CountExact,
-			Node: query.Node{Select: []query.Item{query.Star{}, &query.Embed{Relation: emb}}},
-		}, engine.ReadOptions{Cursors: true})
-		if err != nil {
-			t.Fatal(err)
+			Node: query.Node{Select: []query.Item{query.Star{}, &query.Embed{Relation: "products"}}},
+		}, engine.ReadOptions{})
+		if err == nil {
+			res.Release()
 		}
-		t.Log(string(r.Body), r.Total)
+		return err
+	}
+	where := &query.Compare{Left: &query.FieldRef{Path: query.Path{Field: "slug"}}, Op: query.Eq, Right: &query.Literal{Text: "tea"}}
+	write := func(id policy.Identity, a query.Action) error {
+		w := &query.Write{Action: a, Target: query.Target{Entity: "categories"}}
+		if a != query.Create {
+			w.Where = where
+		}
+		if a != query.Delete {
+			w.Columns = []string{"slug", "name"}
+			w.Rows = [][]query.Cell{{{Kind: query.FromJSON, Raw: `"tea"`}, {Kind: query.FromJSON, Raw: `"Tea"`}}}
+		}
+		_, err := e.Write(ctx, id, w, nil)
+		return err
+	}
+	service := policy.Identity{Role: policy.Service}
+	for _, c := range []struct {
+		id   policy.Identity
+		want fault.Code
+	}{
+		{service, ""},
+		{policy.Identity{}, fault.MissingCredential},
+		{policy.Identity{Role: policy.Anon}, fault.MissingCredential},
+		{policy.Identity{Role: policy.Authenticated, UID: "0198f1c2-0000-7000-8000-000000000001"}, fault.Forbidden},
+	} {
+		errs := map[string]error{
+			"create": write(c.id, query.Create), "read": read(c.id), "update": write(c.id, query.Update), "delete": write(c.id, query.Delete),
+		}
+		for what, err := range errs {
+			if c.want == "" && err != nil || c.want != "" && !fault.Is(err, c.want) {
+				t.Errorf("%s as %q: %v, want %q", what, c.id.Role, err, c.want)
+			}
+		}
 	}
 }
