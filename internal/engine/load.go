@@ -71,7 +71,7 @@ func (e *Engine) Load(ctx context.Context, id policy.Identity, l *Load) (int, er
 	}
 	w := &query.Write{Action: query.Create, Target: l.Target, Columns: l.Columns, Conflict: l.Conflict}
 	ch := &change{e: e, w: w, id: id, guard: policy.For(id), entity: ent}
-	if err := ch.prepareCreate(); err != nil {
+	if err := ch.prepare(); err != nil {
 		return 0, err
 	}
 	in, err := e.newInput(ent, id, ch.guard, l.Columns, query.Create)

@@ -68,6 +68,10 @@ type change struct {
 }
 
 func (c *change) prepare() error {
+	// First of all: who may not write at all learns nothing about the fields.
+	if _, err := c.guard.Rows(c.entity, c.w.Action); err != nil {
+		return err
+	}
 	switch c.w.Action {
 	case query.Create:
 		return c.prepareCreate()
