@@ -115,7 +115,7 @@ func bareInsert(b *testing.B, path, statement string, rows [][]value.Value) {
 			b.Fatal(err)
 		}
 	}
-	for _, sql := range []string{"PRAGMA synchronous=FULL", "PRAGMA foreign_keys=ON", "PRAGMA cache_size=-16384", "PRAGMA wal_autocheckpoint=4000", "BEGIN IMMEDIATE"} {
+	for _, sql := range []string{"PRAGMA synchronous=FULL", "PRAGMA foreign_keys=ON", "PRAGMA cache_size=-16384", "PRAGMA wal_autocheckpoint=16000", "BEGIN IMMEDIATE"} {
 		run(sql)
 	}
 	s, err := c.Prepare(statement)

@@ -64,7 +64,9 @@ func (c *conn) prime(opt Options, readOnly bool) error {
 	pragmas := []string{
 		"PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA foreign_keys=ON",
 		"PRAGMA temp_store=MEMORY", "PRAGMA cache_size=-" + itoa(opt.CacheKiB), "PRAGMA mmap_size=" + itoa(opt.MmapBytes),
-		"PRAGMA wal_autocheckpoint=4000", "PRAGMA journal_size_limit=67108864",
+		// A checkpoint stalls the commit that it falls into: the fewer, the better,
+		// as far as a start after a crash, which reads the log, allows.
+		"PRAGMA wal_autocheckpoint=16000", "PRAGMA journal_size_limit=134217728",
 	}
 	if readOnly {
 		pragmas = append(pragmas, "PRAGMA query_only=ON")
