@@ -64,7 +64,7 @@ func openStore(path string) (*sqlite.Conn, error) {
 	}
 	for _, p := range []string{
 		"journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY",
-		"cache_size=-16384", "mmap_size=268435456", "wal_autocheckpoint=4000",
+		"cache_size=-16384", "mmap_size=268435456", "wal_autocheckpoint=16000",
 	} {
 		if err := sqlitex.ExecuteTransient(c, "PRAGMA "+p, nil); err != nil {
 			return nil, errors.Join(err, c.Close())
