@@ -153,12 +153,18 @@ func (n *Node) cmdRevokeKey(w http.ResponseWriter, r *http.Request) error {
 // not serve yet.
 func (n *Node) onDisk() (*Application, error) { return Load(n.opt.Dir, n.opt.Env) }
 
-func (n *Node) cmdPlan(w http.ResponseWriter, r *http.Request) error {
+// planOnDisk is what lies between the store and that application.
+func (n *Node) planOnDisk(ctx context.Context) (*Application, *migrate.Plan, error) {
 	app, err := n.onDisk()
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	plan, err := migrate.Prepare(r.Context(), n.driver, app.Model)
+	plan, err := migrate.Prepare(ctx, n.driver, app.Model)
+	return app, plan, err
+}
+
+func (n *Node) cmdPlan(w http.ResponseWriter, r *http.Request) error {
+	_, plan, err := n.planOnDisk(r.Context())
 	if err != nil {
 		return err
 	}
@@ -187,13 +193,9 @@ func (n *Node) cmdApply(w http.ResponseWriter, r *http.Request) error {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	app, err := n.onDisk()
-	if err != nil {
-		return err
-	}
 	n.late.pause()
 	defer n.late.resume(r.Context())
-	plan, err := migrate.Prepare(r.Context(), n.driver, app.Model)
+	app, plan, err := n.planOnDisk(r.Context())
 	if err != nil {
 		return err
 	}
