@@ -42,8 +42,8 @@ type Engine struct {
 	now     func() time.Time
 	random  io.Reader
 
-	reads  cache[*store.ReadPlan]
-	writes cache[*store.WritePlan]
+	reads  plans[*store.ReadPlan]
+	writes plans[*store.WritePlan]
 	probes cache[*store.Statement] // whether a row is there, by entity
 
 	meter meter
@@ -74,6 +74,9 @@ func New(c Config) *Engine {
 
 // App is the application that the engine serves.
 func (e *Engine) App() *model.App { return e.app }
+
+// Guard is what an identity may see and do.
+func (e *Engine) Guard(id policy.Identity) policy.Guard { return e.rules.For(&id) }
 
 // Result is what a read or a write answered.
 type Result struct {
@@ -113,38 +116,4 @@ func (r *Result) Release() {
 		buffers.Put(r.buf)
 	}
 	r.buf, r.Body = nil, nil
-}
-
-// cache holds plans by shape. When it is full, half of it goes: shapes come
-// from callers, and a plan is cheap to make again.
-type cache[P any] struct {
-	mu sync.RWMutex
-	m  map[string]P
-}
-
-const maxPlans = 4096
-
-func (c *cache[P]) get(shape []byte) (P, bool) {
-	c.mu.RLock()
-	p, ok := c.m[string(shape)]
-	c.mu.RUnlock()
-	return p, ok
-}
-
-func (c *cache[P]) put(shape []byte, p P) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.m == nil {
-		c.m = map[string]P{}
-	}
-	if len(c.m) >= maxPlans {
-		drop := len(c.m) / 2
-		for k := range c.m {
-			if drop--; drop < 0 {
-				break
-			}
-			delete(c.m, k)
-		}
-	}
-	c.m[string(shape)] = p
 }

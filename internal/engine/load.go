@@ -70,7 +70,7 @@ func (e *Engine) Load(ctx context.Context, id policy.Identity, l *Load) (int, er
 		return 0, err
 	}
 	w := &query.Write{Action: query.Create, Target: l.Target, Columns: l.Columns, Conflict: l.Conflict}
-	ch := &change{e: e, w: w, id: id, guard: policy.For(id), entity: ent}
+	ch := &change{e: e, w: w, id: id, guard: e.rules.For(&id), entity: ent}
 	if err := ch.prepare(); err != nil {
 		return 0, err
 	}

@@ -24,7 +24,7 @@ type ReadOptions struct {
 // Read answers a query. The fault codes are those of package fault's groups
 // PGRST1xx, PGRST2xx and the SQLSTATEs.
 func (e *Engine) Read(ctx context.Context, id policy.Identity, q *query.Read, opt ReadOptions) (*Result, error) {
-	guard := policy.For(id)
+	guard := e.rules.For(&id)
 	sc := scratches.Get().(*scratch) //nolint:forcetypeassert // the pool holds nothing else
 	defer sc.release()
 	shape, args := q.Shape(sc.shape[:0], sc.args[:0])
@@ -134,7 +134,7 @@ func (e *Engine) links(res *Result, page *store.Page, shape []byte, id policy.Id
 // readPlan finds or makes the plan of a shape. shape is not kept, but it is
 // extended: its owner must not rely on the bytes behind its length.
 func (e *Engine) readPlan(q *query.Read, guard policy.Guard, shape []byte, opt store.ReadOptions) (*store.ReadPlan, error) {
-	key := append(shape, guard.Fingerprint()...)
+	key := shape
 	for _, flag := range []bool{q.Unbounded, opt.Cursors, opt.Primary, opt.After != nil, opt.After != nil && opt.After.Before} {
 		if flag {
 			key = append(key, '+')
@@ -151,20 +151,12 @@ func (e *Engine) readPlan(q *query.Read, guard policy.Guard, shape []byte, opt s
 			}
 		}
 	}
-	if p, ok := e.reads.get(key); ok {
-		return p, nil
-	}
-	p, err := e.planner.CompileRead(q, guard, opt)
-	if err != nil {
-		return nil, err
-	}
-	e.reads.put(key, p)
-	return p, nil
+	return e.reads.find(key, guard, func() (*store.ReadPlan, error) { return e.planner.CompileRead(q, guard, opt) })
 }
 
 // Explain returns the statement that a read is planned to.
 func (e *Engine) Explain(id policy.Identity, q *query.Read) (string, error) {
-	p, err := e.planner.CompileRead(q, policy.For(id), store.ReadOptions{})
+	p, err := e.planner.CompileRead(q, e.rules.For(&id), store.ReadOptions{})
 	if err != nil {
 		return "", err
 	}

@@ -29,7 +29,7 @@ func (e *Engine) Write(ctx context.Context, id policy.Identity, w *query.Write, 
 		return nil, fault.New(fault.LimitExceeded, "more than %d rows in one request", maxRows).
 			WithDetails("there are %d", len(w.Rows)).WithHint("send them in parts, or use `pando import`")
 	}
-	ch := &change{e: e, w: w, id: id, guard: policy.For(id), entity: ent}
+	ch := &change{e: e, w: w, id: id, guard: e.rules.For(&id), entity: ent}
 	if err := ch.prepare(); err != nil {
 		return nil, err
 	}
@@ -69,7 +69,7 @@ type change struct {
 
 func (c *change) prepare() error {
 	// First of all: who may not write at all learns nothing about the fields.
-	if _, err := c.guard.Rows(c.entity, c.w.Action); err != nil {
+	if _, err := c.guard.Filter(policy.Use{Entity: c.entity, Rule: policy.RuleOf(c.w.Action)}); err != nil {
 		return err
 	}
 	switch c.w.Action {
@@ -403,14 +403,5 @@ func (c *change) matches(tx store.Tx) error {
 func (e *Engine) writePlan(w *query.Write, g policy.Guard, compile func() (*store.WritePlan, error)) (*store.WritePlan, error) {
 	var space [512]byte
 	key, _ := w.Shape(space[:0], nil)
-	key = append(key, g.Fingerprint()...)
-	if p, ok := e.writes.get(key); ok {
-		return p, nil
-	}
-	p, err := compile()
-	if err != nil {
-		return nil, err
-	}
-	e.writes.put(key, p)
-	return p, nil
+	return e.writes.find(key, g, compile)
 }

@@ -93,6 +93,9 @@ type entry struct {
 // has one. Further transports add a column.
 func table(c Code) (entry, bool) {
 	e, ok := entries[c]
+	if !ok {
+		e, ok = authEntries[c]
+	}
 	return e, ok
 }
 
@@ -186,10 +189,19 @@ func (c Code) Title() string {
 	return entries[Internal].title
 }
 
-// Codes returns every code of the set, for documentation and tests.
+// Codes returns the codes of the doors to rows, for documentation and tests.
 func Codes() []Code {
 	out := make([]Code, 0, len(entries))
 	for c := range entries {
+		out = append(out, c)
+	}
+	return out
+}
+
+// AuthCodes returns the codes that the identity door has beside them.
+func AuthCodes() []Code {
+	out := make([]Code, 0, len(authEntries))
+	for c := range authEntries {
 		out = append(out, c)
 	}
 	return out

@@ -8,6 +8,7 @@ package fault
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Error is one fault. Its public members go to the caller; Cause never does.
@@ -18,6 +19,10 @@ type Error struct {
 	Details string // where: the value, the key, the position
 	Hint    string // what to do, or the nearest valid thing
 	Cause   error  // internal: logged, never shown
+
+	Status     int            // of HTTP, where it is not the code's own; 0: it is
+	RetryAfter time.Duration  // when to try again; 0: nothing is known
+	Extra      map[string]any // further members of the problem document
 }
 
 // New returns a fault with a formatted public message.
@@ -40,6 +45,20 @@ func (e *Error) WithDetails(format string, args ...any) *Error {
 func (e *Error) WithHint(format string, args ...any) *Error {
 	e.Hint = fmt.Sprintf(format, args...)
 	return e
+}
+
+// WithStatus sets the HTTP status and returns e.
+func (e *Error) WithStatus(status int) *Error {
+	e.Status = status
+	return e
+}
+
+// HTTPStatus is the fault's status, or its code's.
+func (e *Error) HTTPStatus() int {
+	if e.Status != 0 {
+		return e.Status
+	}
+	return e.Code.Status()
 }
 
 // Error implements error; it shows the public side only.

@@ -1,13 +1,6 @@
-// Package policy decides who may do what: an [Identity] and a query come in, a
-// decision, a row filter and the visible fields come out. It is pure and knows
-// no store and no transport. Nothing is allowed that no rule allows.
 package policy
 
-import (
-	"github.com/pandobase/pando/internal/fault"
-	"github.com/pandobase/pando/internal/model"
-	"github.com/pandobase/pando/internal/query"
-)
+import "time"
 
 // Role is what kind of caller an identity is.
 type Role string
@@ -20,59 +13,56 @@ const (
 )
 
 // Identity is the caller of one request. The zero value is nobody and may do
-// nothing.
+// nothing. What it refers to is shared between requests: it is never changed.
 type Identity struct {
 	Role Role
 	UID  string // empty: auth.uid is null
-	// Key names the API key that was used, never the key itself.
+	// Key names the API key or the client that was used, never the key itself.
 	Key string
+	// Roles are the application's roles with all that they inherit, sorted.
+	Roles   []string
+	Email   string
+	AAL     string // aal1 or aal2; empty: no session
+	Session string
+	// Claims are those of the access token; nil: there is none. Its amr is
+	// auth.amr.
+	Claims map[string]any
+	// Modules bounds a key to some modules; nil: all of them.
+	Modules []string
+	// OnBehalf is the user for whom a service acts; it decides nothing, and
+	// stands in the audit record.
+	OnBehalf string
+	// Request is what the caller asks through; nil: the application itself.
+	Request *Request
+}
+
+// Request is what a rule may know of the request, and an audit record tells.
+type Request struct {
+	Door      string // rest, auth, graphql, grpc, cli, ...
+	Method    string // of HTTP; empty elsewhere
+	Operation string // what a door calls it, for the audit record
+	IP        string // the client's address; never a header's word for it
+	UserAgent string
+	Version   string // of the API: v1
+	ID        string // the request's and the trace's id
+	Time      time.Time
 }
 
 // Scope is a text that is equal for two identities exactly when they are the
 // same caller; cursors and idempotency keys are bound to it.
-func (id Identity) Scope() string { return string(id.Role) + ":" + id.UID }
-
-// Guard is what one identity may see and do. A planner asks it for every
-// entity that a query touches, embedded ones included, so that no query can
-// reach a row around it. Fingerprint is equal for two guards whose answers are
-// equal up to literals; plans are cached by it.
-type Guard interface {
-	// Rows returns the filter for an action on an entity's rows (nil: every
-	// row), or a fault when no rule allows the action at all.
-	Rows(e *model.Entity, action query.Action) (query.Expr, error)
-	// Visible reports whether the field may be read, filtered and ordered by.
-	Visible(f *model.Field) bool
-	// Writable reports whether the field may be given in a write.
-	Writable(f *model.Field, action query.Action) bool
-	Fingerprint() string
-}
-
-// For returns the guard of an identity. Until rules are active, the service
-// role sees every row and everybody else nothing.
-func For(id Identity) Guard {
+func (id *Identity) Scope() string {
 	if id.Role == Service {
-		return service{}
+		return string(id.Role) + ":" + id.UID + ":" + id.Key
 	}
-	return nobody{anonymous: id.Role != Authenticated}
+	return string(id.Role) + ":" + id.UID
 }
 
-type service struct{}
-
-func (service) Rows(*model.Entity, query.Action) (query.Expr, error) { return nil, nil }
-func (service) Visible(f *model.Field) bool                          { return !f.Hidden }
-func (service) Writable(*model.Field, query.Action) bool             { return true }
-func (service) Fingerprint() string                                  { return "service" }
-
-type nobody struct{ anonymous bool }
-
-func (n nobody) Rows(e *model.Entity, _ query.Action) (query.Expr, error) {
-	if n.anonymous {
-		return nil, fault.New(fault.MissingCredential, "an API key is required for %s", e.QualifiedName()).
-			WithHint("send the secret key as the apikey header; `pando keys` shows it")
+// HasRole reports whether the caller has a role of the application.
+func (id *Identity) HasRole(name string) bool {
+	for _, r := range id.Roles {
+		if r == name {
+			return true
+		}
 	}
-	return nil, fault.New(fault.Forbidden, "permission denied for %s", e.QualifiedName()).
-		WithHint("no policy of %s allows it", e.QualifiedName())
+	return false
 }
-func (nobody) Visible(*model.Field) bool                { return false }
-func (nobody) Writable(*model.Field, query.Action) bool { return false }
-func (nobody) Fingerprint() string                      { return "nobody" }

@@ -151,7 +151,7 @@ const (
 	NullsLast
 )
 
-// Expr is a condition: [And], [Or], [Not], [Compare] or [Const].
+// Expr is a condition: [And], [Or], [Not], [Compare], [Const] or [Exists].
 type Expr interface{ expr() }
 
 // And holds when all its arguments do.
@@ -174,11 +174,24 @@ type Compare struct {
 	Right Operand
 }
 
+// Exists holds when one of a relation's rows meets a condition (policies
+// only). It is the or of the condition over the rows: unknown when no row
+// meets it and it is unknown for one of them.
+type Exists struct {
+	// Via leads over to-one relations to the row that has the relation.
+	Via      []string
+	Up       int  // as in [FieldRef]: of the row where Via begins
+	Old      bool // as in [FieldRef]
+	Relation string
+	Where    Expr // about the relation's row; nil: any row
+}
+
 func (*And) expr()     {}
 func (*Or) expr()      {}
 func (*Not) expr()     {}
 func (*Const) expr()   {}
 func (*Compare) expr() {}
+func (*Exists) expr()  {}
 
 // Op is a comparison.
 type Op uint8
@@ -227,6 +240,11 @@ type FieldRef struct {
 	Path Path
 	// Via leads over to-one relations to another entity (policies only).
 	Via []string
+	// Up counts the [Exists] between the field and the row that it is of: 0
+	// is the innermost one's row (policies only).
+	Up int
+	// Old: the field of the row as it was before the write (RuleCheck only).
+	Old bool
 }
 
 // Literal is one value as text, read by the type of the other side.

@@ -220,6 +220,11 @@ func (s *shaper) expr(e Expr) {
 		s.expr(e.Arg)
 	case *Const:
 		s.flag(e.Value)
+	case *Exists:
+		s.byte('x')
+		s.ref(e.Via, e.Up, e.Old)
+		s.name(e.Relation)
+		s.expr(e.Where)
 	case *Compare:
 		s.byte('=')
 		s.byte('a' + byte(e.Op))
@@ -229,13 +234,23 @@ func (s *shaper) expr(e Expr) {
 	}
 }
 
+// ref writes where a field or a relation is found.
+func (s *shaper) ref(via []string, up int, old bool) {
+	if up > 0 || old {
+		s.byte('u')
+		s.byte('0' + byte(up))
+		s.flag(old)
+	}
+	for _, v := range via {
+		s.name(v)
+	}
+}
+
 func (s *shaper) operand(o Operand) {
 	switch o := o.(type) {
 	case *FieldRef:
 		s.byte('f')
-		for _, v := range o.Via {
-			s.name(v)
-		}
+		s.ref(o.Via, o.Up, o.Old)
 		s.path(o.Path)
 	case *Literal:
 		s.byte('?')

@@ -27,13 +27,16 @@ type WritePlan struct {
 
 	st      Statement
 	params  []param // behind the fields' values
-	uses    []use
+	uses    []policy.Use
 	judges  []judgement
 	probe   Statement // upsert: whether the row of the key is there
 	key     []int     // upsert: the key's places in Fields
 	returns bool      // the statement answers the primary key and the judges
 	own     int       // where the primary key stands in Fields; -1: not among them
 }
+
+// Uses are the rules that the plan depends on.
+func (p *WritePlan) Uses() []policy.Use { return p.uses }
 
 // SQL is the statement's text.
 func (p *WritePlan) SQL() string { return p.st.SQL }
@@ -71,7 +74,7 @@ func (c *compiler) judges(e *model.Entity, checks Checks, action query.Action) (
 		}})
 	}
 	if action == query.Create {
-		rule, err := c.rule(e, query.Create)
+		rule, err := c.rule(policy.Use{Entity: e, Rule: policy.RuleCreate})
 		if err != nil {
 			return nil, err
 		}
@@ -201,7 +204,7 @@ func (pl *Planner) CompileDelete(w *query.Write, e *model.Entity, g policy.Guard
 // caller may read.
 func (c *compiler) reach(w *query.Write, e *model.Entity) (string, error) {
 	l := &level{c: c, e: e, alias: c.newAlias(), exists: true}
-	rule, err := c.rule(e, w.Action)
+	rule, err := c.rule(policy.Use{Entity: e, Rule: policy.RuleOf(w.Action)})
 	if err != nil {
 		return "", err
 	}

@@ -20,13 +20,13 @@ type compiler struct {
 	slots  query.Slots
 	args   int // literals counted so far: the query's, then the guard's
 	params []param
-	uses   []use
-	rules  map[use]query.Expr
+	uses   []policy.Use
+	rules  map[policy.Use]query.Expr
 	alias  int
 }
 
 func (pl *Planner) compiler(g policy.Guard, slots query.Slots) *compiler {
-	return &compiler{pl: pl, d: pl.Dialect, guard: g, slots: slots, args: len(slots), rules: map[use]query.Expr{}}
+	return &compiler{pl: pl, d: pl.Dialect, guard: g, slots: slots, args: len(slots), rules: map[policy.Use]query.Expr{}}
 }
 
 // statement starts a further statement of the same plan.
@@ -38,13 +38,14 @@ func (c *compiler) newAlias() string {
 	return a
 }
 
-// rule asks the guard for an entity's row filter, once per plan.
-func (c *compiler) rule(e *model.Entity, a query.Action) (query.Expr, error) {
-	u := use{e, a}
+// rule asks the guard for the condition of a rule, once per plan. Which rules
+// are asked for depends on the query alone, never on what the guard says: the
+// plans of other callers are found by the uses of the first one.
+func (c *compiler) rule(u policy.Use) (query.Expr, error) {
 	if r, ok := c.rules[u]; ok {
 		return r, nil
 	}
-	r, err := c.guard.Rows(e, a)
+	r, err := c.guard.Filter(u)
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +110,7 @@ func (l *level) fill(n *query.Node) error {
 		return fault.New(fault.LimitExceeded, "relations are embedded deeper than %d levels", l.c.pl.MaxDepth).
 			WithHint("limits.depth in pando.yaml sets this limit")
 	}
-	rule, err := l.c.rule(l.e, query.ReadRows)
+	rule, err := l.c.rule(policy.Use{Entity: l.e, Rule: policy.RuleRead})
 	if err != nil {
 		return err
 	}

@@ -1,7 +1,7 @@
 package store
 
 import (
-	"github.com/pandobase/pando/internal/query"
+	"github.com/pandobase/pando/internal/policy"
 	"github.com/pandobase/pando/internal/value"
 )
 
@@ -9,7 +9,7 @@ import (
 // is; nil when one is anything else than a stored field, or when a rule of the
 // guard decides which rows are answered.
 func (l *level) plainColumns(cols *resultColumns) []int {
-	if l.aggregated || len(l.joins) > 0 || l.c.rules[use{l.e, query.ReadRows}] != nil {
+	if l.aggregated || len(l.joins) > 0 || l.c.rules[policy.Use{Entity: l.e, Rule: policy.RuleRead}] != nil {
 		return nil
 	}
 	fields := make(map[string]int, len(l.e.Fields))

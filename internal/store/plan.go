@@ -35,13 +35,6 @@ func bindParams(ps []param, args []query.Arg, into []value.Value) ([]value.Value
 	return into, nil
 }
 
-// use is an entity whose rows a plan reads or writes, with the rule that the
-// guard gave for it. At each run the guard is asked again for the literals.
-type use struct {
-	entity *model.Entity
-	action query.Action
-}
-
 // ReadPlan is a compiled read. It is immutable and safe for concurrent use.
 type ReadPlan struct {
 	Entity *model.Entity
@@ -53,12 +46,15 @@ type ReadPlan struct {
 	estimate    Statement
 
 	out     *object
-	uses    []use
-	keys    []key // the total order, for cursors; nil: no cursors
-	reverse bool  // rows arrive in the opposite order (a page before a cursor)
-	plain   []int // the field of each column, where all are stored fields; else nil
-	primary int   // column of the primary key; -1: not among the columns
+	uses    []policy.Use // at each run the guard is asked for their literals
+	keys    []key        // the total order, for cursors; nil: no cursors
+	reverse bool         // rows arrive in the opposite order (a page before a cursor)
+	plain   []int        // the field of each column, where all are stored fields; else nil
+	primary int          // column of the primary key; -1: not among the columns
 }
+
+// Uses are the rules that the plan depends on.
+func (p *ReadPlan) Uses() []policy.Use { return p.uses }
 
 // SQL is the statement's text, for explanations and tests.
 func (p *ReadPlan) SQL() string { return p.rows.SQL }
@@ -72,13 +68,12 @@ func (p *ReadPlan) Args(args []query.Arg, g policy.Guard) ([]query.Arg, error) {
 	return guardArgs(p.uses, args, g)
 }
 
-func guardArgs(uses []use, args []query.Arg, g policy.Guard) ([]query.Arg, error) {
+func guardArgs(uses []policy.Use, args []query.Arg, g policy.Guard) ([]query.Arg, error) {
+	var err error
 	for _, u := range uses {
-		rule, err := g.Rows(u.entity, u.action)
-		if err != nil {
+		if args, err = g.Args(args, u); err != nil {
 			return nil, err
 		}
-		args = query.Literals(rule, args)
 	}
 	return args, nil
 }

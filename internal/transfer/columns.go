@@ -31,16 +31,15 @@ type mapping struct {
 	given    map[string]string // file column -> field
 }
 
-func newMapping(e *model.Entity, id policy.Identity, given map[string]string) (*mapping, error) {
+func newMapping(e *model.Entity, guard policy.Guard, given map[string]string) (*mapping, error) {
 	m := &mapping{entity: e, given: given}
-	guard := policy.For(id)
 	for _, f := range e.Fields {
 		if guard.Writable(f, query.Create) {
 			m.writable = append(m.writable, f.Name)
 		}
 	}
 	if len(m.writable) == 0 { // the rule says why
-		if _, err := guard.Rows(e, query.Create); err != nil {
+		if _, err := guard.Filter(policy.Use{Entity: e, Rule: policy.RuleCreate}); err != nil {
 			return nil, err
 		}
 	}

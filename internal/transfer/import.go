@@ -127,7 +127,7 @@ func newImporter(ctx context.Context, e *engine.Engine, id policy.Identity, opt 
 	if _, err := opt.Format.format(); err != nil {
 		return nil, err
 	}
-	m, err := newMapping(entity, id, opt.Map)
+	m, err := newMapping(entity, e.Guard(id), opt.Map)
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"log/slog"
+	"math"
 	"net/http"
 	"strconv"
 	"unicode/utf8"
@@ -47,7 +48,7 @@ func of(f *fault.Error, instance string) Document {
 	d := Document{
 		Type:     TypePrefix + string(f.Code),
 		Title:    f.Code.Title(),
-		Status:   f.Code.Status(),
+		Status:   f.HTTPStatus(),
 		Detail:   message,
 		Instance: instance,
 		Code:     string(f.Code),
@@ -96,9 +97,11 @@ func (p *Writer) WriteProblem(w http.ResponseWriter, r *http.Request, err error)
 	if p.RequestID != nil {
 		id = p.RequestID(r)
 	}
-	d := of(f, id)
 	p.log(r, f, id)
-	write(w, r, d)
+	if s := int64(math.Ceil(f.RetryAfter.Seconds())); s > 0 {
+		w.Header().Set("Retry-After", strconv.FormatInt(s, 10))
+	}
+	write(w, r, of(f, id), f.Extra)
 }
 
 // Log logs err as WriteProblem would, for an answer that was begun already and
@@ -116,13 +119,22 @@ func WriteProblem(w http.ResponseWriter, r *http.Request, err error) {
 	(&Writer{}).WriteProblem(w, r, err)
 }
 
-func write(w http.ResponseWriter, r *http.Request, d Document) {
+func write(w http.ResponseWriter, r *http.Request, d Document, extra map[string]any) {
 	var body bytes.Buffer
 	enc := json.NewEncoder(&body)
 	enc.SetEscapeHTML(false) // it is no HTML, and `>` stands in many hints
 	if err := enc.Encode(d); err != nil {
 		// A struct of strings and one int cannot fail to encode.
 		panic(err)
+	}
+	if len(extra) > 0 {
+		more, err := json.Marshal(extra)
+		if err != nil {
+			panic(err) // what doors put there are texts and lists of them
+		}
+		body.Truncate(body.Len() - len("}\n"))
+		body.WriteByte(',')
+		body.Write(more[1:])
 	}
 	h := w.Header()
 	h.Set("Content-Type", ContentType)
@@ -132,7 +144,9 @@ func write(w http.ResponseWriter, r *http.Request, d Document) {
 	case http.StatusUnauthorized:
 		h.Set("WWW-Authenticate", `Bearer realm="pando"`)
 	case http.StatusServiceUnavailable:
-		h.Set("Retry-After", "1")
+		if h.Get("Retry-After") == "" {
+			h.Set("Retry-After", "1")
+		}
 	}
 	w.WriteHeader(d.Status)
 	if r.Method != http.MethodHead {
@@ -142,7 +156,7 @@ func write(w http.ResponseWriter, r *http.Request, d Document) {
 
 // log leaves out what is the client's own mistake.
 func (p *Writer) log(r *http.Request, f *fault.Error, id string) {
-	if f.Code.Status() < http.StatusInternalServerError {
+	if f.HTTPStatus() < http.StatusInternalServerError {
 		return
 	}
 	logger := p.Logger
