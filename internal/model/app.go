@@ -7,6 +7,7 @@
 package model
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/pandobase/pando/internal/value"
@@ -37,9 +38,11 @@ type App struct {
 // Config is pando.yaml. Every field has its default filled in.
 type Config struct {
 	App      string
-	Listen   string // default 127.0.0.1:7263
-	Ops      string // default 127.0.0.1:7264
-	Data     string // default ./data
+	Listen   string         // default 127.0.0.1:7263
+	URL      string         // where clients reach the public API, as in links and tokens; empty: the listener's address
+	Proxies  []netip.Prefix // whose X-Forwarded-For counts
+	Ops      string         // default 127.0.0.1:7264
+	Data     string         // default ./data
 	Store    Store
 	Cache    string // default memory://
 	Broker   string // default embedded://
@@ -67,12 +70,33 @@ type Role struct {
 	Pos      Pos
 }
 
-// Auth is the identity settings; they become active with the identity door.
+// Auth is the identity settings.
 type Auth struct {
-	Autoconfirm bool
-	MinPassword int // default 15
-	Redirects   []string
-	Providers   map[string]Provider
+	Autoconfirm bool // accept an address without a mail that confirms it
+	MinPassword int  // characters; default 15
+	Signup      bool // strangers may sign up; default true
+	Anonymous   bool // sign-in without any credential
+	Linking     bool // users may link further providers to their account
+	// Site is where a sign-in leads back to when it names no place. Default:
+	// the first of Redirects; empty without.
+	Site      string
+	Redirects []string // exact URLs; on loopback * and ** stand for any characters
+	Providers map[string]Provider
+	// AccessToken is how long an access token lives; at most, and by default, 1h.
+	AccessToken time.Duration
+	// JWTSecret names the secret of HS256 tokens that are accepted beside
+	// Pando's own; empty: none are.
+	JWTSecret string
+	Sender    string          // the From of mails; empty: no-reply@ the host of URL
+	Rates     map[string]Rate // by what they bound; see DefaultRates
+	// UserRead is the read policy of auth.users; nil: DefaultUserRead.
+	UserRead *Expression
+}
+
+// Rate is how often something may happen.
+type Rate struct {
+	Count int
+	Per   time.Duration
 }
 
 // Provider is one external identity provider.
@@ -147,12 +171,19 @@ type Entity struct {
 	Partition *Partition
 	Relations []*Relation // every way from this entity to another, both directions
 	Managed   bool        // false: the schema is not Pando's to change
+	Audit     Audit
 	Lifespan
 
 	// Internal entities have a table and no door.
 	Internal bool
 
 	fields map[string]*Field
+}
+
+// Audit is what the audit record has of an entity beside every write.
+type Audit struct {
+	Reads  bool // each read of its rows
+	Values bool // the values that a write sets, never of hidden or encrypted fields
 }
 
 // Key is a named list of fields: an index or a uniqueness rule.

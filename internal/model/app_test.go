@@ -32,10 +32,10 @@ func TestDesignEntity(t *testing.T) {
 		t.Fatal("orders is not found in every way")
 	}
 	if app.Entity("", "users") != nil {
-		t.Error("auth.users is found without its module, though no door serves it")
+		t.Error("auth.users is found without its module: an application may have users of its own")
 	}
 	users := app.Entity("auth", "users")
-	if users == nil || !users.Internal || users.Primary.Name != "id" || !users.Field("email").Optional {
+	if users == nil || users.Internal || !app.Entity("auth", "sessions").Internal || users.Primary.Name != "id" || !users.Field("email").Optional {
 		t.Fatalf("auth.users is %+v", users)
 	}
 
@@ -138,7 +138,7 @@ func TestEverything(t *testing.T) {
 		App: "app", Listen: "0.0.0.0:80", Ops: defaultOps, Data: "./data",
 		Store: Store{URL: "postgres://db/shop", Replicas: []string{"postgres://r1/shop", "postgres://r2/shop"}},
 		Cache: "memory://", Broker: "embedded://", Files: "file://files", Keys: "file://keys", Mail: "mailbox://",
-		Roles: map[string]Role{"staff": {Pos: Pos{"pando.yaml", 7, 3}}}, Auth: Auth{MinPassword: 15, Providers: map[string]Provider{}},
+		Roles: map[string]Role{"staff": {Pos: Pos{"pando.yaml", 7, 3}}}, Auth: Auth{MinPassword: 15, Signup: true, AccessToken: time.Hour, Rates: DefaultRates(), Providers: map[string]Provider{}},
 		Limits:   Limits{Body: 2 << 20, Rows: 50, Depth: 8, Filters: 200, Timeout: 90 * time.Second, Header: 65536},
 		Versions: []string{"v1", "v2"}, TLS: TLS{Cert: "cert.pem", Key: "key.pem"},
 		CORS: CORS{Origins: []string{"https://a.example", "https://b.example"}}, Log: Log{Format: "text", Level: "info"},

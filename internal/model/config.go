@@ -2,6 +2,8 @@ package model
 
 import (
 	"net"
+	"net/mail"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
@@ -53,6 +55,22 @@ func (l *loader) config(d *document, raw *rawConfig) {
 		Depth: or(lim.depth, defaultDepth), Filters: or(lim.filters, defaultFilters), Timeout: or(lim.timeout, defaultTimeout),
 	}
 	c.Log = Log{Format: or(raw.log.v.format, "text"), Level: or(raw.log.v.level, "info"), Access: or(raw.log.v.access, true)}
+
+	c.URL = strings.TrimSuffix(raw.url.v, "/")
+	for _, p := range raw.proxies.v {
+		if !p.ok {
+			continue
+		}
+		prefix, err := netip.ParsePrefix(p.v)
+		if addr, errAddr := netip.ParseAddr(p.v); err != nil && errAddr == nil {
+			prefix, err = addr.Prefix(addr.BitLen())
+		}
+		if err != nil {
+			d.problem(p.n, "like 10.0.0.0/8, or one address", "%s is no network", quote(p.v))
+			continue
+		}
+		c.Proxies = append(c.Proxies, prefix.Masked())
+	}
 
 	l.checkAddresses(d, raw)
 	l.checkStore(d, raw)
@@ -140,7 +158,28 @@ func (l *loader) auth(d *document, raw *rawConfig) {
 	a := raw.auth.v
 	l.authGiven = raw.auth.given()
 	c := &l.app.Config.Auth
-	*c = Auth{Autoconfirm: a.autoconfirm.v, MinPassword: or(a.minPassword, defaultMinPassword), Redirects: texts(a.redirects), Providers: map[string]Provider{}}
+	*c = Auth{
+		Autoconfirm: a.autoconfirm.v, MinPassword: or(a.minPassword, defaultMinPassword), Signup: or(a.signup, true), Anonymous: a.anonymous.v,
+		Linking: a.linking.v, Redirects: texts(a.redirects), Providers: map[string]Provider{},
+		AccessToken: or(a.accessToken, defaultAccessToken), JWTSecret: a.jwtSecret.v, Sender: a.sender.v, Rates: DefaultRates(), UserRead: a.users.v.read.v,
+	}
+	if c.AccessToken < minAccessToken || c.AccessToken > defaultAccessToken {
+		d.problem(a.accessToken.n, "an hour at most: what ends a session earlier is asked at each request", "an access token lives from %s to %s", minAccessToken, defaultAccessToken)
+	}
+	for _, r := range a.rates.v {
+		if r.ok {
+			c.Rates[r.name] = rate(r.v)
+		}
+	}
+	if len(c.Redirects) > 0 {
+		c.Site = c.Redirects[0]
+	}
+	if a.site.ok {
+		c.Site = a.site.v
+	}
+	if _, err := mail.ParseAddress(c.Sender); a.sender.ok && err != nil {
+		d.problem(a.sender.n, "like Shop <no-reply@shop.example>", "%s is no address", quote(c.Sender))
+	}
 	for _, r := range a.redirects.v {
 		if _, err := url.Parse(r.v); r.ok && err != nil {
 			d.problem(r.n, "", "%s is no URL", quote(r.v))

@@ -57,6 +57,10 @@ func (l *loader) entityRules(e *entityDraft) {
 			e.Search = append(e.Search, f)
 		}
 	}
+	for _, w := range raw.audit.v {
+		e.Audit.Reads = e.Audit.Reads || w.v == "reads"
+		e.Audit.Values = e.Audit.Values || w.v == "values"
+	}
 	if raw.retain.given() {
 		l.retain(e)
 	}

@@ -8,7 +8,8 @@ import (
 
 // rawConfig is pando.yaml as it is written.
 type rawConfig struct {
-	app, listen, ops, data           at[string]
+	app, listen, ops, data, url      at[string]
+	proxies                          at[[]at[string]]
 	store                            at[rawStore]
 	cache, broker, files, keys, mail at[string]
 	roles                            at[[]entry[rawRole]]
@@ -30,11 +31,17 @@ type rawRole struct {
 }
 
 type rawAuth struct {
-	autoconfirm at[bool]
-	minPassword at[int]
-	redirects   at[[]at[string]]
-	providers   at[[]entry[rawProvider]]
+	autoconfirm, signup, anonymous, linking at[bool]
+	minPassword                             at[int]
+	site, jwtSecret, sender                 at[string]
+	redirects                               at[[]at[string]]
+	providers                               at[[]entry[rawProvider]]
+	accessToken                             at[time.Duration]
+	rates                                   at[[]entry[string]]
+	users                                   at[rawUsers]
 }
+
+type rawUsers struct{ read at[*Expression] }
 
 type rawProvider struct {
 	clientID, clientSecret, issuer at[string]
@@ -92,6 +99,12 @@ func configSpec() spec[rawConfig] {
 			func(c *rawConfig) *at[string] { return &c.listen }, defaults(defaultListen), example("0.0.0.0:7263")),
 		bind("ops", "Where /healthz, /readyz and /metrics are served; never on the public listener.", address(),
 			func(c *rawConfig) *at[string] { return &c.ops }, defaults(defaultOps)),
+		bind("url", "Where clients reach the public API, as in links and in tokens; by default the listener's address.",
+			pattern("a URL", `^https?://[^/ ?#@]+$`, "scheme and host, without a path"),
+			func(c *rawConfig) *at[string] { return &c.url }, example("https://api.shop.example")),
+		bind("proxies", "The networks of the balancers before this node: their X-Forwarded-For counts, nobody else's.",
+			list("a list of networks", text("a network like 10.0.0.0/8"), 0),
+			func(c *rawConfig) *at[[]at[string]] { return &c.proxies }, example([]string{"10.0.0.0/8"})),
 		bind("data", "The folder where the embedded parts live; made at first start, never committed.", text("a folder"),
 			func(c *rawConfig) *at[string] { return &c.data }, defaults(defaultData)),
 		bind("store", "The database: a URL, or { url, replicas }. By default SQLite in the data folder.", storeSpec(),
@@ -146,6 +159,24 @@ func authSpec() spec[rawAuth] {
 			func(a *rawAuth) *at[bool] { return &a.autoconfirm }, defaults(false)),
 		bind("min_password", "The least number of characters of a password.", integer(8, 256),
 			func(a *rawAuth) *at[int] { return &a.minPassword }, defaults(defaultMinPassword)),
+		bind("signup", "Strangers may sign up.", boolean(), func(a *rawAuth) *at[bool] { return &a.signup }, defaults(true)),
+		bind("anonymous", "Sign-in without any credential.", boolean(), func(a *rawAuth) *at[bool] { return &a.anonymous }, defaults(false)),
+		bind("linking", "Users may link further providers to their account.", boolean(), func(a *rawAuth) *at[bool] { return &a.linking }, defaults(false)),
+		bind("site", "Where a sign-in leads back to when it names no place; by default the first of redirects.",
+			pattern("an absolute URL", `^[a-z][a-z0-9+.-]*://[^ ]+$`, "like https://shop.example"),
+			func(a *rawAuth) *at[string] { return &a.site }, example("https://shop.example")),
+		bind("access_token", "How long an access token lives; at most an hour.", duration(),
+			func(a *rawAuth) *at[time.Duration] { return &a.accessToken }, defaults("1h")),
+		bind("jwt_secret", "The secret of HS256 tokens that are accepted beside Pando's own, as secret:NAME.", concealed(text("a secret"), "write secret:NAME"),
+			func(a *rawAuth) *at[string] { return &a.jwtSecret }, example("secret:jwt")),
+		bind("sender", "The From of mails.", text("an address"), func(a *rawAuth) *at[string] { return &a.sender }, example("Shop <no-reply@shop.example>")),
+		bind("rates", "How often things may happen.", mapping("rates", enum("what a rate bounds", rateNames()...),
+			pattern("a rate like 30/5m", `^[1-9][0-9]{0,5}/([1-9][0-9]{0,3})?(s|m|h)$`, "COUNT/TIME, the time in s, m or h")),
+			func(a *rawAuth) *at[[]entry[string]] { return &a.rates }, example(map[string]any{"sign_in": "30/5m"})),
+		bind("users", "The entity auth.users.", object("users",
+			bind("read", "Which users may be read; by default the caller's own: "+DefaultUserRead, expression(),
+				func(u *rawUsers) *at[*Expression] { return &u.read }, example(DefaultUserRead+" || 'staff' in auth.roles"))),
+			func(a *rawAuth) *at[rawUsers] { return &a.users }),
 		bind("redirects", "Where a sign-in may lead back to.",
 			list("a list of URLs", pattern("an absolute URL", `^[a-z][a-z0-9+.-]*://[^ ]+$`, "like https://shop.example/after"), 0),
 			func(a *rawAuth) *at[[]at[string]] { return &a.redirects }, example([]string{"https://shop.example/after"})),

@@ -39,6 +39,7 @@ type rawEntity struct {
 	realtime  at[bool]
 	partition at[rawPartition]
 	managed   at[bool]
+	audit     at[[]at[string]]
 	rawLifespan
 }
 
@@ -204,9 +205,17 @@ func entitySpec(g *grammar) spec[rawEntity] {
 			bind("into", "How many partitions.", integer(1, 1024), func(p *rawPartition) *at[int] { return &p.into }),
 			bind("with", "The relation to the partitioned entity that these rows lie with.", identifier("a relation's name"), func(p *rawPartition) *at[string] { return &p.with })),
 			func(e *rawEntity) *at[rawPartition] { return &e.partition }, example(map[string]any{"by": "customer_id", "into": 16})),
+		bind("audit", "What the audit record has beside every write: reads, values, or both.", auditSpec(),
+			func(e *rawEntity) *at[[]at[string]] { return &e.audit }, example("reads")),
 		bind("managed", "false: the table exists already and Pando never changes its schema.", boolean(), func(e *rawEntity) *at[bool] { return &e.managed }, defaults(true)),
 	}
 	return object("an entity", append(keys, lifespanKeys(func(e *rawEntity) *rawLifespan { return &e.rawLifespan })...)...)
+}
+
+func auditSpec() spec[[]at[string]] {
+	word := func() spec[string] { return enum("what is audited", "reads", "values") }
+	short := convert(word(), func(v string, n *yaml.Node) []at[string] { return []at[string]{{v: v, n: n, ok: v != ""}} })
+	return either(short, list("a list of what is audited", word(), 1))
 }
 
 func policySpec() spec[rawPolicy] {

@@ -72,7 +72,7 @@ func (a *App) candidates() map[string][]*Entity {
 	out := map[string][]*Entity{}
 	for _, m := range a.Modules {
 		for _, e := range m.Entities {
-			if !e.Internal {
+			if !m.Builtin {
 				out[e.Name] = append(out[e.Name], e)
 			}
 		}
@@ -110,7 +110,7 @@ func (a *App) UpdatedLock() (data []byte, changed bool) {
 	}
 	for _, m := range a.Modules {
 		for _, e := range m.Entities {
-			if !e.Internal {
+			if !m.Builtin {
 				next.number(e)
 			}
 		}

@@ -194,7 +194,7 @@ func (l *loader) reference(e *entityDraft, f *fieldDraft) {
 	switch {
 	case raw.onDelete.ok:
 		ref.OnDelete = OnDelete(raw.onDelete.v)
-	case !raw.onDelete.given() && target.Internal:
+	case !raw.onDelete.given() && target.Module.Builtin:
 		e.file.problem(raw.ref.n, "write on_delete: cascade, restrict or set_null", "what happens to %s when a user is deleted must be written", e.QualifiedName())
 	}
 	if ref.OnDelete == SetNull && !f.Optional {
