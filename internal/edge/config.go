@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -51,6 +52,9 @@ type Config struct {
 	// "https://shop.example". Default: every origin; credentials in cookies
 	// are never allowed, so an origin gains nothing that its key does not.
 	Origins []string
+	// Proxies are the networks of the balancers before the edge: what they say
+	// in X-Forwarded-For is believed. Default: nobody is.
+	Proxies []netip.Prefix
 	// Mounts are the doors. [Server.SetMounts] exchanges them.
 	Mounts []Mount
 	// Checks decide, each time /readyz is asked, whether the node is ready.

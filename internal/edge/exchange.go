@@ -28,6 +28,7 @@ type exchange struct {
 	http1, head    bool
 	acceptEncoding []string
 	caller         string
+	client         string // its address
 	door           *door // nil: none took the path
 	span           trace.Span
 	ctx            requestContext
@@ -46,6 +47,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		http1:          r.ProtoMajor < 2,
 		head:           r.Method == http.MethodHead,
 		acceptEncoding: r.Header["Accept-Encoding"],
+		client:         clientIP(r, s.cfg.Proxies),
 	}
 	x.rec.w, x.rec.exchange = w, x
 	rt := s.router.Load()
@@ -88,7 +90,7 @@ func (x *exchange) identify(r *http.Request) context.Context {
 	name, route := method, x.door.routeName()
 	attrs := []attribute.KeyValue{
 		semconv.HTTPRequestMethodKey.String(method), semconv.URLPath(x.server.cfg.Redact(r.URL.Path)), semconv.URLScheme(x.server.scheme),
-		semconv.ClientAddress(remoteIP(r.RemoteAddr)),
+		semconv.ClientAddress(x.client),
 	}
 	if route != "" {
 		name += " " + route
@@ -243,7 +245,7 @@ func (x *exchange) logAccess(r *http.Request, status int, elapsed time.Duration)
 		slog.Int64("duration_us", elapsed.Microseconds()),
 		slog.Int64("bytes", x.rec.bytes),
 		slog.String("request_id", x.trace.id()),
-		slog.String("remote", remoteIP(r.RemoteAddr)),
+		slog.String("remote", x.client),
 	)
 	if x.caller != "" {
 		rec.AddAttrs(slog.String("caller", x.caller))

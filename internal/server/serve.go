@@ -140,6 +140,7 @@ func edgeConfig(cfg model.Config, opt *ServeOptions, node *Node, tel *telemetry.
 		TLS:     edge.TLS{Cert: cfg.TLS.Cert, Key: cfg.TLS.Key},
 		Limits:  edge.Limits{Body: cfg.Limits.Body, Header: int(cfg.Limits.Header), Request: cfg.Limits.Timeout},
 		Origins: cfg.CORS.Origins,
+		Proxies: cfg.Proxies,
 		Mounts: []edge.Mount{
 			{Prefix: "/rest/v1", Route: "/rest/v1/{entity}", Handler: node},
 			{Prefix: openapi.PagePath, Handler: openapi.Page()},
