@@ -29,7 +29,7 @@ type exchange struct {
 	acceptEncoding []string
 	caller         string
 	client         string // its address
-	door           *door // nil: none took the path
+	door           *door  // nil: none took the path
 	span           trace.Span
 	ctx            requestContext
 	rec            recorder
