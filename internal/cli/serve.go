@@ -88,7 +88,7 @@ func (r *root) dirFlag() string {
 func firstEntity(app *model.App) *model.Entity {
 	for _, m := range app.Modules {
 		for _, e := range m.Entities {
-			if !e.Internal {
+			if !m.Builtin {
 				return e
 			}
 		}

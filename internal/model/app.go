@@ -174,8 +174,10 @@ type Entity struct {
 	Audit     Audit
 	Lifespan
 
-	// Internal entities have a table and no door.
+	// Internal entities have a table and no door; ReadOnly ones are changed by
+	// Pando alone.
 	Internal bool
+	ReadOnly bool
 
 	fields map[string]*Field
 }

@@ -29,6 +29,7 @@ type builtinField struct {
 type builtinEntity struct {
 	name, doc string
 	door      bool       // read through the doors; else only the identity door knows it
+	readOnly  bool
 	key       value.Kind // of the primary key; default: uuid
 	fields    []builtinField
 	unique    [][]string
@@ -60,7 +61,7 @@ func builtinEntities() []builtinEntity {
 	hidden := func(f builtinField) builtinField { f.hidden = true; return f }
 	bytes := func(name string) builtinField { return builtinField{name: name, kind: value.Bytes} }
 	return []builtinEntity{
-		{name: usersEntity, doc: "Who can sign in.", door: true, fields: []builtinField{
+		{name: usersEntity, doc: "Who can sign in.", door: true, readOnly: true, fields: []builtinField{
 			opt(text("email")), opt(text("phone")), at("email_confirmed_at"), at("last_sign_in_at"),
 			opt(json("app_metadata")), opt(json("user_metadata")), flag("is_anonymous"), at("banned_until"), now("created_at"), now("updated_at"),
 			hidden(opt(text("password"))), hidden(opt(text("new_email"))), hidden(at("invited_at")), hidden(at("confirmation_sent_at")),
@@ -128,7 +129,7 @@ func (l *loader) addBuiltin() {
 }
 
 func (b *builtinEntity) build(m *Module) *Entity {
-	e := &Entity{Module: m, Name: b.name, Doc: b.doc, Managed: true, Internal: !b.door, fields: map[string]*Field{}}
+	e := &Entity{Module: m, Name: b.name, Doc: b.doc, Managed: true, Internal: !b.door, ReadOnly: b.readOnly, fields: map[string]*Field{}}
 	e.Primary = impliedKey(e)
 	if b.key != value.Invalid {
 		e.Primary.Type, e.Primary.Default = value.Type{Kind: b.key}, nil

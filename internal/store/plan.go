@@ -101,7 +101,7 @@ func unknownEntity(app *model.App, t query.Target) error {
 	var names, owners []string
 	for _, m := range app.Modules {
 		for _, e := range m.Entities {
-			if e.Internal || t.Module != "" && m.Name != t.Module {
+			if e.Internal || t.Module == "" && m.Builtin || t.Module != "" && m.Name != t.Module {
 				continue
 			}
 			names = append(names, e.Name)

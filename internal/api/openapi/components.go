@@ -22,8 +22,11 @@ func (d *document) appendComponents(dst []byte) []byte {
 	}
 	for _, r := range d.resources {
 		for _, e := range r.entities {
-			props := inputProperties(e)
 			dst = appendComponent(dst, entityKey(e), rowSchema(e))
+			if e.ReadOnly {
+				continue
+			}
+			props := inputProperties(e)
 			dst = appendComponent(dst, entityKey(e, "insert"), insertSchema(e, props))
 			dst = appendComponent(dst, entityKey(e, "update"), updateSchema(e, props))
 		}

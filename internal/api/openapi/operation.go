@@ -2,6 +2,7 @@ package openapi
 
 import (
 	"net/url"
+	"slices"
 	"strconv"
 
 	"github.com/pandobase/pando/internal/model"
@@ -73,7 +74,11 @@ func methods() []method {
 func (d *document) pathItem(r *resource) object {
 	var item object
 	filters := r.filterRefs()
+	readOnly := !slices.ContainsFunc(r.entities, func(e *model.Entity) bool { return !e.ReadOnly })
 	for _, m := range d.methods {
+		if m.write && readOnly {
+			continue
+		}
 		item = item.with(m.name, d.operation(r, &m, filters))
 	}
 	return item
@@ -104,6 +109,9 @@ func (d *document) operation(r *resource, m *method, filters raw) object {
 func (d *document) operationText(r *resource, m *method) string {
 	parts := []string{m.text}
 	for _, e := range r.entities {
+		if m.write && e.ReadOnly {
+			continue
+		}
 		text := deprecatedText(e.Deprecated)
 		switch m.name {
 		case "get":

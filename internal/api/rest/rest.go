@@ -219,19 +219,17 @@ func (h *handler) rpc(w http.ResponseWriter, r *http.Request, module, name strin
 	return f
 }
 
-// checkModule refuses a profile that is no module of the application's own.
+// checkModule refuses a profile that is no module of the application.
 func (h *handler) checkModule(module string) error {
 	if module == "" {
 		return nil
 	}
-	if m := h.app.Module(module); m != nil && !m.Builtin {
+	if h.app.Module(module) != nil {
 		return nil
 	}
-	var names []string
+	names := make([]string, 0, len(h.app.Modules))
 	for _, m := range h.app.Modules {
-		if !m.Builtin {
-			names = append(names, m.Name)
-		}
+		names = append(names, m.Name)
 	}
 	f := fault.New(fault.UnknownSchema, "Invalid schema: %s", shorten(module))
 	if n := fault.Nearest(module, names); n != "" {
@@ -243,7 +241,7 @@ func (h *handler) checkModule(module string) error {
 func (h *handler) unknownEntity(t query.Target) error {
 	var names []string
 	for _, m := range h.app.Modules {
-		if t.Module != "" && m.Name != t.Module {
+		if t.Module == "" && m.Builtin || t.Module != "" && m.Name != t.Module {
 			continue
 		}
 		for _, e := range m.Entities {
