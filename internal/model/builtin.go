@@ -28,7 +28,7 @@ type builtinField struct {
 // builtinEntity is one table of identity.
 type builtinEntity struct {
 	name, doc string
-	door      bool       // read through the doors; else only the identity door knows it
+	door      bool // read through the doors; else only the identity door knows it
 	readOnly  bool
 	key       value.Kind // of the primary key; default: uuid
 	fields    []builtinField
