@@ -39,6 +39,9 @@ const OpsOff = "off"
 type Config struct {
 	// Listen is the public address, host:port. Default: [DefaultListen].
 	Listen string
+	// Listener is served in place of Listen by an owner that must know the port
+	// before the edge starts. Start takes it over. Default: none.
+	Listener net.Listener
 	// Ops is the address of the health and metrics pages. They ask for no
 	// credential: put them on no public address. Default: [DefaultOps];
 	// [OpsOff]: none.

@@ -129,7 +129,10 @@ func (s *Server) Start(ctx context.Context, life lifecycle.Life) error {
 		}
 		s.opsAt = opsListener.Addr()
 	}
-	listener, err := lc.Listen(ctx, "tcp", s.cfg.Listen)
+	listener := s.cfg.Listener
+	if listener == nil {
+		listener, err = lc.Listen(ctx, "tcp", s.cfg.Listen)
+	}
 	if err != nil {
 		err = listenFault("listen", s.cfg.Listen, err)
 		if opsListener != nil {

@@ -39,6 +39,8 @@ type Options struct {
 	Convert bool
 	// Note receives what a person at the terminal should know, one line each.
 	Note func(line string)
+	// URL is where clients reach the node; empty: as pando.yaml says.
+	URL string
 	// DB measures the store; nil: nobody does.
 	DB *telemetry.DB
 }

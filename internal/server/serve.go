@@ -59,7 +59,12 @@ func Serve(ctx context.Context, opt ServeOptions) error {
 	if opt.DB, err = tel.NewDB("sqlite"); err != nil {
 		return errors.Join(err, tel.Close(ctx))
 	}
-	opt.Migrate, opt.Convert = true, opt.Watch
+	at, err := findAddress(ctx, &cfg, opt.Listen)
+	if err != nil {
+		return errors.Join(err, tel.Close(ctx))
+	}
+	defer func() { _ = at.close() }() // the edge has closed it, unless it never took it over
+	opt.Migrate, opt.Convert, opt.URL = true, opt.Watch, at.url
 	node, err := open(ctx, opt.Options, app)
 	if err != nil {
 		return errors.Join(err, tel.Close(ctx))
@@ -69,7 +74,7 @@ func Serve(ctx context.Context, opt ServeOptions) error {
 			return errors.Join(err, node.Close())
 		}
 	}
-	front, err := edge.New(edgeConfig(cfg, &opt, node, tel, logs))
+	front, err := edge.New(edgeConfig(cfg, &opt, at, node, tel, logs))
 	if err != nil {
 		return errors.Join(err, node.Close())
 	}
@@ -127,16 +132,13 @@ func parts(node *Node, front *edge.Server, tel *telemetry.Telemetry, opt *ServeO
 	})
 }
 
-func edgeConfig(cfg model.Config, opt *ServeOptions, node *Node, tel *telemetry.Telemetry, logs *logs) edge.Config {
-	listen, ops := cfg.Listen, cfg.Ops
-	if opt.Listen != "" {
-		listen = opt.Listen
-	}
+func edgeConfig(cfg model.Config, opt *ServeOptions, at *address, node *Node, tel *telemetry.Telemetry, logs *logs) edge.Config {
+	ops := cfg.Ops
 	if opt.Ops != "" {
 		ops = opt.Ops
 	}
 	return edge.Config{
-		Listen: listen, Ops: ops,
+		Listen: at.listen, Listener: at.listener, Ops: ops,
 		TLS:     edge.TLS{Cert: cfg.TLS.Cert, Key: cfg.TLS.Key},
 		Limits:  edge.Limits{Body: cfg.Limits.Body, Header: int(cfg.Limits.Header), Request: cfg.Limits.Timeout},
 		Origins: cfg.CORS.Origins,

@@ -1,0 +1,70 @@
+package server
+
+import (
+	"context"
+	"net"
+	"strings"
+
+	"github.com/pandobase/pando/internal/fault"
+	"github.com/pandobase/pando/internal/model"
+)
+
+// secretPrefix begins the environment's names of secrets.
+const secretPrefix = "PANDO_SECRET_"
+
+// secret looks a secret up that pando.yaml names as secret:NAME: the variable
+// PANDO_SECRET_NAME holds it.
+func secret(getenv func(string) string) func(name string) (string, bool) {
+	return func(name string) (string, bool) {
+		v := getenv(secretPrefix + strings.ToUpper(strings.ReplaceAll(name, "-", "_")))
+		return v, v != ""
+	}
+}
+
+// address is where a node is reached: what it listens on, and the URL that
+// links, tokens and providers name.
+type address struct {
+	listen   string
+	url      string
+	listener net.Listener // where the port is the system's to choose: taken already
+}
+
+// findAddress decides the address of a node. The URL is pando.yaml's: never
+// what a request's Host header says.
+func findAddress(ctx context.Context, cfg *model.Config, listen string) (*address, error) {
+	a := &address{listen: cfg.Listen, url: cfg.URL}
+	if listen != "" {
+		a.listen = listen
+	}
+	if a.url != "" {
+		return a, nil
+	}
+	at := a.listen
+	if strings.HasSuffix(at, ":0") {
+		l, err := new(net.ListenConfig).Listen(ctx, "tcp", at)
+		if err != nil {
+			return nil, fault.Wrap(err, fault.ConfigInvalid, "listen: cannot listen on %s", at).WithDetails("%s", err)
+		}
+		a.listener, at = l, l.Addr().String()
+	}
+	host, port, err := net.SplitHostPort(at)
+	if err != nil {
+		return nil, fault.Wrap(err, fault.ConfigInvalid, "listen: %s is no address", at).WithHint("HOST:PORT")
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "localhost"
+	}
+	a.url = "http://" + net.JoinHostPort(host, port)
+	if cfg.TLS.Cert != "" {
+		a.url = "https" + strings.TrimPrefix(a.url, "http")
+	}
+	return a, nil
+}
+
+// close gives up a listener that nobody took over.
+func (a *address) close() error {
+	if a.listener == nil {
+		return nil
+	}
+	return a.listener.Close()
+}
