@@ -121,7 +121,7 @@ func TestStatus(t *testing.T) {
 	}
 	apply(t, d, load(t, oneText), opt)
 	apply(t, d, load(t, unique), opt)
-	want := []string{"1/1 [create auth.users, m.t]", "1/2 [add m.t.b]", "2/2 [m.t: (a) must be unique]"}
+	want := []string{"1/1 [create m.t, the 11 tables of auth]", "1/2 [add m.t.b]", "2/2 [m.t: (a) must be unique]"}
 	if diff := cmp.Diff(want, told); diff != "" {
 		t.Error(diff)
 	}
@@ -130,7 +130,7 @@ func TestStatus(t *testing.T) {
 		t.Fatal(err)
 	}
 	history := []migrate.Migration{
-		{ID: 1, At: at, State: migrate.Done, Step: 1, Steps: []string{"create auth.users, m.t"}},
+		{ID: 1, At: at, State: migrate.Done, Step: 1, Steps: []string{"create m.t, the 11 tables of auth"}},
 		{ID: 2, At: at, State: migrate.Done, Step: 2, Steps: []string{"add m.t.b", "m.t: (a) must be unique"}},
 	}
 	if diff := cmp.Diff(history, s.History); diff != "" {

@@ -130,6 +130,7 @@ func (p *planner) renameKeys(n *store.Table) []store.Change {
 func (p *planner) create() {
 	step := &Step{Additive: true}
 	var names []string
+	builtin := 0 // tables of Pando's own, which nobody needs to read the names of
 	late := p.newIndexes() > lateIndexes
 	for _, n := range p.targets {
 		if p.s.get(n.QualifiedName()) != nil {
@@ -141,15 +142,22 @@ func (p *planner) create() {
 			t.Index = nil
 		}
 		step.changes = append(step.changes, store.Change{Kind: store.CreateTable, Table: t})
-		names = append(names, n.QualifiedName())
+		if p.entities[n.QualifiedName()].Module.Builtin {
+			builtin++
+		} else {
+			names = append(names, n.QualifiedName())
+		}
 		p.s.put(t)
 	}
-	if len(names) == 0 {
+	if len(names)+builtin == 0 {
 		return
+	}
+	if builtin > 0 {
+		names = append(names, fmt.Sprintf("the %d tables of auth", builtin))
 	}
 	step.Title = "create " + strings.Join(names, ", ")
 	if len(names) > 10 {
-		step.Title = fmt.Sprintf("create %d tables: %s, ...", len(names), strings.Join(names[:10], ", "))
+		step.Title = fmt.Sprintf("create %d tables: %s, ...", len(step.changes), strings.Join(names[:10], ", "))
 	}
 	p.emit(step)
 }

@@ -49,7 +49,7 @@ func findAddress(ctx context.Context, cfg *model.Config, listen string) (*addres
 	}
 	host, port, err := net.SplitHostPort(at)
 	if err != nil {
-		return nil, fault.Wrap(err, fault.ConfigInvalid, "listen: %s is no address", at).WithHint("HOST:PORT")
+		return nil, fault.Wrap(err, fault.ConfigInvalid, "listen: %s is no address", at).WithHint("write host:port")
 	}
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "localhost"
