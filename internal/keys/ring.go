@@ -1,5 +1,6 @@
 // Package keys holds what a node signs and admits with: the API keys of its
-// callers ([Ring]) and the node's own signing key ([Signer]).
+// callers ([Ring]), the node's own signing key ([Signer]) and the master key of
+// the secrets in the database ([Wrapper]).
 //
 // Files are made with mode 0600 and refused when others could read them; they
 // are replaced as a whole, so that a crash leaves the old or the new one. The
