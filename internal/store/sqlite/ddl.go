@@ -47,14 +47,14 @@ func ddl(c store.Change) []string {
 // systemDDL creates the tables that Pando keeps for itself. No entity's table
 // can have their names: those hold a point.
 func systemDDL() []string {
-	return []string{
+	return append([]string{
 		`CREATE TABLE IF NOT EXISTS "pando_meta" ("key" TEXT PRIMARY KEY NOT NULL, "value" TEXT) STRICT`,
 		`CREATE TABLE IF NOT EXISTS "pando_migrations" ("id" INTEGER PRIMARY KEY NOT NULL, "at" TEXT NOT NULL, ` +
 			`"plan" TEXT NOT NULL, "state" TEXT NOT NULL, "step" INTEGER NOT NULL, "manifest" TEXT NOT NULL) STRICT`,
 		`CREATE TABLE IF NOT EXISTS "pando_idempotency" ("scope" TEXT PRIMARY KEY NOT NULL, "digest" BLOB NOT NULL, "at" TEXT NOT NULL, "result" BLOB) STRICT`,
 		`CREATE INDEX IF NOT EXISTS "pando_idempotency_at" ON "pando_idempotency" ("at")`,
 		`CREATE TABLE IF NOT EXISTS "pando_seeds" ("file" TEXT PRIMARY KEY NOT NULL, "at" TEXT NOT NULL, "rows" INTEGER NOT NULL) STRICT`,
-	}
+	}, auditDDL()...)
 }
 
 func tableName(t *store.Table) string { return quote(t.QualifiedName()) }

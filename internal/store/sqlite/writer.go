@@ -62,6 +62,8 @@ type writer struct {
 	// broken is set when the disk failed a commit: what the page cache holds
 	// is then unknown, so nothing more is written until a restart.
 	broken atomic.Pointer[error]
+
+	hooks atomic.Pointer[commitHooks]
 }
 
 func newWriter(c *conn, log *slog.Logger) *writer {
@@ -168,6 +170,7 @@ func (w *writer) commit(group []*job) {
 		}
 		j.err = w.run(j, len(group) > 1)
 		if w.c.c.AutocommitEnabled() { // rolled back as a whole
+			w.after(false)
 			if j.err == nil {
 				j.err = fault.New(fault.StoreIO, "the transaction ended early")
 			}
@@ -231,7 +234,11 @@ func (p panicError) Error() string { return "panic in a write: " + string(p.stac
 
 // finish commits and settles the group.
 func (w *writer) finish(group []*job) {
-	err := w.exec(ctl.commit)
+	err := w.before()
+	if err == nil {
+		err = w.exec(ctl.commit)
+	}
+	w.after(err == nil)
 	w.lastCommit.Store(time.Now().UnixNano())
 	w.commits.Add(1) // before anybody is told: who knows of a write must read it
 	if err != nil {

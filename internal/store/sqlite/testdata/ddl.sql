@@ -4,6 +4,16 @@ CREATE TABLE IF NOT EXISTS "pando_migrations" ("id" INTEGER PRIMARY KEY NOT NULL
 CREATE TABLE IF NOT EXISTS "pando_idempotency" ("scope" TEXT PRIMARY KEY NOT NULL, "digest" BLOB NOT NULL, "at" TEXT NOT NULL, "result" BLOB) STRICT;
 CREATE INDEX IF NOT EXISTS "pando_idempotency_at" ON "pando_idempotency" ("at");
 CREATE TABLE IF NOT EXISTS "pando_seeds" ("file" TEXT PRIMARY KEY NOT NULL, "at" TEXT NOT NULL, "rows" INTEGER NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS "pando_audit" ("id" INTEGER PRIMARY KEY NOT NULL, "at" INTEGER NOT NULL, "actor" TEXT, "entity" TEXT, "key" TEXT, "action" TEXT NOT NULL, "outcome" TEXT NOT NULL, "body" TEXT NOT NULL, "hash" BLOB NOT NULL) STRICT;
+CREATE INDEX IF NOT EXISTS "pando_audit_actor" ON "pando_audit" ("actor") WHERE "actor" IS NOT NULL;
+CREATE INDEX IF NOT EXISTS "pando_audit_entity" ON "pando_audit" ("entity","key") WHERE "entity" IS NOT NULL;
+CREATE TABLE IF NOT EXISTS "pando_audit_seals" ("seq" INTEGER PRIMARY KEY NOT NULL, "first" INTEGER NOT NULL, "last" INTEGER NOT NULL, "count" INTEGER NOT NULL, "members" BLOB NOT NULL, "hash" BLOB NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS "pando_audit_subjects" ("subject" TEXT PRIMARY KEY NOT NULL, "key" BLOB NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS "pando_audit_counts" ("key" TEXT NOT NULL, "rule" TEXT NOT NULL, "minute" INTEGER NOT NULL, "count" INTEGER NOT NULL, PRIMARY KEY ("minute","key","rule")) STRICT, WITHOUT ROWID;
+CREATE TRIGGER IF NOT EXISTS "pando_audit.UPDATE" BEFORE UPDATE ON "pando_audit" BEGIN SELECT RAISE(ABORT, 'the audit trail can only be added to'); END;
+CREATE TRIGGER IF NOT EXISTS "pando_audit.DELETE" BEFORE DELETE ON "pando_audit" BEGIN SELECT RAISE(ABORT, 'the audit trail can only be added to'); END;
+CREATE TRIGGER IF NOT EXISTS "pando_audit_seals.UPDATE" BEFORE UPDATE ON "pando_audit_seals" BEGIN SELECT RAISE(ABORT, 'the audit trail can only be added to'); END;
+CREATE TRIGGER IF NOT EXISTS "pando_audit_seals.DELETE" BEFORE DELETE ON "pando_audit_seals" BEGIN SELECT RAISE(ABORT, 'the audit trail can only be added to'); END;
 
 -- create table
 CREATE TABLE "m.people" ("id" TEXT PRIMARY KEY NOT NULL, "name" TEXT, "rank" TEXT, "state" TEXT NOT NULL DEFAULT 'it''s', "share" REAL DEFAULT 5e-01, "total" INTEGER, "photo" BLOB DEFAULT x'00ff', "tags" TEXT, "boss_id" TEXT REFERENCES "m.people"("id") ON DELETE SET NULL) STRICT;

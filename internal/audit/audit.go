@@ -1,0 +1,217 @@
+// Package audit keeps the trail of who did what, when and through which door.
+//
+// A record is written in the transaction of what it records, so that neither is
+// there without the other. Every record has a hash, and seals chain the hashes
+// of committed records: seal n covers seal n-1. Whoever changes, removes, adds
+// or reorders records has to rewrite every later seal, which [Log.Verify] finds
+// against an anchor that is kept elsewhere ([Log.Checkpoint]).
+//
+// Personal values are encrypted under a data key of the person whom they are
+// about (AES-256-GCM), and hashes cover the ciphertext. [Log.Erase] deletes the
+// key: the values are lost, and the chain is whole.
+package audit
+
+import (
+	"context"
+	"crypto/rand"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/pandobase/pando/internal/fault"
+	"github.com/pandobase/pando/internal/store"
+	"github.com/pandobase/pando/internal/value"
+)
+
+// Wrapper encrypts data keys under a key that the store does not hold. context
+// is what the wrapped key is for: it has to be the same both times.
+type Wrapper interface {
+	Wrap(plain, context []byte) ([]byte, error)
+	Unwrap(wrapped, context []byte) ([]byte, error)
+}
+
+// Config says what a log is made of. Driver and Wrapper are required.
+type Config struct {
+	Driver  store.Driver
+	Wrapper Wrapper
+	Now     func() time.Time // default time.Now
+	Random  io.Reader        // of keys and nonces; default crypto/rand
+	Log     *slog.Logger     // default: none
+	// SealEvery is how often records are sealed where the driver cannot do it
+	// within the commit (store.Committer). Default 500 ms.
+	SealEvery time.Duration
+	// FlushEvery is how often counted refusals are stored. Default 1 minute.
+	FlushEvery time.Duration
+}
+
+func (c Config) withDefaults() Config {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Random == nil {
+		c.Random = rand.Reader
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.SealEvery <= 0 {
+		c.SealEvery = 500 * time.Millisecond
+	}
+	if c.FlushEvery <= 0 {
+		c.FlushEvery = time.Minute
+	}
+	return c
+}
+
+// Log is the trail of one store. A driver has one log at a time, opened before
+// its first write. It is safe for concurrent use.
+type Log struct {
+	cfg    Config
+	driver store.Driver
+	st     *statements
+	atOnce bool // seals are made within the commit
+
+	subjects subjects
+	chain    chain
+	counts   counts
+
+	stop context.CancelFunc
+	done chan struct{}
+	once sync.Once
+}
+
+// Open returns the trail of the driver's store. [Log.Close] ends it.
+func Open(ctx context.Context, c Config) (*Log, error) {
+	c = c.withDefaults()
+	l := &Log{cfg: c, driver: c.Driver, st: newStatements(c.Driver.Dialect()), done: make(chan struct{})}
+	l.subjects.init()
+	err := c.Driver.Read(ctx, true, func(r store.Reader) error {
+		if err := l.readHead(r, &l.chain.head); err != nil {
+			return err
+		}
+		return r.Query(l.st.newest, nil, func(row store.Row) error {
+			l.chain.id, l.chain.at = max(l.chain.head.last, row.Int(0)), row.Int(1)
+			return nil
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	if driver, ok := c.Driver.(store.Committer); ok {
+		l.atOnce = true
+		driver.OnCommit(l.beforeCommit, l.afterCommit)
+	}
+	run, stop := context.WithCancel(context.WithoutCancel(ctx))
+	l.stop = stop
+	go l.run(run)
+	return l, nil
+}
+
+// Close stores what was counted and ends the log. It is safe to call twice; the
+// driver is closed by its owner, afterwards.
+func (l *Log) Close(ctx context.Context) error {
+	var err error
+	l.once.Do(func() {
+		l.stop()
+		<-l.done
+		if !l.atOnce {
+			err = l.seal(ctx)
+		}
+		if ferr := l.Flush(ctx); err == nil {
+			err = ferr
+		}
+	})
+	return err
+}
+
+// run seals and flushes until the log is closed.
+func (l *Log) run(ctx context.Context) {
+	defer close(l.done)
+	flush := time.NewTicker(l.cfg.FlushEvery)
+	defer flush.Stop()
+	var sealing <-chan time.Time
+	if !l.atOnce {
+		t := time.NewTicker(l.cfg.SealEvery)
+		defer t.Stop()
+		sealing = t.C
+	}
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			return
+		case <-flush.C:
+			err = l.Flush(ctx)
+		case <-sealing:
+			err = l.seal(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
+			l.cfg.Log.Error("the audit trail could not be brought up to date: it is tried again", "error", fault.From(err))
+		}
+	}
+}
+
+// statements are the log's SQL texts, prepared once by each connection.
+type statements struct {
+	insert, insertAs                   *store.Statement // a record; with an id that the log gives
+	newest, fresh, between             *store.Statement
+	insertSeal, lastSeal, seals        *store.Statement
+	subject, insertSubject, eraseKey   *store.Statement
+	count, record, records, firstSince *store.Statement
+	sealOf, meta, insertMeta           *store.Statement
+}
+
+// newStatements writes the statements of a dialect; each ? is a parameter.
+func newStatements(d store.Dialect) *statements {
+	st := func(text string) *store.Statement {
+		var out []byte
+		n := 0
+		for i := range len(text) {
+			if text[i] == '?' {
+				n++
+				out = append(out, d.Param(n)...)
+				continue
+			}
+			out = append(out, text[i])
+		}
+		return &store.Statement{SQL: string(out)}
+	}
+	const (
+		columns = `"at","actor","entity","key","action","outcome","body","hash"`
+		seal    = `"seq","first","last","count","members","hash"`
+	)
+	return &statements{
+		insert:     st(`INSERT INTO "pando_audit" (` + columns + `) VALUES (?,?,?,?,?,?,?,?)`),
+		insertAs:   st(`INSERT INTO "pando_audit" (` + columns + `,"id") VALUES (?,?,?,?,?,?,?,?,?)`),
+		newest:     st(`SELECT "id","at" FROM "pando_audit" ORDER BY "id" DESC LIMIT 1`),
+		fresh:      st(`SELECT "id","hash" FROM "pando_audit" WHERE "id">? ORDER BY "id" LIMIT ?`),
+		between:    st(`SELECT "id" FROM "pando_audit" WHERE "id" BETWEEN ? AND ? ORDER BY "id"`),
+		record:     st(`SELECT "id",` + columns + ` FROM "pando_audit" WHERE "id"=?`),
+		records:    st(`SELECT "id",` + columns + ` FROM "pando_audit" WHERE "id">? ORDER BY "id" LIMIT ?`),
+		firstSince: st(`SELECT "id","at" FROM "pando_audit" WHERE "id">=? ORDER BY "id" LIMIT 1`),
+
+		insertSeal: st(`INSERT INTO "pando_audit_seals" (` + seal + `) VALUES (?,?,?,?,?,?)`),
+		lastSeal:   st(`SELECT ` + seal + ` FROM "pando_audit_seals" ORDER BY "seq" DESC LIMIT 1`),
+		seals:      st(`SELECT ` + seal + ` FROM "pando_audit_seals" WHERE "seq">? ORDER BY "seq" LIMIT ?`),
+		sealOf:     st(`SELECT ` + seal + ` FROM "pando_audit_seals" WHERE "seq"=?`),
+
+		subject:       st(`SELECT "key" FROM "pando_audit_subjects" WHERE "subject"=?`),
+		insertSubject: st(`INSERT INTO "pando_audit_subjects" ("subject","key") VALUES (?,?)`),
+		eraseKey:      st(`DELETE FROM "pando_audit_subjects" WHERE "subject"=?`),
+
+		count: st(`INSERT INTO "pando_audit_counts" ("key","rule","minute","count") VALUES (?,?,?,?) ` +
+			`ON CONFLICT ("minute","key","rule") DO UPDATE SET "count"="pando_audit_counts"."count"+excluded."count"`),
+
+		meta:       st(`SELECT "value" FROM "pando_meta" WHERE "key"=?`),
+		insertMeta: st(`INSERT INTO "pando_meta" ("key","value") VALUES (?,?)`),
+	}
+}
+
+// text is a column's value; empty is null.
+func text(s string) value.Value {
+	if s == "" {
+		return value.Null()
+	}
+	return value.OfText(s)
+}

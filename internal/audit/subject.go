@@ -1,0 +1,171 @@
+package audit
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"io"
+	"sync"
+
+	"github.com/pandobase/pando/internal/fault"
+	"github.com/pandobase/pando/internal/store"
+	"github.com/pandobase/pando/internal/value"
+)
+
+const (
+	keySize     = 32   // AES-256
+	maxSubjects = 4096 // opened keys that are kept: 1 KiB each
+)
+
+// dataKey is the opened key of one subject.
+type dataKey struct{ aead cipher.AEAD }
+
+func newDataKey(plain []byte) (*dataKey, error) {
+	block, err := aes.NewCipher(plain)
+	if err != nil {
+		return nil, fault.Wrap(err, fault.Internal, "an internal error occurred")
+	}
+	aead, err := cipher.NewGCM(block)
+	if err != nil {
+		return nil, fault.Wrap(err, fault.Internal, "an internal error occurred")
+	}
+	return &dataKey{aead}, nil
+}
+
+// seal appends nonce and ciphertext. Nonces are random: one key is good for
+// 2^32 records (NIST SP 800-38D, section 8.3).
+func (k *dataKey) seal(dst, plain, additional []byte, random io.Reader) ([]byte, error) {
+	var nonce [12]byte
+	if _, err := io.ReadFull(random, nonce[:]); err != nil {
+		return nil, fault.Wrap(err, fault.Internal, "no randomness for the audit trail")
+	}
+	dst = append(dst, nonce[:]...)
+	return k.aead.Seal(dst, nonce[:], plain, additional), nil
+}
+
+func (k *dataKey) open(sealed, additional []byte) ([]byte, bool) {
+	const nonce = 12
+	if len(sealed) < nonce {
+		return nil, false
+	}
+	plain, err := k.aead.Open(nil, sealed[:nonce], sealed[nonce:], additional)
+	return plain, err == nil
+}
+
+// subjects are the opened data keys. A key that was made or found within a
+// transaction is one of the store's only when that has been committed: until
+// then every use looks it up in the store again.
+type subjects struct {
+	mu      sync.Mutex
+	known   map[string]*dataKey
+	pending map[string]*dataKey // used in the running transaction
+}
+
+func (s *subjects) init() { s.known, s.pending = map[string]*dataKey{}, map[string]*dataKey{} }
+
+// keep remembers a key. Which one makes room is left to chance.
+func (s *subjects) keep(subject string, k *dataKey) {
+	for old := range s.known {
+		if len(s.known) < maxSubjects {
+			break
+		}
+		delete(s.known, old)
+	}
+	s.known[subject] = k
+}
+
+func (s *subjects) forget(subject string) {
+	s.mu.Lock()
+	delete(s.known, subject)
+	delete(s.pending, subject)
+	s.mu.Unlock()
+}
+
+func wrapContext(subject string) []byte { return []byte("pando.audit.subject.v1:" + subject) }
+
+// dataKey returns the key of a subject and makes one where there is none.
+func (l *Log) dataKey(tx store.Tx, subject string) (*dataKey, error) {
+	s := &l.subjects
+	s.mu.Lock()
+	k := s.known[subject]
+	s.mu.Unlock()
+	if k != nil {
+		return k, nil
+	}
+	k, err := l.readKey(tx, subject)
+	if err == nil && k == nil {
+		k, err = l.makeKey(tx, subject)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	if l.atOnce && len(s.pending) < maxSubjects {
+		s.pending[subject] = k
+	}
+	s.mu.Unlock()
+	return k, nil
+}
+
+// readKey returns the key that the store has; nil: it has none.
+func (l *Log) readKey(r store.Reader, subject string) (*dataKey, error) {
+	var wrapped []byte
+	err := r.Query(l.st.subject, []value.Value{value.OfText(subject)}, func(row store.Row) error {
+		wrapped = row.Append(nil, 0)
+		return nil
+	})
+	if err != nil || wrapped == nil {
+		return nil, err
+	}
+	plain, err := l.cfg.Wrapper.Unwrap(wrapped, wrapContext(subject))
+	if err != nil {
+		return nil, fault.Wrap(err, fault.StoreIO, "the audit trail's key of a user cannot be opened").
+			WithHint("the key in data/keys is not the one that the store was written with: restore it from a backup")
+	}
+	return newDataKey(plain)
+}
+
+func (l *Log) makeKey(tx store.Tx, subject string) (*dataKey, error) {
+	plain := make([]byte, keySize)
+	if _, err := io.ReadFull(l.cfg.Random, plain); err != nil {
+		return nil, fault.Wrap(err, fault.Internal, "no randomness for the audit trail")
+	}
+	wrapped, err := l.cfg.Wrapper.Wrap(plain, wrapContext(subject))
+	if err != nil {
+		return nil, err
+	}
+	if _, err := tx.Exec(l.st.insertSubject, []value.Value{value.OfText(subject), value.OfBytes(string(wrapped))}); err != nil {
+		return nil, err
+	}
+	return newDataKey(plain)
+}
+
+// settleKeys looks the keys of the running transaction up once more, behind
+// its last write: of a savepoint that was undone, none is left.
+func (l *Log) settleKeys(tx store.Tx) error {
+	s := &l.subjects
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for subject := range s.pending {
+		k, err := l.readKey(tx, subject)
+		if err != nil {
+			return err
+		}
+		if k == nil {
+			delete(s.pending, subject)
+		} else {
+			s.pending[subject] = k
+		}
+	}
+	return nil
+}
+
+func (s *subjects) ended(committed bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if committed {
+		for subject, k := range s.pending {
+			s.keep(subject, k)
+		}
+	}
+	clear(s.pending)
+}
