@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures Pando beside the transport's limit and PocketBase, on this machine
 # and in one run, and prints two Markdown tables. See README.md.
-#   BENCH_ONLY     only these parts, comma-separated: get list embed create batch page million import entities start size
+#   BENCH_ONLY     only these parts, comma-separated: get list embed create batch own flood page million import entities start size
 #   BENCH_REPS     runs of each target (3)      BENCH_DUR   seconds of a run (3)     BENCH_CLIENTS   connections (32)
 #   BENCH_SRV_CPU  the servers' processor (0)   BENCH_CLI_CPU   the generator's (1)
 #   BENCH_FOREIGN  cores others may use before a run is repeated (0.15)              BENCH_TRIES     at most so often (3)
@@ -14,7 +14,7 @@ WORK=${BENCH_WORK:-$HERE/.work}
 REPS=${BENCH_REPS:-3} DUR=${BENCH_DUR:-3} CLIENTS=${BENCH_CLIENTS:-32}
 SRV=${BENCH_SRV_CPU:-0} CLI=${BENCH_CLI_CPU:-1}
 BIN=$WORK/bin DATA=$WORK/data OUT=$WORK/out
-PARTS=" get list embed create batch page million import entities start size "
+PARTS=" get list embed create batch own flood page million import entities start size "
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "bench: $*"; exit 1; }
@@ -147,18 +147,49 @@ requests() { # the targets of both
   fi
 }
 
+# own: rows with an owner, read and written with the owner's token under a row
+# policy; beside the same list for the secret key, which no policy narrows.
+owned() {
+  local rest=/rest/v1 json='"Content-Type": "application/json"' rows="\"rows\": \"$DATA/rows/atasks.tsv\"" pbrows="\"rows\": \"$DATA/pb-auth.tsv\""
+  local bearer="\"Apikey\": \"$PUBLIC\", \"Authorization\": \"Bearer {c1}\"" list='owner_id=eq.{c2}&order=created.desc&limit=30'
+  pando "pando get by id, own" "$rest/atasks?id=eq.{c0}" "$rows, \"headers\": {$bearer, \"Accept\": \"application/vnd.pgrst.object+json\"}, \"check\": \"{\\\"id\\\"\""
+  pocketbase "pocketbase get by id, own" "/api/collections/atasks/records/{c0}" "$pbrows, \"headers\": {\"Authorization\": \"{c1}\"}, \"check\": \"\\\"title\\\"\""
+  pando "list under a policy" "$rest/atasks?$list" "$rows, \"headers\": {$bearer}, \"check\": \"[{\\\"id\\\"\""
+  pando "list without" "$rest/atasks?$list" "$rows, \"headers\": {\"Apikey\": \"$KEY\"}, \"check\": \"[{\\\"id\\\"\""
+  pando "pando create one, own" "$rest/awrites" "$rows, \"method\": \"POST\", \"headers\": {$bearer, $json, \"Prefer\": \"return=representation\"}, \"body\": \"{\\\"title\\\": \\\"Task {n}: write the report\\\", \\\"done\\\": false, \\\"priority\\\": {rand}}\", \"expect\": 201, \"check\": \"\\\"id\\\"\""
+}
+
+# flood: how long reads take while 200 clients sign in without a pause.
+bench_flood() {
+  local get="\"rows\": \"$DATA/rows-100000/tasks.tsv\", \"clients\": 4, \"headers\": {\"Apikey\": \"$KEY\"}, \"check\": \"[{\\\"id\\\"\""
+  measure calm "$(pando "get in calm" "/rest/v1/tasks?id=eq.{c0}" "$get")"
+  taskset -c "$CLI" "$BIN/probe" flood -url "http://127.0.0.1:$PANDO" -key "$PUBLIC" -clients 200 >"$OUT/flood.log" 2>&1 &
+  RUNNING[flood]=$!
+  sleep 3
+  measure flood "$(pando "get in a flood" "/rest/v1/tasks?id=eq.{c0}" "$get")"
+  "$BIN/probe" peak -pid "${RUNNING[pando]}" -out "$OUT/fact-flood.json"
+  stop flood
+}
+
 bench_requests() {
-  if want get list embed create batch start; then
+  if want get list embed create batch own start; then
     say "PocketBase's rows"
-    run "$BIN/pb" seed --dir "$DATA/pb" --rows 100000 --ids "$DATA/pb-ids.tsv" >"$OUT/pb-seed.log" 2>&1 || die "PocketBase: $(tail -3 "$OUT/pb-seed.log")"
+    run "$BIN/pb" seed --dir "$DATA/pb" --rows 100000 --ids "$DATA/pb-ids.tsv" --tokens "$DATA/pb-auth.tsv" >"$OUT/pb-seed.log" 2>&1 || die "PocketBase: $(tail -3 "$OUT/pb-seed.log")"
   fi
-  if want get list embed create batch; then
+  if want get list embed create batch own; then
     start pb "$BIN/pb" serve --dir "$DATA/pb" --http "127.0.0.1:$PB"
     await pb "http://127.0.0.1:$PB/api/health"
   fi
   start_limit
   start_pando pando app "$PANDO" "$OPS"
-  if want get list embed create batch; then measure requests "$(requests)"; stop pb; fi
+  if want own flood; then
+    "$BIN/probe" owned -url "http://127.0.0.1:$PANDO" -key "$KEY" -dir "$DATA/rows" || die "the accounts could not be made"
+    "$BIN/pando" -C "$DATA/app" import atasks "$DATA/rows/atasks.csv" >>"$OUT/app-prepare.log" 2>&1 || die "import: $(tail -3 "$OUT/app-prepare.log")"
+  fi
+  if want get list embed create batch; then measure requests "$(requests)"; fi
+  if want own; then measure owned "$(owned)"; fi
+  if want get list embed create batch own; then stop pb; fi
+  if want flood; then bench_flood; fi
   if want page; then pages; fi
   stop pando limit
 }
@@ -227,6 +258,7 @@ make_rows 100000
 say "Pando's rows"
 new_app app 100000
 KEY=$("$BIN/pando" -C "$DATA/app" keys --json | sed -n 's/.*"secret": *"\([^"]*\)".*/\1/p')
+PUBLIC=$("$BIN/pando" -C "$DATA/app" keys --json | sed -n 's/.*"publishable": *"\([^"]*\)".*/\1/p')
 [ -n "$KEY" ] || die "pando keys --json gave no secret key"
 bench_requests
 bench_start

@@ -1,6 +1,6 @@
 // Command pb is PocketBase used as a library, with one more command:
 //
-//	pb seed --dir DIR --rows 100000 --ids FILE     collections, and the benchmark's rows; FILE gets id and owner of each task
+//	pb seed --dir DIR --rows 100000 --ids FILE --tokens FILE     collections, and the benchmark's rows; the files get id and owner of each task, and id and owner's token of those with an owner
 //	pb serve --dir DIR --http 127.0.0.1:8090       PocketBase's own server, unchanged
 package main
 
@@ -17,16 +17,21 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// users is how many users share the tasks.
-const users = 1000
+// users is how many users share the tasks, and signedIn how many share those
+// that only their owner reads.
+const (
+	users    = 1000
+	signedIn = 50
+)
 
 func main() {
 	app := pocketbase.New()
 	var rows int
-	var ids string
-	seed := &cobra.Command{Use: "seed", RunE: func(*cobra.Command, []string) error { return doSeed(app, rows, ids) }}
+	var ids, tokens string
+	seed := &cobra.Command{Use: "seed", RunE: func(*cobra.Command, []string) error { return doSeed(app, rows, ids, tokens) }}
 	seed.Flags().IntVar(&rows, "rows", 100_000, "rows in tasks")
 	seed.Flags().StringVar(&ids, "ids", "", "where the ids go")
+	seed.Flags().StringVar(&tokens, "tokens", "", "where the ids and the tokens of their owners go")
 	app.RootCmd.AddCommand(seed)
 	if err := app.Start(); err != nil {
 		fmt.Fprintln(os.Stderr, "pb:", err)
@@ -44,7 +49,7 @@ func newID() string {
 	return string(b[:])
 }
 
-func doSeed(app *pocketbase.PocketBase, rows int, idsFile string) error {
+func doSeed(app *pocketbase.PocketBase, rows int, idsFile, tokensFile string) error {
 	if err := app.RunAllMigrations(); err != nil {
 		return err
 	}
@@ -58,23 +63,59 @@ func doSeed(app *pocketbase.PocketBase, rows int, idsFile string) error {
 	if err != nil {
 		return err
 	}
-	for _, name := range []string{"tasks", "writes"} {
+	for _, name := range []string{"tasks", "atasks", "writes"} {
 		if err := addCollection(app, name); err != nil {
 			return err
 		}
 	}
-	f, err := os.Create(idsFile)
+	err = writeFile(idsFile, func(w *bufio.Writer) error {
+		return seedTasks(app, "tasks", rows, owners, func(id, owner string) error {
+			_, err := fmt.Fprintf(w, "%s\t%s\n", id, owner)
+			return err
+		})
+	})
 	if err != nil {
 		return err
 	}
-	out := bufio.NewWriter(f)
-	if err := seedTasks(app, rows, owners, out); err != nil {
-		return errors.Join(err, f.Close())
+	tokens, err := signIn(app, owners[:signedIn])
+	if err != nil {
+		return err
 	}
-	if _, err := app.DB().NewQuery("ANALYZE").Execute(); err != nil {
-		return errors.Join(err, f.Close())
+	err = writeFile(tokensFile, func(w *bufio.Writer) error {
+		return seedTasks(app, "atasks", rows, owners[:signedIn], func(id, owner string) error {
+			_, err := fmt.Fprintf(w, "%s\t%s\n", id, tokens[owner])
+			return err
+		})
+	})
+	if err != nil {
+		return err
 	}
-	return errors.Join(out.Flush(), f.Close())
+	_, err = app.DB().NewQuery("ANALYZE").Execute()
+	return err
+}
+
+func writeFile(path string, fill func(*bufio.Writer) error) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	w := bufio.NewWriter(f)
+	return errors.Join(fill(w), w.Flush(), f.Close())
+}
+
+// signIn makes a token for each of the users.
+func signIn(app core.App, ids []string) (map[string]string, error) {
+	tokens := map[string]string{}
+	for _, id := range ids {
+		r, err := app.FindRecordById("users", id)
+		if err != nil {
+			return nil, err
+		}
+		if tokens[id], err = r.NewAuthToken(); err != nil {
+			return nil, err
+		}
+	}
+	return tokens, nil
 }
 
 func addCollection(app core.App, name string) error {
@@ -83,8 +124,11 @@ func addCollection(app core.App, name string) error {
 		return err
 	}
 	c := core.NewBaseCollection(name)
-	anyone := types.Pointer("")
-	c.ListRule, c.ViewRule, c.CreateRule, c.UpdateRule = anyone, anyone, anyone, anyone
+	rule := types.Pointer("") // anyone
+	if name == "atasks" {
+		rule = types.Pointer(`@request.auth.id != "" && owner = @request.auth.id`)
+	}
+	c.ListRule, c.ViewRule, c.CreateRule, c.UpdateRule = rule, rule, rule, rule
 	c.Fields.Add(
 		&core.TextField{Name: "title", Required: true},
 		&core.BoolField{Name: "done"},
@@ -134,9 +178,9 @@ func seedUsers(app core.App) ([]string, error) {
 }
 
 // seedTasks writes the same rows as the generator of Pando's CSV (probe rows).
-func seedTasks(app core.App, rows int, owners []string, ids *bufio.Writer) error {
+func seedTasks(app core.App, table string, rows int, owners []string, done func(id, owner string) error) error {
 	return app.RunInTransaction(func(tx core.App) error {
-		q := tx.DB().NewQuery("INSERT INTO tasks(id,title,done,priority,owner,created,updated) VALUES({:id},{:title},{:done},{:priority},{:owner},{:at},{:at})").Prepare()
+		q := tx.DB().NewQuery("INSERT INTO " + table + "(id,title,done,priority,owner,created,updated) VALUES({:id},{:title},{:done},{:priority},{:owner},{:at},{:at})").Prepare()
 		for i := range rows {
 			at := fmt.Sprintf("2026-01-%02d %02d:%02d:%02d.%03dZ", 1+i/86400%28, i/3600%24, i/60%60, i%60, i%1000)
 			id, owner := newID(), owners[i%len(owners)]
@@ -144,7 +188,7 @@ func seedTasks(app core.App, rows int, owners []string, ids *bufio.Writer) error
 			if err != nil {
 				return err
 			}
-			if _, err := fmt.Fprintf(ids, "%s\t%s\n", id, owner); err != nil {
+			if err := done(id, owner); err != nil {
 				return err
 			}
 		}

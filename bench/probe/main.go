@@ -5,6 +5,9 @@
 //	probe ports N
 //	probe rows    -dir DIR -rows N
 //	probe app     -dir DIR -entities N
+//	probe owned   -dir DIR -url URL -key KEY -rows N
+//	probe flood   -url URL -key KEY -clients N      until SIGTERM
+//	probe peak    -pid PID -out FILE                the most memory that a process has had
 //	probe ready   -url URL [-reset DIR] -reps N [-settle DURATION] -out FILE -- COMMAND...
 //	probe walk    -url URL -key KEY -pages N
 //	probe import  -pando BINARY -app DIR -csv FILE -entity NAME -reps N -out FILE
@@ -21,10 +24,10 @@ import (
 
 func main() {
 	commands := map[string]func(args []string, out io.Writer) error{
-		"ports": ports, "rows": rows, "app": app, "ready": ready, "walk": walk, "import": imports, "report": report,
+		"ports": ports, "rows": rows, "app": app, "owned": owned, "flood": flood, "peak": peak, "ready": ready, "walk": walk, "import": imports, "report": report,
 	}
 	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: probe ports|rows|app|ready|walk|import|report ...")
+		fmt.Fprintln(os.Stderr, "usage: probe ports|rows|app|owned|flood|peak|ready|walk|import|report ...")
 		os.Exit(2)
 	}
 	if err := commands[os.Args[1]](os.Args[2:], os.Stdout); err != nil {
