@@ -1,0 +1,276 @@
+// Package authn is the identity door: the open GoTrue surface at /auth/v1 that
+// supabase-js and its siblings speak, in front of package auth. It reads
+// requests, names their callers and writes answers in the shapes those clients
+// expect; it decides nothing about users itself.
+//
+// Every answer is JSON, a redirect, or empty, is stored by nobody and carries
+// X-Supabase-Api-Version. Every fault is a problem document with GoTrue's
+// codes; where a browser is on its way through a sign-in, it is a redirect
+// with the same code. Nothing of a request is repeated as HTML. Members of a
+// body and parameters that no endpoint reads are ignored, as GoTrue does,
+// because its clients send what other servers know.
+package authn
+
+import (
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/pandobase/pando/internal/api/problem"
+	"github.com/pandobase/pando/internal/auth"
+	"github.com/pandobase/pando/internal/fault"
+	"github.com/pandobase/pando/internal/policy"
+)
+
+// Path is where the door stands.
+const Path = "/auth/v1"
+
+const prefix = Path + "/"
+
+// apiVersion is the version of the errors that clients are told to expect;
+// without it they look for another shape.
+const apiVersion = "2024-01-01"
+
+// defaultBody is the default of [Config.Body]. No honest body comes near it.
+const defaultBody = 256 << 10
+
+// Config is what the door needs. Every field without a default is required.
+type Config struct {
+	// Auth does what is asked for.
+	Auth *auth.Auth
+	// Identify says what a request is known by, its credentials apart. Headers
+	// that a client can write itself are no part of it.
+	Identify func(*http.Request) *policy.Request
+	// Body bounds a request's body in bytes. Default: 256 KiB.
+	Body int64
+	// RequestID returns the id of a request. Default: problems have none.
+	RequestID func(*http.Request) string
+	// Caller is told who makes a request once that is known, for the access
+	// log. Default: nobody is told.
+	Caller func(*http.Request, *policy.Identity)
+	// Logger receives faults that are the server's. Default: slog.Default.
+	Logger *slog.Logger
+}
+
+// New returns the handler of /auth/v1 and everything below it. It is safe for
+// concurrent use.
+func New(c Config) http.Handler {
+	h := &handler{
+		auth: c.Auth, identify: c.Identify, caller: c.Caller, maxBody: c.Body,
+		problems: problem.Writer{RequestID: c.RequestID, Logger: c.Logger},
+		table:    newTable(routes()),
+	}
+	if h.maxBody == 0 {
+		h.maxBody = defaultBody
+	}
+	if h.caller == nil {
+		h.caller = func(*http.Request, *policy.Identity) {}
+	}
+	return h
+}
+
+type handler struct {
+	auth     *auth.Auth
+	identify func(*http.Request) *policy.Request
+	caller   func(*http.Request, *policy.Identity)
+	maxBody  int64
+	problems problem.Writer
+	table    *table
+}
+
+// ServeHTTP implements [http.Handler].
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header()["X-Supabase-Api-Version"] = []string{apiVersion}
+	w.Header()["Cache-Control"] = []string{"no-store"}
+	if err := h.serve(w, r); err != nil {
+		h.problems.WriteProblem(w, r, err)
+	}
+}
+
+// routes are all of the door's.
+func routes() []route {
+	const get, post, put, del = http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete
+	return append([]route{
+		{method: post, path: "signup", access: keyed, operation: "signup", serve: (*request).signUp},
+		{method: post, path: "token", access: open, operation: "token", serve: (*request).token},
+		{method: post, path: "otp", access: keyed, operation: "otp", serve: (*request).otp},
+		{method: post, path: "magiclink", access: keyed, operation: "magiclink", serve: (*request).magicLink},
+		{method: post, path: "verify", access: keyed, operation: "verify", serve: (*request).verify},
+		{method: get, path: "verify", access: open, operation: "verify", serve: (*request).followLink},
+		{method: http.MethodHead, path: "verify", access: open, operation: "verify", serve: (*request).lookAtLink},
+		{method: post, path: "recover", access: keyed, operation: "recover", serve: (*request).recover},
+		{method: post, path: "resend", access: keyed, operation: "resend", serve: (*request).resend},
+		{method: post, path: "invite", access: admin, operation: "invite", serve: (*request).invite},
+		{method: get, path: "user", access: member, safe: true, operation: "user.get", serve: (*request).getUser},
+		{method: put, path: "user", access: member, operation: "user.update", serve: (*request).updateUser},
+		{method: get, path: "reauthenticate", access: member, operation: "reauthenticate", serve: (*request).reauthenticate},
+		{method: post, path: "reauthenticate", access: member, operation: "reauthenticate", serve: (*request).reauthenticate},
+		{method: post, path: "logout", access: member, operation: "logout", serve: (*request).logout},
+		{method: get, path: "user/identities/authorize", access: member, operation: "identity.link", serve: (*request).linkIdentity},
+		{method: del, path: "user/identities/{id}", access: member, operation: "identity.unlink", serve: (*request).unlinkIdentity},
+		{method: get, path: "authorize", access: open, operation: "authorize", serve: (*request).authorize},
+		{method: get, path: "callback", access: open, operation: "callback", serve: (*request).callback},
+		{method: post, path: "callback", access: open, operation: "callback", serve: (*request).callback},
+		{method: post, path: "factors", access: member, operation: "factor.enroll", serve: (*request).enroll},
+		{method: post, path: "factors/{id}/challenge", access: member, operation: "factor.challenge", serve: (*request).challenge},
+		{method: post, path: "factors/{id}/verify", access: member, operation: "factor.verify", serve: (*request).verifyFactor},
+		{method: del, path: "factors/{id}", access: member, operation: "factor.unenroll", serve: (*request).unenroll},
+		{method: post, path: "admin/users", access: admin, operation: "admin.user.create", serve: (*request).createUser},
+		{method: get, path: "admin/users", access: admin, safe: true, operation: "admin.user.list", serve: (*request).listUsers},
+		{method: get, path: "admin/users/{id}", access: admin, safe: true, operation: "admin.user.get", serve: (*request).userByID},
+		{method: put, path: "admin/users/{id}", access: admin, operation: "admin.user.update", serve: (*request).updateUserByID},
+		{method: del, path: "admin/users/{id}", access: admin, operation: "admin.user.delete", serve: (*request).deleteUser},
+		{method: get, path: "admin/users/{id}/factors", access: admin, safe: true, operation: "admin.factor.list", serve: (*request).listFactors},
+		{method: del, path: "admin/users/{id}/factors/{factor}", access: admin, operation: "admin.factor.delete", serve: (*request).deleteFactor},
+		{method: post, path: "admin/generate_link", access: admin, operation: "admin.generate_link", serve: (*request).generateLink},
+		{method: get, path: "settings", access: keyed, safe: true, operation: "settings", serve: (*request).settings},
+		{method: get, path: "health", access: open, safe: true, operation: "health", serve: (*request).health},
+		{method: get, path: ".well-known/jwks.json", access: open, safe: true, operation: "jwks", serve: (*request).jwks},
+		{method: get, path: ".well-known/openid-configuration", access: open, safe: true, operation: "discovery", serve: (*request).discovery},
+	}, disabledRoutes()...)
+}
+
+// request is one request while it is answered.
+type request struct {
+	*handler
+	w     http.ResponseWriter
+	r     *http.Request
+	id    *auth.Caller // never nil; with the request it came by
+	vars  map[string]string
+	query url.Values // each name once
+}
+
+// serve answers r, or returns a fault and has written nothing.
+func (h *handler) serve(w http.ResponseWriter, r *http.Request) error {
+	path, ok := strings.CutPrefix(r.URL.Path, prefix)
+	if !ok {
+		return h.table.unknown("")
+	}
+	rt, vars, allowed := h.table.find(r.Method, path)
+	switch {
+	case rt == nil && allowed == nil:
+		return h.table.unknown(path)
+	case rt == nil:
+		w.Header().Set("Allow", strings.Join(allowed, ", "))
+		if r.Method == http.MethodOptions {
+			w.WriteHeader(http.StatusNoContent)
+			return nil
+		}
+		return fault.New(fault.MethodNotAllowed, "%s has no %s", path, shorten(r.Method)).
+			WithHint("it has %s", strings.Join(allowed, ", "))
+	}
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return fault.New(fault.AuthValidation, "the query of the address is not encoded as it should be")
+	}
+	if err := once(query); err != nil {
+		return err
+	}
+	by := *h.identify(r)
+	by.Operation = rt.operation
+	q := &request{handler: h, w: w, r: r, vars: vars, query: query, id: &auth.Caller{Role: policy.Anon, Request: &by}}
+	if rt.access != open {
+		if err := q.authenticate(); err != nil {
+			return err
+		}
+		if err := rt.access.allow(q.id); err != nil {
+			return err
+		}
+	}
+	return rt.serve(q)
+}
+
+// authenticate names the caller by the credentials of the request, which are
+// the headers apikey and Authorization and nothing else.
+func (q *request) authenticate() error {
+	bearer := ""
+	if header := q.r.Header.Get("Authorization"); header != "" {
+		scheme, token, _ := strings.Cut(header, " ")
+		if !strings.EqualFold(scheme, "bearer") {
+			return fault.New(fault.AuthNoAuthorization, "the Authorization header is not a Bearer token").
+				WithHint("send 'Authorization: Bearer TOKEN'")
+		}
+		bearer = strings.TrimSpace(token)
+	}
+	id, err := q.auth.Authenticate(q.r.Context(), auth.Credentials{APIKey: q.r.Header.Get("Apikey"), Bearer: bearer}, q.id.Request)
+	if err != nil {
+		return asIdentityFault(err)
+	}
+	q.id = &id
+	q.caller(q.r, q.id)
+	return nil
+}
+
+// asIdentityFault gives what the doors to rows call a wrong credential the
+// name that the clients of this door know.
+func asIdentityFault(err error) error {
+	f := fault.From(err)
+	code := f.Code
+	switch f.Code {
+	case fault.InvalidCredential:
+		code = fault.AuthBadJWT
+	case fault.MissingCredential:
+		code = fault.AuthNoAuthorization
+	default:
+		return err
+	}
+	out := *f
+	out.Code, out.Status = code, http.StatusUnauthorized
+	return &out
+}
+
+// allow refuses a caller who may not ask for a route.
+func (a access) allow(id *auth.Caller) error {
+	switch {
+	case a == member && id.Role != policy.Authenticated:
+		return fault.New(fault.AuthNoAuthorization, "this endpoint wants a user's access token").
+			WithHint("sign in, and send 'Authorization: Bearer ACCESS_TOKEN'")
+	case a == admin && id.Role == policy.Anon:
+		return fault.New(fault.AuthNoAuthorization, "this endpoint wants a secret key").
+			WithHint("send the secret key as the apikey header, from a server and never from a browser; `pando keys` shows it")
+	case a == admin && id.Role != policy.Service:
+		return fault.New(fault.AuthNotAdmin, "User not allowed").WithHint("this endpoint wants a secret key")
+	}
+	return nil
+}
+
+// answer sends v as JSON.
+func (q *request) answer(status int, v any) error {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return fault.Wrap(err, fault.Internal, "an internal error occurred")
+	}
+	return q.send(status, body)
+}
+
+func (q *request) send(status int, body []byte) error {
+	h := q.w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	q.w.WriteHeader(status)
+	if q.r.Method != http.MethodHead {
+		_, _ = q.w.Write(body) // the client may be gone; there is nobody left to tell
+	}
+	return nil
+}
+
+// done is the answer to what has nothing to tell.
+func (q *request) done() error { return q.send(http.StatusOK, []byte("{}")) }
+
+// redirect sends a browser on. The address is one that package auth has
+// checked against the list of those that are allowed.
+func (q *request) redirect(status int, to string) error {
+	h := q.w.Header()
+	h.Set("Location", to)
+	// The address holds a code or tokens.
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Content-Length", "0")
+	q.w.WriteHeader(status)
+	return nil
+}
+
+// redirectTo is where a sign-in shall lead back to, as the clients say it.
+func (q *request) redirectTo() string { return q.query.Get("redirect_to") }
