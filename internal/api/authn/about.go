@@ -4,6 +4,16 @@ import (
 	"net/http"
 )
 
+// aboutRoutes are the routes of what anybody may know.
+func aboutRoutes() []route {
+	return []route{
+		{method: http.MethodGet, path: "settings", access: keyed, safe: true, operation: "settings", serve: (*request).settings},
+		{method: http.MethodGet, path: "health", access: open, safe: true, operation: "health", serve: (*request).health},
+		{method: http.MethodGet, path: ".well-known/jwks.json", access: open, safe: true, operation: "jwks", serve: (*request).jwks},
+		{method: http.MethodGet, path: ".well-known/openid-configuration", access: open, safe: true, operation: "discovery", serve: (*request).discovery},
+	}
+}
+
 // settings tells a sign-in page what it may offer.
 func (q *request) settings() error {
 	s := q.auth.Settings()

@@ -7,6 +7,24 @@ import (
 	"github.com/pandobase/pando/internal/fault"
 )
 
+// accountRoutes are the routes of a user's own account.
+func accountRoutes() []route {
+	return []route{
+		{method: http.MethodPost, path: "signup", access: keyed, operation: "signup", serve: (*request).signUp},
+		{method: http.MethodPost, path: "token", access: open, operation: "token", serve: (*request).token},
+		{method: http.MethodPost, path: "otp", access: keyed, operation: "otp", serve: (*request).otp},
+		{method: http.MethodPost, path: "magiclink", access: keyed, operation: "magiclink", serve: (*request).magicLink},
+		{method: http.MethodPost, path: "recover", access: keyed, operation: "recover", serve: (*request).recover},
+		{method: http.MethodPost, path: "resend", access: keyed, operation: "resend", serve: (*request).resend},
+		{method: http.MethodPost, path: "invite", access: admin, operation: "invite", serve: (*request).invite},
+		{method: http.MethodGet, path: "user", access: member, safe: true, operation: "user.get", serve: (*request).getUser},
+		{method: http.MethodPut, path: "user", access: member, operation: "user.update", serve: (*request).updateUser},
+		{method: http.MethodGet, path: "reauthenticate", access: member, operation: "reauthenticate", serve: (*request).reauthenticate},
+		{method: http.MethodPost, path: "reauthenticate", access: member, operation: "reauthenticate", serve: (*request).reauthenticate},
+		{method: http.MethodPost, path: "logout", access: member, operation: "logout", serve: (*request).logout},
+	}
+}
+
 // signUp makes an account; without an address it is an anonymous one.
 func (q *request) signUp() error {
 	f, err := q.body()

@@ -10,6 +10,20 @@ import (
 	"github.com/pandobase/pando/internal/fault"
 )
 
+// adminRoutes are the routes of administrators.
+func adminRoutes() []route {
+	return []route{
+		{method: http.MethodPost, path: "admin/users", access: admin, operation: "admin.user.create", serve: (*request).createUser},
+		{method: http.MethodGet, path: "admin/users", access: admin, safe: true, operation: "admin.user.list", serve: (*request).listUsers},
+		{method: http.MethodGet, path: "admin/users/{id}", access: admin, safe: true, operation: "admin.user.get", serve: (*request).userByID},
+		{method: http.MethodPut, path: "admin/users/{id}", access: admin, operation: "admin.user.update", serve: (*request).updateUserByID},
+		{method: http.MethodDelete, path: "admin/users/{id}", access: admin, operation: "admin.user.delete", serve: (*request).deleteUser},
+		{method: http.MethodGet, path: "admin/users/{id}/factors", access: admin, safe: true, operation: "admin.factor.list", serve: (*request).listFactors},
+		{method: http.MethodDelete, path: "admin/users/{id}/factors/{factor}", access: admin, operation: "admin.factor.delete", serve: (*request).deleteFactor},
+		{method: http.MethodPost, path: "admin/generate_link", access: admin, operation: "admin.generate_link", serve: (*request).generateLink},
+	}
+}
+
 // The pages of admin/users.
 const (
 	defaultPerPage = 50

@@ -16,6 +16,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -92,45 +93,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // routes are all of the door's.
 func routes() []route {
-	const get, post, put, del = http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete
-	return append([]route{
-		{method: post, path: "signup", access: keyed, operation: "signup", serve: (*request).signUp},
-		{method: post, path: "token", access: open, operation: "token", serve: (*request).token},
-		{method: post, path: "otp", access: keyed, operation: "otp", serve: (*request).otp},
-		{method: post, path: "magiclink", access: keyed, operation: "magiclink", serve: (*request).magicLink},
-		{method: post, path: "verify", access: keyed, operation: "verify", serve: (*request).verify},
-		{method: get, path: "verify", access: open, operation: "verify", serve: (*request).followLink},
-		{method: http.MethodHead, path: "verify", access: open, operation: "verify", serve: (*request).lookAtLink},
-		{method: post, path: "recover", access: keyed, operation: "recover", serve: (*request).recover},
-		{method: post, path: "resend", access: keyed, operation: "resend", serve: (*request).resend},
-		{method: post, path: "invite", access: admin, operation: "invite", serve: (*request).invite},
-		{method: get, path: "user", access: member, safe: true, operation: "user.get", serve: (*request).getUser},
-		{method: put, path: "user", access: member, operation: "user.update", serve: (*request).updateUser},
-		{method: get, path: "reauthenticate", access: member, operation: "reauthenticate", serve: (*request).reauthenticate},
-		{method: post, path: "reauthenticate", access: member, operation: "reauthenticate", serve: (*request).reauthenticate},
-		{method: post, path: "logout", access: member, operation: "logout", serve: (*request).logout},
-		{method: get, path: "user/identities/authorize", access: member, operation: "identity.link", serve: (*request).linkIdentity},
-		{method: del, path: "user/identities/{id}", access: member, operation: "identity.unlink", serve: (*request).unlinkIdentity},
-		{method: get, path: "authorize", access: open, operation: "authorize", serve: (*request).authorize},
-		{method: get, path: "callback", access: open, operation: "callback", serve: (*request).callback},
-		{method: post, path: "callback", access: open, operation: "callback", serve: (*request).callback},
-		{method: post, path: "factors", access: member, operation: "factor.enroll", serve: (*request).enroll},
-		{method: post, path: "factors/{id}/challenge", access: member, operation: "factor.challenge", serve: (*request).challenge},
-		{method: post, path: "factors/{id}/verify", access: member, operation: "factor.verify", serve: (*request).verifyFactor},
-		{method: del, path: "factors/{id}", access: member, operation: "factor.unenroll", serve: (*request).unenroll},
-		{method: post, path: "admin/users", access: admin, operation: "admin.user.create", serve: (*request).createUser},
-		{method: get, path: "admin/users", access: admin, safe: true, operation: "admin.user.list", serve: (*request).listUsers},
-		{method: get, path: "admin/users/{id}", access: admin, safe: true, operation: "admin.user.get", serve: (*request).userByID},
-		{method: put, path: "admin/users/{id}", access: admin, operation: "admin.user.update", serve: (*request).updateUserByID},
-		{method: del, path: "admin/users/{id}", access: admin, operation: "admin.user.delete", serve: (*request).deleteUser},
-		{method: get, path: "admin/users/{id}/factors", access: admin, safe: true, operation: "admin.factor.list", serve: (*request).listFactors},
-		{method: del, path: "admin/users/{id}/factors/{factor}", access: admin, operation: "admin.factor.delete", serve: (*request).deleteFactor},
-		{method: post, path: "admin/generate_link", access: admin, operation: "admin.generate_link", serve: (*request).generateLink},
-		{method: get, path: "settings", access: keyed, safe: true, operation: "settings", serve: (*request).settings},
-		{method: get, path: "health", access: open, safe: true, operation: "health", serve: (*request).health},
-		{method: get, path: ".well-known/jwks.json", access: open, safe: true, operation: "jwks", serve: (*request).jwks},
-		{method: get, path: ".well-known/openid-configuration", access: open, safe: true, operation: "discovery", serve: (*request).discovery},
-	}, disabledRoutes()...)
+	return slices.Concat(accountRoutes(), verifyRoutes(), adminRoutes(), aboutRoutes(), disabledRoutes())
 }
 
 // request is one request while it is answered.

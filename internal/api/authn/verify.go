@@ -10,6 +10,15 @@ import (
 	"github.com/pandobase/pando/internal/fault"
 )
 
+// verifyRoutes are the routes of codes and links out of mails.
+func verifyRoutes() []route {
+	return []route{
+		{method: http.MethodPost, path: "verify", access: keyed, operation: "verify", serve: (*request).verify},
+		{method: http.MethodGet, path: "verify", access: open, operation: "verify", serve: (*request).followLink},
+		{method: http.MethodHead, path: "verify", access: open, operation: "verify", serve: (*request).lookAtLink},
+	}
+}
+
 // verify takes the code or the hash out of a mail.
 func (q *request) verify() error {
 	f, err := q.body()
