@@ -23,9 +23,10 @@ type Caller = policy.Identity
 
 // Config is what identity stands on.
 type Config struct {
-	App    *model.App   // required; [Auth.Use] changes it
-	Driver store.Driver // required; the tables of the module auth are there
-	Ring   *keys.Ring   // required
+	App     *model.App    // required; [Auth.Use] changes it
+	Driver  store.Driver  // required; the tables of the module auth are there
+	Ring    *keys.Ring    // required
+	Wrapper *keys.Wrapper // seals the secrets of second factors and of flows; required
 	// Secret finds a secret of the application by its name. Default: there are none.
 	Secret func(name string) (string, bool)
 	// URL is the public base of the application, without a slash at its end:
@@ -44,6 +45,7 @@ type Auth struct {
 	now   func() time.Time
 	log   *slog.Logger
 	st    *statements
+	flows *flowStatements
 	live  atomic.Pointer[live]
 	mu    sync.Mutex      // of Start and Stop
 	ctx   context.Context //nolint:containedctx // ends with Stop; work behind an answer runs under it
@@ -73,7 +75,7 @@ func New(cfg Config) (*Auth, error) {
 	if cfg.Random == nil {
 		cfg.Random = rand.Reader
 	}
-	a := &Auth{cfg: cfg, now: cfg.Now, log: cfg.Log, st: newStatements(cfg.Driver.Dialect())}
+	a := &Auth{cfg: cfg, now: cfg.Now, log: cfg.Log, st: newStatements(cfg.Driver.Dialect()), flows: newFlowStatements(cfg.Driver.Dialect())}
 	a.Use(cfg.App)
 	return a, nil
 }

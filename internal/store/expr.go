@@ -1,11 +1,9 @@
 package store
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/pandobase/pando/internal/fault"
-	"github.com/pandobase/pando/internal/model"
 	"github.com/pandobase/pando/internal/query"
 	"github.com/pandobase/pando/internal/value"
 )
@@ -31,8 +29,6 @@ func (l *level) expr(e query.Expr) (string, error) {
 		return l.c.d.Bool(e.Value), nil
 	case *query.Compare:
 		return l.compare(e)
-	case *query.Exists:
-		return l.anyRow(e)
 	}
 	return "", fault.New(fault.Internal, "an internal error occurred").WithDetails("unknown expression")
 }
@@ -78,7 +74,10 @@ type operand struct {
 func (l *level) operand(o query.Operand) (operand, error) {
 	switch o := o.(type) {
 	case *query.FieldRef:
-		sql, typ, err := l.referred(o)
+		if len(o.Via) > 0 {
+			return operand{}, fault.New(fault.NotImplemented, "a path over relations cannot be part of this condition")
+		}
+		sql, typ, _, err := l.path(o.Path)
 		return operand{sql: sql, typ: typ, ref: o}, err
 	case *query.Literal:
 		return operand{literal: o}, nil
@@ -160,8 +159,8 @@ func (l *level) call(o *query.Call) (operand, error) {
 
 // compare compiles one comparison, after the left side's type.
 func (l *level) compare(e *query.Compare) (string, error) {
-	if ref, ok := e.Left.(*query.FieldRef); ok && !l.trusted {
-		if x := l.embeds[ref.Path.Field]; x != nil && !l.names(ref.Path.Field) {
+	if ref, ok := e.Left.(*query.FieldRef); ok && l.e.Field(ref.Path.Field) == nil {
+		if x := l.embeds[ref.Path.Field]; x != nil {
 			return l.absent(x, e)
 		}
 	}
@@ -184,12 +183,6 @@ func (l *level) compare(e *query.Compare) (string, error) {
 		left = l.typed(left, right.typ, right.ref)
 	}
 	return l.operator(e.Op, left, right)
-}
-
-// names reports whether the caller sees a field of that name.
-func (l *level) names(field string) bool {
-	f := l.e.Field(field)
-	return f != nil && l.visible(f)
 }
 
 // absent compiles "relation=is.null": the relation leads to no row.
@@ -355,12 +348,18 @@ func (l *level) search(op query.Op, x, y operand) (string, error) {
 	if x.ref == nil || y.literal == nil || len(x.ref.Path.Steps) > 0 {
 		return "", noOperator(x.typ, "@@")
 	}
-	if len(x.ref.Via) > 0 || x.ref.Up > 0 || l.given != nil {
-		return "", fault.New(fault.NotImplemented, "a rule can search in stored rows of its own entity alone")
-	}
 	f := l.e.Field(x.ref.Path.Field)
-	if !slices.Contains(l.e.Search, f) {
-		return "", l.notSearched(f)
+	indexed := fieldNames(l.e.Search)
+	found := false
+	for _, n := range indexed {
+		found = found || n == f.Name
+	}
+	if !found {
+		fl := fault.New(fault.NotImplemented, "'%s' has no full-text index", f.Name)
+		if len(indexed) > 0 {
+			return "", fl.WithHint("'%s' can be searched in: %s", l.e.Name, strings.Join(indexed, ", "))
+		}
+		return "", fl.WithHint("declare it with 'search: [%s]' in %s", f.Name, l.e.QualifiedName())
 	}
 	mode := map[query.Op]value.SearchMode{
 		query.FTS: value.SearchQuery, query.PlainFTS: value.SearchPlain,
@@ -379,30 +378,10 @@ func (l *level) search(op query.Op, x, y operand) (string, error) {
 	match := parsed(func(s *value.Search) value.Value { return l.c.d.SearchParam(f, s) })
 	negated := parsed(func(s *value.Search) value.Value { return value.OfBool(s.Negated()) })
 	sql := l.c.d.Search(l.e, l.alias, f, match, negated)
-	mask, err := l.mask(f)
-	switch {
-	case err != nil:
-		return "", err
-	case l.nots > 0 && (f.Optional || mask != ""): // elsewhere false does as well as unknown, and is found by the index
+	if l.nots > 0 && f.Optional { // elsewhere false does as well as unknown, and is found by the index
 		sql = "CASE WHEN " + x.sql + " IS NOT NULL THEN " + sql + " END"
-	case mask != "":
-		sql = "(" + sql + " AND (" + mask + "))"
 	}
 	return sql, nil
-}
-
-func (l *level) notSearched(f *model.Field) error {
-	fl := fault.New(fault.NotImplemented, "'%s' has no full-text index", f.Name)
-	var indexed []string
-	for _, s := range l.e.Search {
-		if l.visible(s) {
-			indexed = append(indexed, s.Name)
-		}
-	}
-	if len(indexed) > 0 {
-		return fl.WithHint("'%s' can be searched in: %s", l.e.Name, strings.Join(indexed, ", "))
-	}
-	return fl.WithHint("declare it with 'search: [%s]' in %s", f.Name, l.e.QualifiedName())
 }
 
 func isPattern(op query.Op) bool {
