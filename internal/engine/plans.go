@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/pandobase/pando/internal/policy"
@@ -9,11 +10,12 @@ import (
 // plan is what is cached: it tells the rules that it depends on.
 type plan interface{ Uses() []policy.Use }
 
-// plans caches plans by the shape of the query, then by what the rules that
-// the shape touches are for the caller. Which rules those are is known from
-// the first plan of a shape: it depends on the shape alone.
+// plans caches plans by the shape of the query, then by what the rules are for
+// the caller that the plan depends on. Which rules those are may differ between
+// the plans of a shape, as a relation that one caller does not see is another
+// one to the next: a plan is found by the rules that it depends on itself.
 type plans[P plan] struct {
-	uses  cache[[]policy.Use]
+	uses  cache[[][]policy.Use]
 	plans cache[P]
 }
 
@@ -21,10 +23,10 @@ type plans[P plan] struct {
 // its owner must not rely on the bytes behind its length.
 func (c *plans[P]) find(key []byte, g policy.Guard, compile func() (P, error)) (P, error) {
 	shape := key
-	uses, known := c.uses.get(shape)
-	if known {
-		key = signed(shape, g, uses)
-		if p, ok := c.plans.get(key); ok {
+	known, _ := c.uses.get(shape)
+	for i, uses := range known {
+		key = signed(shape, g, i, uses)
+		if p, ok := c.plans.get(key); ok && slices.Equal(p.Uses(), uses) {
 			return p, nil
 		}
 	}
@@ -32,17 +34,21 @@ func (c *plans[P]) find(key []byte, g policy.Guard, compile func() (P, error)) (
 	if err != nil {
 		return p, err
 	}
-	if !known {
-		uses = p.Uses()
-		c.uses.put(shape, uses)
-		key = signed(shape, g, uses)
-	}
-	c.plans.put(key, p)
+	i := -1
+	c.uses.change(shape, func(known [][]policy.Use) [][]policy.Use {
+		if i = slices.IndexFunc(known, func(u []policy.Use) bool { return slices.Equal(u, p.Uses()) }); i >= 0 {
+			return known
+		}
+		i = len(known)
+		return append(slices.Clip(known), p.Uses())
+	})
+	c.plans.put(signed(shape, g, i, p.Uses()), p)
 	return p, nil
 }
 
-func signed(shape []byte, g policy.Guard, uses []policy.Use) []byte {
-	key := append(shape, 0) //nolint:gocritic // shape's owner expects the bytes behind it to change
+// signed is the key of a plan that depends on uses, the i-th list of its shape.
+func signed(shape []byte, g policy.Guard, i int, uses []policy.Use) []byte {
+	key := append(shape, 0, byte(i>>8), byte(i)) //nolint:gocritic // shape's owner expects the bytes behind it to change
 	for _, u := range uses {
 		key = g.Signature(key, u)
 	}
@@ -66,6 +72,10 @@ func (c *cache[P]) get(shape []byte) (P, bool) {
 }
 
 func (c *cache[P]) put(shape []byte, p P) {
+	c.change(shape, func(P) P { return p })
+}
+
+func (c *cache[P]) change(shape []byte, to func(P) P) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.m == nil {
@@ -80,5 +90,5 @@ func (c *cache[P]) put(shape []byte, p P) {
 			delete(c.m, k)
 		}
 	}
-	c.m[string(shape)] = p
+	c.m[string(shape)] = to(c.m[string(shape)])
 }

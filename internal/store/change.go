@@ -25,9 +25,9 @@ type WritePlan struct {
 	// Fields are the fields whose values each run gives, in order.
 	Fields []*model.Field
 
-	st      Statement
-	params  []param // behind the fields' values
-	uses    []policy.Use
+	st     Statement
+	params []param // behind the fields' values
+	rules
 	judges  []judgement
 	probe   Statement // upsert: whether the row of the key is there
 	key     []int     // upsert: the key's places in Fields
@@ -35,16 +35,8 @@ type WritePlan struct {
 	own     int       // where the primary key stands in Fields; -1: not among them
 }
 
-// Uses are the rules that the plan depends on.
-func (p *WritePlan) Uses() []policy.Use { return p.uses }
-
 // SQL is the statement's text.
 func (p *WritePlan) SQL() string { return p.st.SQL }
-
-// Args adds the literals of the guard's rules to a query's own.
-func (p *WritePlan) Args(args []query.Arg, g policy.Guard) ([]query.Arg, error) {
-	return guardArgs(p.uses, args, g)
-}
 
 // Checks tells the constraints of an entity.
 type Checks interface {
@@ -148,7 +140,7 @@ func (pl *Planner) CompileInsert(e *model.Entity, g policy.Guard, checks Checks,
 	if len(judges) > 0 || res != query.Fail {
 		sql += c.returning(p, judges)
 	}
-	p.st.SQL, p.params, p.uses = sql, c.params[len(e.Fields):], c.uses
+	p.st.SQL, p.params, p.rules = sql, c.params[len(e.Fields):], c.asked()
 	return p, nil
 }
 
@@ -182,7 +174,7 @@ func (pl *Planner) CompileUpdate(w *query.Write, e *model.Entity, fields []*mode
 		return nil, err
 	}
 	p.st.SQL = "UPDATE " + pl.Dialect.Table(e.Module.Name, e.Name) + " AS t0 SET " + strings.Join(sets, ",") + where + c.returning(p, judges)
-	p.params, p.uses = c.params[len(fields):], c.uses
+	p.params, p.rules = c.params[len(fields):], c.asked()
 	return p, nil
 }
 
@@ -195,7 +187,7 @@ func (pl *Planner) CompileDelete(w *query.Write, e *model.Entity, g policy.Guard
 		return nil, err
 	}
 	p.st.SQL = "DELETE FROM " + pl.Dialect.Table(e.Module.Name, e.Name) + " AS t0" + where + c.returning(p, nil)
-	p.params, p.uses = c.params, c.uses
+	p.params, p.rules = c.params, c.asked()
 	return p, nil
 }
 

@@ -20,7 +20,8 @@ type compiler struct {
 	slots  query.Slots
 	args   int // literals counted so far: the query's, then the guard's
 	params []param
-	uses   []policy.Use
+	uses   []policy.Use // whose literals each run needs
+	deps   []policy.Use // what the plan depends on
 	rules  map[policy.Use]query.Expr
 	alias  int
 }
@@ -38,9 +39,7 @@ func (c *compiler) newAlias() string {
 	return a
 }
 
-// rule asks the guard for the condition of a rule, once per plan. Which rules
-// are asked for depends on the query alone, never on what the guard says: the
-// plans of other callers are found by the uses of the first one.
+// rule asks the guard for the condition of a rule, once per plan.
 func (c *compiler) rule(u policy.Use) (query.Expr, error) {
 	if r, ok := c.rules[u]; ok {
 		return r, nil
@@ -49,11 +48,20 @@ func (c *compiler) rule(u policy.Use) (query.Expr, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.depends(u)
 	query.ExprSlots(r, c.slots, c.args)
 	c.args += len(query.Literals(r, nil))
 	c.rules[u] = r
 	c.uses = append(c.uses, u)
 	return r, nil
+}
+
+// depends notes what the guard was asked about: the plan holds for the guards
+// that answer the same.
+func (c *compiler) depends(u policy.Use) {
+	if !slices.Contains(c.deps, u) {
+		c.deps = append(c.deps, u)
+	}
 }
 
 func (c *compiler) param(p param) string {
@@ -75,9 +83,13 @@ type level struct {
 
 	inner      bool // every row of the statement has this level's row
 	exists     bool // only the conditions are wanted, as in EXISTS and count
-	trusted    bool // a rule of the application is compiled: it may name any field
 	aggregated bool
 	nots       int // negations around what is being compiled
+
+	trusted bool                    // a rule of the application is compiled: it may name any field
+	outer   *level                  // around an Exists of a rule
+	given   map[*model.Field]string // new values that stand for columns
+	masks   map[*model.Field]string // by field, what [level.mask] wrote
 }
 
 // embedded is a relation that the select list of a level names.
@@ -145,13 +157,6 @@ func (l *level) fill(n *query.Node) error {
 	return l.where(n.Where)
 }
 
-// rule adds a condition of the application's own.
-func (l *level) rule(e query.Expr) error {
-	l.trusted = true
-	defer func() { l.trusted = false }()
-	return l.where(e)
-}
-
 func (l *level) where(e query.Expr) error {
 	if e == nil {
 		return nil
@@ -167,9 +172,14 @@ func (l *level) where(e query.Expr) error {
 func (l *level) selectItem(it query.Item) error {
 	if _, ok := it.(query.Star); ok {
 		for _, f := range l.e.Fields {
-			if l.c.guard.Visible(f) {
-				l.out = append(l.out, column{name: f.Name, sql: l.col(f), typ: f.Type, notNull: !f.Optional})
+			if !l.visible(f) {
+				continue
 			}
+			sql, masked, err := l.read(f)
+			if err != nil {
+				return err
+			}
+			l.out = append(l.out, column{name: f.Name, sql: sql, typ: f.Type, notNull: !f.Optional && !masked})
 		}
 		return nil
 	}
@@ -177,15 +187,15 @@ func (l *level) selectItem(it query.Item) error {
 	if !ok {
 		return nil
 	}
-	item = bareCount(l.e, item)
+	item = l.bareCount(item)
 	col := column{name: item.Alias}
 	switch {
 	case item.Path.Field != "":
-		sql, typ, f, err := l.path(item.Path)
+		p, err := l.path(item.Path)
 		if err != nil {
 			return err
 		}
-		col.sql, col.typ, col.notNull = sql, typ, !f.Optional && len(item.Path.Steps) == 0
+		col.sql, col.typ, col.notNull = p.sql, p.typ, !p.nullable
 		if col.name == "" {
 			col.name = pathName(item.Path)
 		}
@@ -204,10 +214,14 @@ func (l *level) selectItem(it query.Item) error {
 	return nil
 }
 
-// bareCount is item, or count() when it says count without brackets and e has
-// no such field: supabase-js counts what is embedded as "lines(count)".
-func bareCount(e *model.Entity, item *query.Column) *query.Column {
-	if item.Path.Field != "count" || len(item.Path.Steps) > 0 || item.Aggregate != query.NoAggregate || e.Field("count") != nil {
+// bareCount is item, or count() when it says count without brackets and the
+// caller sees no such field: supabase-js counts what is embedded as
+// "lines(count)".
+func (l *level) bareCount(item *query.Column) *query.Column {
+	if item.Path.Field != "count" || len(item.Path.Steps) > 0 || item.Aggregate != query.NoAggregate {
+		return item
+	}
+	if f := l.e.Field("count"); f != nil && l.visible(f) {
 		return item
 	}
 	return &query.Column{Alias: item.Alias, Aggregate: query.CountRows, AggCast: item.Cast}
@@ -261,7 +275,13 @@ func (l *level) distinctNames() error {
 	return nil
 }
 
-func (l *level) col(f *model.Field) string { return l.qualified(f.Name) }
+// col is a field's column, or the new value in its place.
+func (l *level) col(f *model.Field) string {
+	if sql, ok := l.given[f]; ok {
+		return sql
+	}
+	return l.qualified(f.Name)
+}
 
 func (l *level) qualified(name string) string {
 	if l.alias == "" {
@@ -270,29 +290,42 @@ func (l *level) qualified(name string) string {
 	return l.alias + "." + l.c.d.Ident(name)
 }
 
+// place is a compiled path.
+type place struct {
+	sql      string
+	typ      value.Type
+	field    *model.Field
+	nullable bool
+}
+
 // path compiles a field or a place inside a JSON field.
-func (l *level) path(p query.Path) (string, value.Type, *model.Field, error) {
+func (l *level) path(p query.Path) (place, error) {
 	f := l.e.Field(p.Field)
-	if f == nil || !l.trusted && !l.c.guard.Visible(f) {
-		return "", value.Type{}, nil, undefinedField(l.e, p.Field, l.c.guard.Visible)
+	if f == nil || !l.visible(f) {
+		return place{}, undefinedField(l.e, p.Field, l.visible)
 	}
+	sql, masked, err := l.read(f)
+	if err != nil {
+		return place{}, err
+	}
+	at := place{sql: sql, typ: f.Type, field: f, nullable: f.Optional || masked}
 	if len(p.Steps) == 0 {
-		return l.col(f), f.Type, f, nil
+		return at, nil
 	}
 	if f.Type.Kind != value.JSON && !f.Type.List {
-		return "", value.Type{}, nil, fault.New(fault.UndefinedFunction, "operator does not exist: %s -> text", f.Type).
+		return place{}, fault.New(fault.UndefinedFunction, "operator does not exist: %s -> text", f.Type).
 			WithHint("'%s' is no JSON field", f.Name)
 	}
 	for _, s := range p.Steps {
 		if s.ByKey && strings.ContainsAny(s.Key, "\"\x00") {
-			return "", value.Type{}, nil, fault.New(fault.NotImplemented, "a JSON key with a quotation mark cannot be part of a path")
+			return place{}, fault.New(fault.NotImplemented, "a JSON key with a quotation mark cannot be part of a path")
 		}
 	}
-	typ := value.Type{Kind: value.JSON}
+	at.sql, at.typ, at.nullable = l.c.d.JSONPath(sql, p.Steps), value.Type{Kind: value.JSON}, true
 	if p.Steps[len(p.Steps)-1].Text {
-		typ = value.Type{Kind: value.Text}
+		at.typ.Kind = value.Text
 	}
-	return l.c.d.JSONPath(l.col(f), p.Steps), typ, f, nil
+	return at, nil
 }
 
 func (l *level) cast(sql string, from value.Type, name string) (string, value.Type, error) {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/pandobase/pando/internal/fault"
 	"github.com/pandobase/pando/internal/model"
+	"github.com/pandobase/pando/internal/policy"
 	"github.com/pandobase/pando/internal/query"
 	"github.com/pandobase/pando/internal/value"
 )
@@ -13,16 +14,20 @@ import (
 // tables and takes longer with every one to choose their order (0.3 s for 60).
 const maxRelations = 50
 
+func tooManyRelations() error {
+	return fault.New(fault.LimitExceeded, "more than %d relations in one query, those of its policies included", maxRelations).
+		WithHint("embed fewer of them, or read the others with a query of their own")
+}
+
 // embed adds a relation: at most one row is joined, so that its columns stand
 // beside the others; many rows become an array in a subquery of their own.
 func (l *level) embed(em *query.Embed) error {
-	rel, err := relation(l.e, em.Relation, em.Hint)
+	rel, err := l.relation(em.Relation, em.Hint)
 	if err != nil {
 		return err
 	}
 	if l.c.alias > maxRelations {
-		return fault.New(fault.LimitExceeded, "more than %d relations in one query", maxRelations).
-			WithHint("embed fewer of them, or read the others with a query of their own")
+		return tooManyRelations()
 	}
 	x := &embedded{item: em, rel: rel}
 	if l.embeds[em.Name()] != nil {
@@ -59,7 +64,11 @@ func (l *level) joinOne(x *embedded) error {
 	sub := &level{c: l.c, e: rel.To, alias: l.c.newAlias(), depth: l.depth + 1, inner: l.inner && em.Join == query.Inner}
 	x.lvl = sub
 	var on strings.Builder
-	on.WriteString(sub.col(rel.Foreign) + "=" + l.col(rel.Local))
+	_, tie, err := l.link(rel, sub)
+	if err != nil {
+		return err
+	}
+	on.WriteString(tie)
 	if err := sub.fill(&em.Node); err != nil {
 		return err
 	}
@@ -101,7 +110,10 @@ func (l *level) joinOne(x *embedded) error {
 func (l *level) array(x *embedded) error {
 	em := x.item
 	sub := &level{c: l.c, e: x.rel.To, alias: l.c.newAlias(), depth: l.depth + 1, inner: true}
-	from, link := l.link(x.rel, sub)
+	from, link, err := l.link(x.rel, sub)
+	if err != nil {
+		return err
+	}
 	if err := sub.fill(&em.Node); err != nil {
 		return err
 	}
@@ -115,21 +127,48 @@ func (l *level) array(x *embedded) error {
 }
 
 // link is the FROM text of a relation's far side, and the condition that ties
-// it to the near side.
-func (l *level) link(rel *model.Relation, sub *level) (from, cond string) {
-	if rel.Cardinality != model.ManyToMany {
-		return sub.from(), sub.col(rel.Foreign) + "=" + l.col(rel.Local)
+// it to the near side. A foreign key leads nowhere in the rows where the caller
+// may not read it, and a row between that the caller may not read does not
+// connect.
+func (l *level) link(rel *model.Relation, sub *level) (from, cond string, err error) {
+	switch rel.Cardinality {
+	case model.ToOne:
+		cond, err = l.linked(rel.Local, sub.col(rel.Foreign))
+		return sub.from(), cond, err
+	case model.ToMany:
+		cond, err = sub.linked(rel.Foreign, l.col(rel.Local))
+		return sub.from(), cond, err
+	case model.ManyToMany:
 	}
 	via := &level{c: l.c, e: rel.Via, alias: l.c.newAlias()}
-	return sub.from() + " JOIN " + via.from() + " ON " + via.col(rel.ViaForeign) + "=" + sub.col(rel.Foreign),
-		via.col(rel.ViaLocal) + "=" + l.col(rel.Local)
+	rule, err := l.c.rule(policy.Use{Entity: rel.Via, Rule: policy.RuleRead})
+	if err != nil {
+		return "", "", err
+	}
+	if err := via.rule(rule); err != nil {
+		return "", "", err
+	}
+	on, err := via.linked(rel.ViaForeign, sub.col(rel.Foreign))
+	if err != nil {
+		return "", "", err
+	}
+	if cond, err = via.linked(rel.ViaLocal, l.col(rel.Local)); err != nil {
+		return "", "", err
+	}
+	for _, c := range via.conds {
+		cond += " AND " + c
+	}
+	return sub.from() + " JOIN " + via.from() + " ON " + on, cond, nil
 }
 
 // partner is the condition that a relation leads to at least one row which
 // meets the embed's own filters and inner joins.
 func (l *level) partner(x *embedded) (string, error) {
 	sub := &level{c: l.c, e: x.rel.To, alias: l.c.newAlias(), depth: l.depth + 1, exists: true}
-	from, link := l.link(x.rel, sub)
+	from, link, err := l.link(x.rel, sub)
+	if err != nil {
+		return "", err
+	}
 	if err := sub.fill(&x.item.Node); err != nil {
 		return "", err
 	}

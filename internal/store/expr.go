@@ -1,9 +1,11 @@
 package store
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/pandobase/pando/internal/fault"
+	"github.com/pandobase/pando/internal/model"
 	"github.com/pandobase/pando/internal/query"
 	"github.com/pandobase/pando/internal/value"
 )
@@ -29,6 +31,8 @@ func (l *level) expr(e query.Expr) (string, error) {
 		return l.c.d.Bool(e.Value), nil
 	case *query.Compare:
 		return l.compare(e)
+	case *query.Exists:
+		return l.anyRow(e)
 	}
 	return "", fault.New(fault.Internal, "an internal error occurred").WithDetails("unknown expression")
 }
@@ -74,10 +78,7 @@ type operand struct {
 func (l *level) operand(o query.Operand) (operand, error) {
 	switch o := o.(type) {
 	case *query.FieldRef:
-		if len(o.Via) > 0 {
-			return operand{}, fault.New(fault.NotImplemented, "a path over relations cannot be part of this condition")
-		}
-		sql, typ, _, err := l.path(o.Path)
+		sql, typ, err := l.referred(o)
 		return operand{sql: sql, typ: typ, ref: o}, err
 	case *query.Literal:
 		return operand{literal: o}, nil
@@ -159,8 +160,8 @@ func (l *level) call(o *query.Call) (operand, error) {
 
 // compare compiles one comparison, after the left side's type.
 func (l *level) compare(e *query.Compare) (string, error) {
-	if ref, ok := e.Left.(*query.FieldRef); ok && l.e.Field(ref.Path.Field) == nil {
-		if x := l.embeds[ref.Path.Field]; x != nil {
+	if ref, ok := e.Left.(*query.FieldRef); ok && !l.trusted {
+		if x := l.embeds[ref.Path.Field]; x != nil && !l.names(ref.Path.Field) {
 			return l.absent(x, e)
 		}
 	}
@@ -183,6 +184,12 @@ func (l *level) compare(e *query.Compare) (string, error) {
 		left = l.typed(left, right.typ, right.ref)
 	}
 	return l.operator(e.Op, left, right)
+}
+
+// names reports whether the caller sees a field of that name.
+func (l *level) names(field string) bool {
+	f := l.e.Field(field)
+	return f != nil && l.visible(f)
 }
 
 // absent compiles "relation=is.null": the relation leads to no row.
@@ -348,18 +355,12 @@ func (l *level) search(op query.Op, x, y operand) (string, error) {
 	if x.ref == nil || y.literal == nil || len(x.ref.Path.Steps) > 0 {
 		return "", noOperator(x.typ, "@@")
 	}
-	f := l.e.Field(x.ref.Path.Field)
-	indexed := fieldNames(l.e.Search)
-	found := false
-	for _, n := range indexed {
-		found = found || n == f.Name
+	if len(x.ref.Via) > 0 || x.ref.Up > 0 || l.given != nil {
+		return "", fault.New(fault.NotImplemented, "a rule can search in stored rows of its own entity alone")
 	}
-	if !found {
-		fl := fault.New(fault.NotImplemented, "'%s' has no full-text index", f.Name)
-		if len(indexed) > 0 {
-			return "", fl.WithHint("'%s' can be searched in: %s", l.e.Name, strings.Join(indexed, ", "))
-		}
-		return "", fl.WithHint("declare it with 'search: [%s]' in %s", f.Name, l.e.QualifiedName())
+	f := l.e.Field(x.ref.Path.Field)
+	if !slices.Contains(l.e.Search, f) {
+		return "", l.notSearched(f)
 	}
 	mode := map[query.Op]value.SearchMode{
 		query.FTS: value.SearchQuery, query.PlainFTS: value.SearchPlain,
@@ -378,10 +379,30 @@ func (l *level) search(op query.Op, x, y operand) (string, error) {
 	match := parsed(func(s *value.Search) value.Value { return l.c.d.SearchParam(f, s) })
 	negated := parsed(func(s *value.Search) value.Value { return value.OfBool(s.Negated()) })
 	sql := l.c.d.Search(l.e, l.alias, f, match, negated)
-	if l.nots > 0 && f.Optional { // elsewhere false does as well as unknown, and is found by the index
+	mask, err := l.mask(f)
+	switch {
+	case err != nil:
+		return "", err
+	case l.nots > 0 && (f.Optional || mask != ""): // elsewhere false does as well as unknown, and is found by the index
 		sql = "CASE WHEN " + x.sql + " IS NOT NULL THEN " + sql + " END"
+	case mask != "":
+		sql = "(" + sql + " AND (" + mask + "))"
 	}
 	return sql, nil
+}
+
+func (l *level) notSearched(f *model.Field) error {
+	fl := fault.New(fault.NotImplemented, "'%s' has no full-text index", f.Name)
+	var indexed []string
+	for _, s := range l.e.Search {
+		if l.visible(s) {
+			indexed = append(indexed, s.Name)
+		}
+	}
+	if len(indexed) > 0 {
+		return fl.WithHint("'%s' can be searched in: %s", l.e.Name, strings.Join(indexed, ", "))
+	}
+	return fl.WithHint("declare it with 'search: [%s]' in %s", f.Name, l.e.QualifiedName())
 }
 
 func isPattern(op query.Op) bool {

@@ -51,20 +51,20 @@ func (l *level) orderTerms(order []query.Order) ([]term, error) {
 			}
 			at, nullable = x.lvl, true
 		}
-		sql, typ, f, err := at.path(o.Path)
+		p, err := at.path(o.Path)
 		if err != nil {
 			return nil, err
 		}
-		if typ.List {
-			return nil, fault.New(fault.UndefinedFunction, "a field of type %s has no order", typ).
-				WithHint("order by one of its elements, such as '%s->0'", f.Name)
+		if p.typ.List {
+			return nil, fault.New(fault.UndefinedFunction, "a field of type %s has no order", p.typ).
+				WithHint("order by one of its elements, such as '%s->0'", p.field.Name)
 		}
-		t := term{sql: l.c.d.Comparable(typ, sql), typ: typ, desc: o.Desc, nullsFirst: o.Desc, nullable: nullable || f.Optional || len(o.Path.Steps) > 0}
+		t := term{sql: l.c.d.Comparable(p.typ, p.sql), typ: p.typ, desc: o.Desc, nullsFirst: o.Desc, nullable: nullable || p.nullable}
 		if o.Nulls != query.NullsDefault {
 			t.nullsFirst = o.Nulls == query.NullsFirst
 		}
 		terms = append(terms, t)
-		unique = unique || at == l && f == l.e.Primary && len(o.Path.Steps) == 0
+		unique = unique || at == l && !p.nullable && p.field == l.e.Primary && len(o.Path.Steps) == 0
 	}
 	if l.aggregated {
 		return l.groupedOrder(terms)

@@ -45,38 +45,44 @@ type ReadPlan struct {
 	countParams []param
 	estimate    Statement
 
-	out     *object
-	uses    []policy.Use // at each run the guard is asked for their literals
-	keys    []key        // the total order, for cursors; nil: no cursors
-	reverse bool         // rows arrive in the opposite order (a page before a cursor)
-	plain   []int        // the field of each column, where all are stored fields; else nil
-	primary int          // column of the primary key; -1: not among the columns
+	out *object
+	rules
+	keys    []key // the total order, for cursors; nil: no cursors
+	reverse bool  // rows arrive in the opposite order (a page before a cursor)
+	plain   []int // the field of each column, where all are stored fields; else nil
+	primary int   // column of the primary key; -1: not among the columns
+	nothing bool  // the caller's rule lets no row through: there is nothing to ask for
 }
 
-// Uses are the rules that the plan depends on.
-func (p *ReadPlan) Uses() []policy.Use { return p.uses }
+// rules are a plan's ties to a guard.
+type rules struct {
+	uses []policy.Use // at each run the guard is asked for their literals
+	deps []policy.Use // what the guard was asked about
+}
 
-// SQL is the statement's text, for explanations and tests.
-func (p *ReadPlan) SQL() string { return p.rows.SQL }
-
-// CountSQL is the text of the statement that counts; empty: none.
-func (p *ReadPlan) CountSQL() string { return p.count.SQL }
+// Uses are the rules that the plan depends on: it holds for every guard that
+// has the same signatures for them.
+func (r *rules) Uses() []policy.Use { return r.deps }
 
 // Args adds to a query's literals those of the guard's rules, in the order in
 // which the plan counts them.
-func (p *ReadPlan) Args(args []query.Arg, g policy.Guard) ([]query.Arg, error) {
-	return guardArgs(p.uses, args, g)
-}
-
-func guardArgs(uses []policy.Use, args []query.Arg, g policy.Guard) ([]query.Arg, error) {
+func (r *rules) Args(args []query.Arg, g policy.Guard) ([]query.Arg, error) {
 	var err error
-	for _, u := range uses {
+	for _, u := range r.uses {
 		if args, err = g.Args(args, u); err != nil {
 			return nil, err
 		}
 	}
 	return args, nil
 }
+
+func (c *compiler) asked() rules { return rules{uses: c.uses, deps: c.deps} }
+
+// SQL is the statement's text, for explanations and tests.
+func (p *ReadPlan) SQL() string { return p.rows.SQL }
+
+// CountSQL is the text of the statement that counts; empty: none.
+func (p *ReadPlan) CountSQL() string { return p.count.SQL }
 
 // Planner compiles queries for one application on one database. It keeps
 // nothing; its owner caches the plans by shape.

@@ -19,6 +19,8 @@ type ReadOptions struct {
 	After *Cursor
 	// Primary adds the primary key, for [Page.Primary].
 	Primary bool
+	// To bounds the rows to those that the rule of this action reaches too.
+	To query.Action
 }
 
 // CompileRead plans a read for what a guard lets through.
@@ -37,6 +39,15 @@ func (pl *Planner) CompileRead(q *query.Read, g policy.Guard, opt ReadOptions) (
 	if err := root.fill(&q.Node); err != nil {
 		return nil, err
 	}
+	if opt.To != query.ReadRows {
+		rule, err := c.rule(policy.Use{Entity: e, Rule: policy.RuleOf(opt.To)})
+		if err != nil {
+			return nil, err
+		}
+		if err := root.rule(rule); err != nil {
+			return nil, err
+		}
+	}
 	terms, err := root.orderTerms(q.Node.Order)
 	if err != nil {
 		return nil, err
@@ -49,14 +60,18 @@ func (pl *Planner) CompileRead(q *query.Read, g policy.Guard, opt ReadOptions) (
 	if opt.Primary && !root.aggregated {
 		p.primary = cols.add(root.col(e.Primary))
 	}
-	if opt.Cursors && !root.aggregated {
+	walks, err := root.walks()
+	if err != nil {
+		return nil, err
+	}
+	if opt.Cursors && walks {
 		for _, t := range terms {
 			p.keys = append(p.keys, key{col: cols.add(t.sql), typ: unlimited(t.typ)})
 		}
 	}
 	if opt.After != nil {
-		if root.aggregated {
-			return nil, fault.New(fault.InvalidCursor, "a grouped result has no cursors")
+		if !walks {
+			return nil, fault.New(fault.InvalidCursor, "this result has no cursors: it is grouped, or its key is not yours to read")
 		}
 		cond, err := root.after(terms, opt.After, first)
 		if err != nil {
@@ -74,8 +89,19 @@ func (pl *Planner) CompileRead(q *query.Read, g policy.Guard, opt ReadOptions) (
 			return nil, err
 		}
 	}
-	p.uses = c.uses
+	p.rules = c.asked()
+	never, ok := c.rules[policy.Use{Entity: e, Rule: policy.RuleRead}].(*query.Const)
+	p.nothing = ok && !never.Value && !root.aggregated
 	return p, nil
+}
+
+// walks reports whether the rows can be walked by cursors, which hold their keys.
+func (l *level) walks() (bool, error) {
+	if l.aggregated || !l.visible(l.e.Primary) {
+		return false, nil
+	}
+	mask, err := l.mask(l.e.Primary)
+	return mask == "", err
 }
 
 // compileCount adds the statement that counts all rows without the page. What
@@ -86,7 +112,7 @@ func (pl *Planner) compileCount(c *compiler, p *ReadPlan, q *query.Read) error {
 	aggregated := false
 	for _, it := range q.Node.Select {
 		col, ok := it.(*query.Column)
-		aggregated = aggregated || ok && bareCount(p.Entity, col).Aggregate != query.NoAggregate
+		aggregated = aggregated || ok && root.bareCount(col).Aggregate != query.NoAggregate
 	}
 	root.exists, root.inner = !aggregated, aggregated
 	if err := root.fill(&q.Node); err != nil {
@@ -200,6 +226,13 @@ func (p *ReadPlan) Run(r Reader, args []query.Arg, opt RunOptions, pg *Page) err
 		return err
 	}
 	pg.start()
+	if p.nothing {
+		pg.finish()
+		if p.count.SQL != "" {
+			pg.Total, pg.Exact = 0, true
+		}
+		return nil
+	}
 	if err := r.Query(&p.rows, pg.bound, pg.each); err != nil {
 		return err
 	}

@@ -11,20 +11,22 @@ import (
 // relation finds the way from e that an embed names: by the relation's name,
 // then by the other entity's name, then by the referring field; a hint (a
 // relation of either side, the referring field, its foreign key's name or the
-// entity between) chooses among several.
-func relation(e *model.Entity, name, hint string) (*model.Relation, error) {
-	found := match(e, hint, func(r *model.Relation) bool { return r.Name == name })
+// entity between) chooses among several. A relation whose foreign key the
+// caller does not see is not there.
+func (l *level) relation(name, hint string) (*model.Relation, error) {
+	e := l.e
+	found := l.match(hint, func(r *model.Relation) bool { return r.Name == name })
 	if len(found) == 0 {
-		found = match(e, hint, func(r *model.Relation) bool { return r.To.Name == name })
+		found = l.match(hint, func(r *model.Relation) bool { return r.To.Name == name })
 	}
 	if len(found) == 0 {
-		found = match(e, hint, func(r *model.Relation) bool { return r.Cardinality == model.ToOne && r.Local.Name == name })
+		found = l.match(hint, func(r *model.Relation) bool { return r.Cardinality == model.ToOne && r.Local.Name == name })
 	}
 	switch len(found) {
 	case 1:
 		return found[0], nil
 	case 0:
-		return nil, noRelation(e, name, hint)
+		return nil, l.noRelation(name, hint)
 	}
 	var ways, names []string
 	for _, r := range found {
@@ -36,14 +38,23 @@ func relation(e *model.Entity, name, hint string) (*model.Relation, error) {
 		WithHint("Try changing '%s' to one of the following: %s.", name, strings.Join(names, ", "))
 }
 
-func match(e *model.Entity, hint string, named func(*model.Relation) bool) []*model.Relation {
+func (l *level) match(hint string, named func(*model.Relation) bool) []*model.Relation {
 	var found []*model.Relation
-	for _, r := range e.Relations {
-		if !r.To.Internal && named(r) && (hint == "" || fits(r, hint)) {
+	for _, r := range l.e.Relations {
+		if named(r) && (hint == "" || fits(r, hint)) && l.leads(r) {
 			found = append(found, r)
 		}
 	}
 	return found
+}
+
+// leads reports whether the caller may know of a relation: of its other end,
+// and of the foreign keys that make it.
+func (l *level) leads(r *model.Relation) bool {
+	if r.To.Internal || !l.visible(r.Ref) {
+		return false
+	}
+	return r.Via == nil || !r.Via.Internal && l.visible(r.ViaLocal)
 }
 
 func fits(r *model.Relation, hint string) bool {
@@ -62,10 +73,11 @@ func describe(r *model.Relation) string {
 	return fmt.Sprintf("%s: %s with %s using %s.%s", r.Name, r.From.Name, r.To.Name, r.Ref.Entity.Name, r.Ref.Name) + " (" + kind + ")"
 }
 
-func noRelation(e *model.Entity, name, hint string) error {
+func (l *level) noRelation(name, hint string) error {
+	e := l.e
 	var names, hints []string
 	for _, r := range e.Relations {
-		if r.To.Internal {
+		if !l.leads(r) {
 			continue
 		}
 		if r.Name == name || r.To.Name == name {

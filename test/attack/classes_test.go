@@ -200,6 +200,10 @@ func TestEmbedsAndInternals(t *testing.T) {
 		safes + "?select=user(*)", safes + "?select=users(*)", safes + "?select=auth.users(*)", safes + "?select=id,users!user_id(*)", safes + "?select=...user(email)",
 		safes + "?select=id&user.email=eq.x", safes + "?user=not.is.null", safes + "?select=id,user!inner(id)", "/rest/v1/users", "/rest/v1/auth.users", "/rest/v1/auth_users", "/rest/v1/pando_history",
 		"/rest/v1/keepers?select=safes(user(email))", safes + "?order=user(email)",
+		// A relation is as hidden as the field that makes it.
+		safes + "?select=id,warden(name)", safes + "?select=id,keepers(name)", safes + "?select=id,keeper_id(name)", safes + "?select=id,keepers!warden(name)",
+		safes + "?select=id,keepers!safes_keeper_id_fkey(name)", safes + "?select=...warden(name)", safes + "?select=id,warden!inner(id)", safes + "?select=id,warden(id)&warden=is.null",
+		"/rest/v1/keepers?select=id,safes(id)", "/rest/v1/keepers?select=id,safes!keeper_id(id)", "/rest/v1/keepers?select=id,safes!inner(id)", "/rest/v1/keepers?select=safes(count)",
 	} {
 		embed.refused(n, "GET", path, "")
 	}

@@ -96,24 +96,45 @@ func (s *suite) hidden(t *testing.T) {
       id: { type: int, primary: true }
       holder: { type: text, optional: true }
       secret: { type: text, optional: true, hidden: true }
-      owner_id: { ref: owners, optional: true, hidden: true }
+      owner_id: { ref: owners, optional: true, hidden: true, inverse: kept }
+      mine_id: { ref: owners, optional: true }
     unique: [[secret]]
+  badges: { fields: { id: { type: int, primary: true } } }
+  badges_owners:
+    fields: { id: { type: int, primary: true }, badge_id: { ref: badges }, owner_id: { ref: owners, hidden: true } }
+    unique: [[badge_id, owner_id]]
   owners: { fields: { id: { type: int, primary: true }, name: { type: text }, pin: { type: int, default: 1234, hidden: true } } }
 `)
 	if body := w.add("owners", `{"id":1,"name":"Ann"}`); body != `[{"id":1,"name":"Ann"}]` {
 		t.Errorf("the representation shows %s", body)
 	}
-	if body := w.add("cards", `{"id":1,"holder":"A","secret":"s3cret","owner_id":1}`); body != `[{"id":1,"holder":"A"}]` {
+	if body := w.add("cards", `{"id":1,"holder":"A","secret":"s3cret","owner_id":1,"mine_id":1}`); body != `[{"id":1,"holder":"A","mine_id":1}]` {
 		t.Errorf("the representation shows %s", body)
 	}
-	w.answers("cards", `[{"id":1,"holder":"A"}]`)
-	w.answers("cards(*,owner(*))", `[{"id":1,"holder":"A","owner":{"id":1,"name":"Ann"}}]`)
-	w.answers("owners(cards(*))", `[{"cards":[{"id":1,"holder":"A"}]}]`)
+	w.answers("cards", `[{"id":1,"holder":"A","mine_id":1}]`)
+	w.answers("cards(*,mine(*))", `[{"id":1,"holder":"A","mine_id":1,"mine":{"id":1,"name":"Ann"}}]`)
+	w.answers("owners(cards(*))", `[{"cards":[{"id":1,"holder":"A","mine_id":1}]}]`)
 	w.answers("owners", `[{"id":1,"name":"Ann"}]`)
+	// A relation is as hidden as the field that makes it: it is not there by any
+	// name, nor by a hint, is not proposed, and makes nothing ambiguous.
+	w.answers("cards(*,owners(*))", `[{"id":1,"holder":"A","mine_id":1,"owners":{"id":1,"name":"Ann"}}]`)
+	for _, spec := range []string{
+		"cards(owner(*))", "cards(owner_id(*))", "cards(owners!owner(*))", "cards(owners!owner_id(*))", "cards(owners!cards_owner_id_fkey(*))",
+		"cards(owne(*))", "cards(nothing(*))", "owners(kept(*))", "owners(cards!owner_id(*))", "owners(cards!kept(*))", "owners(badges(*))", "badges(owners(*))",
+		"cards(id,owner!inner(id)){where=owner.is.null}",
+	} {
+		f := w.refuses(spec, fault.NoRelation)
+		for _, told := range []string{f.Hint, strings.Split(f.Details, "using the hint")[0]} {
+			if asked := strings.Contains(f.Message, "'owner'") || strings.Contains(f.Message, "kept") || strings.Contains(f.Message, "owner_id"); !asked &&
+				(strings.Contains(told, "owner_id") || strings.Contains(told, "'owner'") || strings.Contains(told, "kept")) {
+				t.Errorf("%s: %s", spec, explain(f))
+			}
+		}
+	}
 	for _, spec := range []string{
 		"cards(secret)", "cards(x:secret)", "cards(secret::text)", "cards(secret.max())", "cards{where=secret.eq.s3cret}", "cards{where=not.secret.is.null}",
-		"cards{where=or(id.eq.1,secret.like.s%)}", "cards{order=secret}", "cards(id,owner(pin))", "cards(id,owner(name){where=pin.eq.1234})",
-		"cards(id,owner(name)){order=owner(pin)}", "owners(cards(secret))", "owners(cards(id){where=secret.eq.s3cret})", "owners(cards(id){order=secret})",
+		"cards{where=or(id.eq.1,secret.like.s%)}", "cards{order=secret}", "cards(id,mine(pin))", "cards(id,mine(name){where=pin.eq.1234})",
+		"cards(id,mine(name)){order=mine(pin)}", "owners(cards(secret))", "owners(cards(id){where=secret.eq.s3cret})", "owners(cards(id){order=secret})",
 		"cards(secre)", "cards(pin)",
 	} {
 		f := w.refuses(spec, fault.UndefinedField)
@@ -134,7 +155,7 @@ func (s *suite) hidden(t *testing.T) {
 	wr := update("cards", "secret.eq.s3cret", `{"holder":"x"}`)
 	w.fails(wr, fault.UndefinedField)
 	del := remove("cards", "id.eq.1")
-	w.result(del, `[{"id":1,"holder":"A"}]`, 1, 0)
+	w.result(del, `[{"id":1,"holder":"A","mine_id":1}]`, 1, 0)
 
 	for _, id := range []policy.Identity{{}, {Role: policy.Anon}, {Role: policy.Authenticated, UID: "x"}} {
 		if _, err := w.engine.Read(context.Background(), id, read("owners"), engine.ReadOptions{}); !fault.Is(err, fault.MissingCredential) && !fault.Is(err, fault.Forbidden) {
