@@ -20,21 +20,15 @@ import (
 	"time"
 
 	"github.com/pandobase/pando/internal/fault"
+	"github.com/pandobase/pando/internal/keys"
 	"github.com/pandobase/pando/internal/store"
 	"github.com/pandobase/pando/internal/value"
 )
 
-// Wrapper encrypts data keys under a key that the store does not hold. context
-// is what the wrapped key is for: it has to be the same both times.
-type Wrapper interface {
-	Wrap(plain, context []byte) ([]byte, error)
-	Unwrap(wrapped, context []byte) ([]byte, error)
-}
-
 // Config says what a log is made of. Driver and Wrapper are required.
 type Config struct {
 	Driver  store.Driver
-	Wrapper Wrapper
+	Wrapper *keys.Wrapper    // of the data keys
 	Now     func() time.Time // default time.Now
 	Random  io.Reader        // of keys and nonces; default crypto/rand
 	Log     *slog.Logger     // default: none

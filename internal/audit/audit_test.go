@@ -1,9 +1,6 @@
 package audit_test
 
 import (
-	"crypto/aes"
-	"crypto/cipher"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"path/filepath"
@@ -14,36 +11,11 @@ import (
 	"time"
 
 	"github.com/pandobase/pando/internal/audit"
+	"github.com/pandobase/pando/internal/keys"
 	"github.com/pandobase/pando/internal/policy"
 	"github.com/pandobase/pando/internal/store"
 	"github.com/pandobase/pando/internal/store/sqlite"
 )
-
-// wrapper is AES-256-GCM under one key, as keys.Wrapper is.
-type wrapper struct{ aead cipher.AEAD }
-
-func newWrapper(t testing.TB) wrapper {
-	t.Helper()
-	key := make([]byte, 32)
-	rand.Read(key)
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	aead, err := cipher.NewGCMWithRandomNonce(block)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return wrapper{aead}
-}
-
-func (w wrapper) Wrap(plain, context []byte) ([]byte, error) {
-	return w.aead.Seal(nil, nil, plain, context), nil
-}
-
-func (w wrapper) Unwrap(wrapped, context []byte) ([]byte, error) {
-	return w.aead.Open(nil, nil, wrapped, context)
-}
 
 // trail is a log over a database of its own.
 type trail struct {
@@ -56,7 +28,12 @@ type trail struct {
 
 func open(t testing.TB) *trail {
 	t.Helper()
-	tr := &trail{path: filepath.Join(t.TempDir(), "x.db"), t: t, cfg: audit.Config{Wrapper: newWrapper(t)}}
+	dir := t.TempDir()
+	w, err := keys.OpenWrapper(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr := &trail{path: filepath.Join(dir, "x.db"), t: t, cfg: audit.Config{Wrapper: w}}
 	tr.start()
 	t.Cleanup(func() { tr.end() })
 	return tr
