@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pandobase/pando/internal/audit"
 	"github.com/pandobase/pando/internal/keys"
 	"github.com/pandobase/pando/internal/model"
 	"github.com/pandobase/pando/internal/policy"
@@ -29,6 +30,7 @@ type Config struct {
 	Now    func() time.Time // default time.Now
 	Random io.Reader        // of UUIDs; default crypto/rand
 	DB     *telemetry.DB    // measures the store; default: nobody
+	Audit  *audit.Log       // what is done is put on record; default: nothing is
 }
 
 // Engine executes queries for one application. It is safe for concurrent use.
@@ -41,6 +43,8 @@ type Engine struct {
 	log     *slog.Logger
 	now     func() time.Time
 	random  io.Reader
+	audit   *audit.Log
+	onRead  bool // reads of some entity are on record
 
 	reads  plans[*store.ReadPlan]
 	writes plans[*store.WritePlan]
@@ -64,8 +68,14 @@ func New(c Config) *Engine {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	limits := c.App.Config.Limits
+	onRead := false
+	for _, m := range c.App.Modules {
+		for _, ent := range m.Entities {
+			onRead = onRead || ent.Audit.Reads
+		}
+	}
 	return &Engine{
-		app: c.App, rules: c.Rules, driver: c.Driver, signer: c.Signer, log: c.Log, now: c.Now, random: c.Random,
+		app: c.App, rules: c.Rules, driver: c.Driver, signer: c.Signer, log: c.Log, now: c.Now, random: c.Random, audit: c.Audit, onRead: onRead && c.Audit != nil,
 		planner: &store.Planner{App: c.App, Dialect: c.Driver.Dialect(), MaxRows: int64(limits.Rows), MaxDepth: limits.Depth},
 		meter:   meter{db: c.DB},
 		running: map[string]bool{},

@@ -61,10 +61,8 @@ const (
 	loadSlab   = 32      // rows whose values are allocated at once
 )
 
-// Load stores the rows of a source and returns how many were stored. Rows are
-// read and validated beside the store's work. While it runs, other writes
-// wait; a source that may take long is better split by its caller.
-func (e *Engine) Load(ctx context.Context, id policy.Identity, l *Load) (int, error) {
+// loadRows is Load without its denials.
+func (e *Engine) loadRows(ctx context.Context, id policy.Identity, l *Load) (int, error) {
 	ent, err := e.planner.Entity(l.Target)
 	if err != nil {
 		return 0, err
@@ -101,6 +99,7 @@ type loading struct {
 	taken   [][]item // what a second run begins with
 	long    bool     // more was taken than is kept
 	out     store.Outcome
+	vals    [][]value.Value // of the rows whose keys out has
 	stored  int
 }
 
@@ -138,11 +137,14 @@ func (r *loading) run(ctx context.Context, tx store.Tx) error {
 }
 
 func (r *loading) batch(tx store.Tx, batch []item) error {
-	r.out.Primary = r.out.Primary[:0]
+	r.out.Primary, r.vals = r.out.Primary[:0], r.vals[:0]
 	for i := range batch {
 		if err := r.row(tx, &batch[i]); err != nil {
 			return err
 		}
+	}
+	if err := r.recordChunk(tx); err != nil {
+		return err
 	}
 	r.stored += len(r.out.Primary)
 	if r.load.Progress != nil {
@@ -164,6 +166,8 @@ func (r *loading) row(tx store.Tx, it *item) error {
 			if err = c.plan.RunAlone(tx, it.vals, c.args, &r.out); err != nil {
 				r.out.Primary = r.out.Primary[:n]
 				err = c.e.explain(tx, err, c.entity, c.plan.Fields, it.vals)
+			} else if len(r.out.Primary) > n {
+				r.vals = append(r.vals, it.vals)
 			}
 		}
 	}

@@ -21,15 +21,14 @@ type ReadOptions struct {
 	Cursors bool
 }
 
-// Read answers a query. The fault codes are those of package fault's groups
-// PGRST1xx, PGRST2xx and the SQLSTATEs.
-func (e *Engine) Read(ctx context.Context, id policy.Identity, q *query.Read, opt ReadOptions) (*Result, error) {
+// read is Read without its denials.
+func (e *Engine) read(ctx context.Context, id policy.Identity, q *query.Read, opt ReadOptions) (*Result, error) {
 	guard := e.rules.For(&id)
 	sc := scratches.Get().(*scratch) //nolint:forcetypeassert // the pool holds nothing else
 	defer sc.release()
 	shape, args := q.Shape(sc.shape[:0], sc.args[:0])
 	sc.shape, sc.args = shape, args
-	popt := store.ReadOptions{Cursors: opt.Cursors || q.Cursor != ""}
+	popt := store.ReadOptions{Cursors: opt.Cursors || q.Cursor != "", Primary: opt.Stream == nil && e.keysOnRecord(q.Target)}
 	if q.Cursor != "" {
 		if q.Node.Page.Offset != 0 {
 			return nil, fault.New(fault.InvalidCursor, "a cursor and an offset exclude each other")
@@ -49,6 +48,12 @@ func (e *Engine) Read(ctx context.Context, id policy.Identity, q *query.Read, op
 	}
 	if args, err = plan.Args(args, guard); err != nil {
 		return nil, err
+	}
+	audited := e.audited(plan)
+	if audited && opt.Stream != nil {
+		if err := e.recordRead(ctx, &id, plan, 0, nil); err != nil {
+			return nil, err
+		}
 	}
 	res := &Result{}
 	run := store.RunOptions{Format: q.Format, Limit: e.limit(q), AtCursor: q.Cursor != ""}
@@ -72,6 +77,13 @@ func (e *Engine) Read(ctx context.Context, id policy.Identity, q *query.Read, op
 		res.Body = run.Buffer
 		res.Release()
 		return nil, err
+	}
+	if audited && opt.Stream == nil {
+		if err := e.recordRead(ctx, &id, plan, page.Rows, page.Primary); err != nil {
+			res.Body = run.Buffer
+			res.Release()
+			return nil, err
+		}
 	}
 	res.Rows, res.Total, res.TotalExact = page.Rows, page.Total, page.Exact
 	if opt.Stream != nil {

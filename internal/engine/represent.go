@@ -30,7 +30,11 @@ func (c *change) represent(tx store.Tx, out *store.Outcome) error {
 		in.Texts[i] = string(pk.Type.AppendText(nil, v))
 	}
 	ordered := c.w.Action == query.Create && !slices.IsSortedFunc(out.Primary, value.Compare)
-	page, err := c.e.readIn(tx, q, c.guard, store.ReadOptions{Primary: ordered}, &c.res)
+	opt := store.ReadOptions{Primary: ordered}
+	page, err := c.e.readIn(tx, q, c.guard, opt, &c.res)
+	if err == nil {
+		err = c.recordReturned(tx, q, opt, page)
+	}
 	if err != nil {
 		return err
 	}
@@ -45,8 +49,11 @@ func (c *change) representFiltered(tx store.Tx) error {
 	node := *c.w.Returning
 	node.Where, node.Order, node.Page = c.w.Where, c.w.Order, c.w.Page
 	q := &query.Read{Target: c.w.Target, Node: node, Format: c.w.Format, Unbounded: true}
-	_, err := c.e.readIn(tx, q, c.guard, store.ReadOptions{}, &c.res)
-	return err
+	page, err := c.e.readIn(tx, q, c.guard, store.ReadOptions{}, &c.res)
+	if err != nil {
+		return err
+	}
+	return c.recordReturned(tx, q, store.ReadOptions{}, page)
 }
 
 // encode answers rows that were stored just now from their values.

@@ -131,6 +131,7 @@ func (c *change) insert(tx store.Tx, out *store.Outcome) ([]int, error) {
 			out.Primary[n] = keys[i]
 		}
 	}
+	c.written = written
 	for _, i := range written {
 		if err := c.references(tx, c.rows[i]); err != nil {
 			return nil, numbered(err, i, len(c.rows))

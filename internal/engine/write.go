@@ -18,9 +18,8 @@ import (
 // short ones: they held the only writer for 25 s and took 900 MB.
 const maxRows = 20_000
 
-// Write changes rows, all or none; when it returns without an error, the
-// change is on disk. idem may be nil.
-func (e *Engine) Write(ctx context.Context, id policy.Identity, w *query.Write, idem *Idempotency) (*Result, error) {
+// write is Write without its denials.
+func (e *Engine) write(ctx context.Context, id policy.Identity, w *query.Write, idem *Idempotency) (*Result, error) {
 	ent, err := e.planner.Entity(w.Target)
 	if err != nil {
 		return nil, err
@@ -62,6 +61,7 @@ type change struct {
 	conflict []*model.Field
 	loose    []int // fields whose references the store does not check
 	order    []int // of insertion; nil: the rows' own
+	written  []int // create: the rows of the keys that were written
 	circle   bool  // the rows refer to each other in no order
 
 	res Result
@@ -307,6 +307,9 @@ func (c *change) run(tx store.Tx) error {
 		c.res.Key = string(c.entity.Primary.Type.AppendText(nil, out.Primary[0]))
 	}
 	if err := c.bounded(); err != nil {
+		return err
+	}
+	if err := c.record(tx, out); err != nil {
 		return err
 	}
 	if c.w.Returning == nil || c.w.Action == query.Delete {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/pandobase/pando/internal/api/openapi"
 	"github.com/pandobase/pando/internal/api/rest"
+	"github.com/pandobase/pando/internal/audit"
 	"github.com/pandobase/pando/internal/edge"
 	"github.com/pandobase/pando/internal/engine"
 	"github.com/pandobase/pando/internal/fault"
@@ -54,6 +55,7 @@ type Node struct {
 	ring   *keys.Ring
 	signer *keys.Signer
 	driver *sqlite.Driver
+	audit  *audit.Log
 
 	late late
 
@@ -111,6 +113,9 @@ func open(ctx context.Context, opt Options, app *Application) (_ *Node, err erro
 		return nil, err
 	}
 	if n.driver, err = sqlite.Open(ctx, sqlite.Options{Path: path, Log: opt.Log}); err != nil {
+		return nil, err
+	}
+	if err := n.openAudit(ctx); err != nil {
 		return nil, err
 	}
 	if opt.Migrate {
@@ -173,7 +178,7 @@ func (n *Node) bring(ctx context.Context, app *Application) error {
 
 // use makes an application the one that is served.
 func (n *Node) use(app *Application) {
-	eng := engine.New(engine.Config{App: app.Model, Rules: app.Rules, Driver: n.driver, Signer: n.signer, Log: n.opt.Log, DB: n.opt.DB})
+	eng := engine.New(engine.Config{App: app.Model, Rules: app.Rules, Driver: n.driver, Signer: n.signer, Log: n.opt.Log, DB: n.opt.DB, Audit: n.audit})
 	document := sync.OnceValue(func() []byte {
 		doc, err := openapi.Document(app.Model, openapi.Options{})
 		if err != nil {
@@ -266,6 +271,10 @@ func (n *Node) Ready(ctx context.Context) error {
 func (n *Node) Close() error {
 	var errs []error
 	n.late.stop()
+	if n.audit != nil {
+		errs = append(errs, n.audit.Close(context.Background()))
+		n.audit = nil
+	}
 	if n.driver != nil {
 		errs = append(errs, n.driver.Close())
 		n.driver = nil

@@ -1,0 +1,332 @@
+package engine
+
+import (
+	"context"
+	"errors"
+
+	"github.com/pandobase/pando/internal/audit"
+	"github.com/pandobase/pando/internal/fault"
+	"github.com/pandobase/pando/internal/model"
+	"github.com/pandobase/pando/internal/policy"
+	"github.com/pandobase/pando/internal/query"
+	"github.com/pandobase/pando/internal/store"
+	"github.com/pandobase/pando/internal/value"
+)
+
+// Read answers a query. The fault codes are those of package fault's groups
+// PGRST1xx, PGRST2xx and the SQLSTATEs. A read of an entity with audit: reads
+// is on record before its first byte is answered.
+func (e *Engine) Read(ctx context.Context, id policy.Identity, q *query.Read, opt ReadOptions) (*Result, error) {
+	res, err := e.read(ctx, id, q, opt)
+	if err != nil {
+		e.refused(ctx, id, query.ReadRows, q.Target, err)
+	}
+	return res, err
+}
+
+// Write changes rows, all or none; when it returns without an error, the
+// change is on disk, and so is its audit record. idem may be nil.
+func (e *Engine) Write(ctx context.Context, id policy.Identity, w *query.Write, idem *Idempotency) (*Result, error) {
+	res, err := e.write(ctx, id, w, idem)
+	if err != nil {
+		e.refused(ctx, id, w.Action, w.Target, err)
+	}
+	return res, err
+}
+
+// Load stores the rows of a source and returns how many were stored. Rows are
+// read and validated beside the store's work. While it runs, other writes
+// wait; a source that may take long is better split by its caller.
+func (e *Engine) Load(ctx context.Context, id policy.Identity, l *Load) (int, error) {
+	n, err := e.loadRows(ctx, id, l)
+	if err != nil {
+		e.refused(ctx, id, query.Create, l.Target, err)
+	}
+	return n, err
+}
+
+func actionName(a query.Action) string {
+	switch a {
+	case query.Create:
+		return "create"
+	case query.Update:
+		return "update"
+	case query.Delete:
+		return "delete"
+	case query.ReadRows:
+	}
+	return "read"
+}
+
+// about begins a record of an action on an entity.
+func about(id *policy.Identity, action query.Action, ent *model.Entity) audit.Record {
+	r := audit.FromIdentity(id)
+	r.Action, r.Entity = actionName(action), ent.QualifiedName()
+	if r.Operation == "" {
+		r.Operation = r.Action
+	}
+	if !r.Service {
+		r.Rule = r.Entity + "." + r.Action
+	}
+	return r
+}
+
+// refused puts a denial on record. Of callers who are not known, it is counted
+// only: they must not be able to fill the disk.
+func (e *Engine) refused(ctx context.Context, id policy.Identity, action query.Action, target query.Target, err error) {
+	if e.audit == nil {
+		return
+	}
+	var f *fault.Error
+	if !errors.As(err, &f) {
+		return
+	}
+	switch f.Code { //nolint:exhaustive // the others are no refusals
+	case fault.MissingCredential, fault.InvalidCredential:
+		e.audit.Count(id.Key, string(f.Code))
+		return
+	case fault.Forbidden:
+	default:
+		return
+	}
+	ent, err := e.planner.Entity(target)
+	if err != nil {
+		return
+	}
+	if id.Role != policy.Authenticated && id.Role != policy.Service {
+		e.audit.Count(id.Key, ent.QualifiedName()+"."+actionName(action))
+		return
+	}
+	r := about(&id, action, ent)
+	r.Outcome, r.Rule, r.Detail = audit.Denied, r.Entity+"."+r.Action, map[string]string{"reason": f.Message}
+	if err := e.audit.Write(ctx, &r); err != nil {
+		e.log.Error("a denial could not be put on record", "entity", r.Entity, "action", r.Action, "error", err)
+	}
+}
+
+// record puts what the change did on record, in its transaction. A change that
+// touched no row did nothing.
+func (c *change) record(tx store.Tx, out *store.Outcome) error {
+	if c.e.audit == nil || len(out.Primary) == 0 {
+		return nil
+	}
+	r := about(&c.id, c.w.Action, c.entity)
+	switch c.w.Action {
+	case query.Create:
+		r.Fields = c.w.Columns
+	case query.Update:
+		r.Fields = fieldNames(c.plan.Fields)
+	case query.Delete, query.ReadRows:
+	}
+	row := func(i int) []value.Value { return c.rows[c.written[i]] }
+	if c.w.Action != query.Create {
+		row = nil
+	}
+	return c.append(tx, &r, out.Primary, row)
+}
+
+func fieldNames(fields []*model.Field) []string {
+	names := make([]string, len(fields))
+	for i, f := range fields {
+		names[i] = f.Name
+	}
+	return names
+}
+
+// append writes as many records as the keys need. row gives the values of the
+// i-th key's row where each has its own.
+func (c *change) append(tx store.Tx, r *audit.Record, keys []value.Value, row func(i int) []value.Value) error {
+	var err error
+	for at := 0; at < len(keys); at += audit.MaxKeys {
+		part := keys[at:min(len(keys), at+audit.MaxKeys)]
+		r.Rows, r.Keys = len(part), c.e.keyTexts(c.entity, part)
+		if c.entity.Audit.Values && c.w.Action != query.Delete {
+			r.Values, err = c.values(tx, at, part, r.Keys, row)
+			if err != nil {
+				return err
+			}
+		}
+		if err := c.e.audit.Append(tx, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *Engine) keyTexts(ent *model.Entity, keys []value.Value) []string {
+	out := make([]string, len(keys))
+	for i, k := range keys {
+		if out[i] = k.Str; k.Tag != value.TagText {
+			out[i] = string(ent.Primary.Type.AppendText(nil, k))
+		}
+	}
+	return out
+}
+
+// ownerField is the field that tells whom a row is about; nil: nobody.
+func ownerField(e *model.Entity) *model.Field {
+	for _, f := range e.Fields {
+		if f.Ref != nil && f.Ref.Target.Module.Builtin && f.Ref.Target.Name == "users" {
+			return f
+		}
+	}
+	return nil
+}
+
+// values are the values that were set, under the key of the user whom the row
+// is about.
+func (c *change) values(tx store.Tx, at int, keys []value.Value, texts []string, row func(i int) []value.Value) ([]audit.Values, error) {
+	owner := ownerField(c.entity)
+	if c.entity.Module.Builtin && c.entity.Name == "users" {
+		owner = c.entity.Primary
+	}
+	if row == nil {
+		return c.sameValues(tx, owner, keys)
+	}
+	out := make([]audit.Values, len(keys))
+	for i := range keys {
+		vals := row(at + i)
+		out[i] = audit.Values{Key: texts[i], Data: valuesJSON(c.plan.Fields, vals)}
+		for j, f := range c.plan.Fields {
+			if f == owner {
+				out[i].Subject = vals[j].Str
+			}
+		}
+	}
+	return out, nil
+}
+
+// sameValues are those of an update, which sets every row alike: once for each
+// user whom the rows are about.
+func (c *change) sameValues(tx store.Tx, owner *model.Field, keys []value.Value) ([]audit.Values, error) {
+	data := valuesJSON(c.plan.Fields, c.rows[0])
+	if owner == nil {
+		return []audit.Values{{Data: data}}, nil
+	}
+	d := c.e.planner.Dialect
+	st := &store.Statement{SQL: "SELECT " + d.Ident(owner.Name) + " FROM " + d.Table(c.entity.Module.Name, c.entity.Name) +
+		" WHERE " + d.Ident(c.entity.Primary.Name) + "=" + d.Param(1)}
+	var out []audit.Values
+	seen := map[string]bool{}
+	for _, k := range keys {
+		err := tx.Query(st, []value.Value{k}, func(r store.Row) error {
+			subject := string(r.Append(nil, 0))
+			if !seen[subject] {
+				seen[subject] = true
+				out = append(out, audit.Values{Subject: subject, Data: data})
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// valuesJSON is an object of the fields that may be on record.
+func valuesJSON(fields []*model.Field, vals []value.Value) []byte {
+	out := []byte{'{'}
+	for i, f := range fields {
+		if f.Hidden || f.Encrypted {
+			continue
+		}
+		if len(out) > 1 {
+			out = append(out, ',')
+		}
+		out = append(value.AppendQuoted(out, f.Name), ':')
+		out = f.Type.AppendJSON(out, vals[i])
+	}
+	return append(out, '}')
+}
+
+// recordChunk puts rows of a load on record.
+func (r *loading) recordChunk(tx store.Tx) error {
+	c := r.change
+	if c.e.audit == nil || len(r.out.Primary) == 0 {
+		return nil
+	}
+	rec := about(&c.id, query.Create, c.entity)
+	rec.Fields = c.w.Columns
+	return c.append(tx, &rec, r.out.Primary, func(i int) []value.Value { return r.vals[i] })
+}
+
+// audited reports whether a plan reads an entity whose reads are on record.
+func (e *Engine) audited(p *store.ReadPlan) bool {
+	if !e.onRead {
+		return false
+	}
+	for _, u := range p.Uses() {
+		if u.Rule == policy.RuleRead && u.Entity.Audit.Reads {
+			return true
+		}
+	}
+	return false
+}
+
+// readRecords are the records of one run of a plan: one for each entity whose
+// reads are on record. keys are those of the plan's own entity.
+func (e *Engine) readRecords(id *policy.Identity, p *store.ReadPlan, rows int, keys []value.Value) []audit.Record {
+	var out []audit.Record
+	seen := map[*model.Entity]bool{}
+	for _, u := range p.Uses() {
+		if u.Rule != policy.RuleRead || !u.Entity.Audit.Reads || seen[u.Entity] {
+			continue
+		}
+		seen[u.Entity] = true
+		r := about(id, query.ReadRows, u.Entity)
+		if u.Entity != p.Entity {
+			r.Detail = map[string]string{"within": p.Entity.QualifiedName()}
+			out = append(out, r)
+			continue
+		}
+		if r.Rows = rows; len(keys) == 0 {
+			out = append(out, r)
+			continue
+		}
+		for at := 0; at < len(keys); at += audit.MaxKeys {
+			part := keys[at:min(len(keys), at+audit.MaxKeys)]
+			r.Rows, r.Keys = len(part), e.keyTexts(u.Entity, part)
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// recordRead puts a read on record, in a transaction of its own.
+func (e *Engine) recordRead(ctx context.Context, id *policy.Identity, p *store.ReadPlan, rows int, keys []value.Value) error {
+	records := e.readRecords(id, p, rows, keys)
+	return e.driver.Write(context.WithoutCancel(ctx), func(tx store.Tx) error { return e.appendAll(tx, records) })
+}
+
+func (e *Engine) appendAll(tx store.Tx, records []audit.Record) error {
+	for i := range records {
+		if err := e.audit.Append(tx, &records[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keysOnRecord reports whether a read of the target names the rows on record.
+func (e *Engine) keysOnRecord(t query.Target) bool {
+	if !e.onRead {
+		return false
+	}
+	ent, err := e.planner.Entity(t)
+	return err == nil && ent.Audit.Reads
+}
+
+// recordReturned puts the rows on record that a write answers with what it
+// embeds.
+func (c *change) recordReturned(tx store.Tx, q *query.Read, opt store.ReadOptions, page *store.Page) error {
+	if !c.e.onRead {
+		return nil
+	}
+	shape, _ := q.Shape(nil, nil)
+	plan, err := c.e.readPlan(q, c.guard, shape, opt)
+	if err != nil || !c.e.audited(plan) {
+		return err
+	}
+	return c.e.appendAll(tx, c.e.readRecords(&c.id, plan, page.Rows, nil))
+}
