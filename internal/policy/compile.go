@@ -18,6 +18,8 @@ import (
 type Rules struct {
 	checks   map[*model.Entity][]CheckRule
 	defaults map[*model.Field]DefaultFunc
+	rules    map[Use]*template
+	masked   map[*model.Entity][]*model.Field // the fields that have a read rule
 }
 
 // CheckRule is one constraint of an entity. A row passes when Expr is true or
@@ -51,6 +53,7 @@ func (r *Rules) Default(f *model.Field) (DefaultFunc, bool) {
 func Compile(app *model.App) (*Rules, []model.Problem) {
 	c := &compiler{app: app, rules: &Rules{
 		checks: map[*model.Entity][]CheckRule{}, defaults: map[*model.Field]DefaultFunc{},
+		rules: map[Use]*template{}, masked: map[*model.Entity][]*model.Field{},
 	}}
 	for _, m := range app.Modules {
 		for _, e := range m.Entities {
@@ -95,27 +98,60 @@ func (c *compiler) compileEntity(e *model.Entity) {
 		return s
 	}
 	if p := e.Policy; p != nil {
-		c.condition(e, p.Read, in("a read policy"))
-		c.condition(e, p.Create, in("a create policy"))
-		c.condition(e, p.Delete, in("a delete policy"))
-		if p.Update != nil {
-			c.condition(e, p.Update.When, in("an update policy's `when`"))
-			after := in("an update policy's `check`")
-			after.old = true
-			c.condition(e, p.Update.Check, after)
+		c.policy(Use{Entity: e, Rule: RuleRead}, p.Read, in("a read policy"))
+		c.policy(Use{Entity: e, Rule: RuleCreate}, p.Create, in("a create policy"))
+		c.policy(Use{Entity: e, Rule: RuleDelete}, p.Delete, in("a delete policy"))
+		if u := p.Update; u != nil {
+			c.policy(Use{Entity: e, Rule: RuleUpdate}, u.When, in("an update policy's `when`"))
+			check := Use{Entity: e, Rule: RuleCheck}
+			if u.Check == nil || u.Check == u.When {
+				if when := c.rules.rules[Use{Entity: e, Rule: RuleUpdate}]; when != nil {
+					c.rules.rules[check] = when
+				}
+			} else {
+				after := in("an update policy's `check`")
+				after.old = true
+				c.policy(check, u.Check, after)
+			}
 		}
 	}
 	for _, f := range e.Fields {
-		c.condition(e, f.Read, in("a field's read policy"))
-		c.condition(e, f.Write, in("a field's write policy"))
+		c.policy(Use{Entity: e, Rule: RuleMask, Field: f}, f.Read, in("a field's read policy"))
+		c.policy(Use{Entity: e, Rule: RuleWrite, Field: f}, f.Write, in("a field's write policy"))
+		if f.Read != nil {
+			c.rules.masked[e] = append(c.rules.masked[e], f)
+		}
 		if f.Default != nil && f.Default.Kind == model.DefaultCEL && f.Default.Expr != nil {
 			c.defaultValue(f)
 		}
 	}
 }
 
-// condition type-checks an expression that must be a bool. Nothing is compiled
-// of it: this build acts on no policy yet.
+// policy compiles a rule. One that has problems stays away, which denies.
+func (c *compiler) policy(u Use, src *model.Expression, sc scope) {
+	if src == nil {
+		return
+	}
+	x := c.expression(u.Entity, src, sc)
+	x.parse()
+	x.checkTypes(value.Type{Kind: value.Bool})
+	if x.ok() {
+		x.rule = &template{entity: u.Entity, source: src, conds: map[*query.Compare]int{}}
+		compiled, ok := x.condition(x.ast.Expr())
+		switch {
+		case !ok:
+		case tooLarge(compiled):
+			x.report(x.ast.Expr().ID(), "move a part of it into a relation or a role", "the rule compiles to more than %d terms", maxNodes)
+		default:
+			x.rule.expr = compiled
+			c.rules.rules[u] = x.rule
+		}
+	}
+	c.problems = append(c.problems, x.problems...)
+}
+
+// condition type-checks an expression that must be a bool, and that this build
+// does not act on.
 func (c *compiler) condition(e *model.Entity, src *model.Expression, sc scope) {
 	if src == nil {
 		return
@@ -156,11 +192,13 @@ type expression struct {
 	ast      *ast.AST // parsed, then rewritten, then checked
 	nextID   int64
 	shadowed map[string]int // names that a comprehension around has taken
+	rule     *template      // of a policy: what the caller gives is left open; else nil
+	abouts   map[int64]int
 	problems []model.Problem
 }
 
 func (c *compiler) expression(e *model.Entity, src *model.Expression, sc scope) *expression {
-	return &expression{compiler: c, entity: e, src: src, scope: sc, runes: []rune(src.Source), shadowed: map[string]int{}}
+	return &expression{compiler: c, entity: e, src: src, scope: sc, runes: []rune(src.Source), shadowed: map[string]int{}, abouts: map[int64]int{}}
 }
 
 func (x *expression) ok() bool { return len(x.problems) == 0 && x.ast != nil }
@@ -319,6 +357,8 @@ func tooLarge(x query.Expr) bool {
 			return all(x.Args)
 		case *query.Not:
 			return count(x.Arg)
+		case *query.Exists:
+			return x.Where == nil || count(x.Where)
 		}
 		return true
 	}

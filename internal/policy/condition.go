@@ -14,6 +14,9 @@ import (
 // condition compiles a checked expression of type bool. It returns false after
 // it has reported why it cannot.
 func (x *expression) condition(e ast.Expr) (query.Expr, bool) {
+	if x.ofCaller(e) && e.Kind() != ast.LiteralKind {
+		return x.callerCondition(e)
+	}
 	switch e.Kind() {
 	case ast.LiteralKind:
 		if b, ok := e.AsLiteral().(types.Bool); ok {
@@ -120,6 +123,13 @@ func (x *expression) nullTest(e ast.Expr, null bool) (query.Expr, bool) {
 	if e.Kind() == ast.LiteralKind {
 		return &query.Const{Value: (e.AsLiteral() == types.NullValue) == null}, true
 	}
+	word := "not_null"
+	if null {
+		word = "null"
+	}
+	if ref := x.partner(e); ref != nil {
+		return &query.Compare{Left: ref, Op: query.Is, Right: &query.Word{Word: word}}, true
+	}
 	o, ok := x.operand(e)
 	if !ok {
 		return nil, false
@@ -132,10 +142,6 @@ func (x *expression) nullTest(e ast.Expr, null bool) (query.Expr, bool) {
 		x.report(e.ID(), "compare the field itself with null", "only a field can be compared with null")
 		return nil, false
 	}
-	word := "not_null"
-	if null {
-		word = "null"
-	}
 	return &query.Compare{Left: ref, Op: query.Is, Right: &query.Word{Word: word}}, true
 }
 
@@ -144,6 +150,9 @@ func (x *expression) nullTest(e ast.Expr, null bool) (query.Expr, bool) {
 func (x *expression) compare(e ast.Expr, op query.Op, le, re ast.Expr) (query.Expr, bool) {
 	if op == query.Eq || op == query.Neq {
 		if c, ok, done := x.compareBool(op, le, re); done {
+			return c, ok
+		}
+		if c, ok, done := x.sameTruth(op, le, re); done {
 			return c, ok
 		}
 	}
@@ -155,7 +164,7 @@ func (x *expression) compare(e ast.Expr, op query.Op, le, re ast.Expr) (query.Ex
 	switch {
 	case l.con != nil && r.con != nil:
 		return x.foldCompare(e, op, l.con, r.con)
-	case l.con != nil:
+	case l.fixed():
 		return x.compareOperand(e, flip(op), r, l)
 	default:
 		return x.compareOperand(e, op, l, r)
@@ -179,6 +188,26 @@ func (x *expression) compareBool(op query.Op, l, r ast.Expr) (c query.Expr, ok, 
 		c = not(c)
 	}
 	return c, ok, true
+}
+
+// sameTruth compares a condition on rows with one of the caller. done is false
+// where the row's side is a plain field or no condition.
+func (x *expression) sameTruth(op query.Op, l, r ast.Expr) (c query.Expr, ok, done bool) {
+	if x.ofCaller(r) {
+		l, r = r, l
+	}
+	if !x.ofCaller(l) || r.Kind() != ast.CallKind && r.Kind() != ast.ComprehensionKind || x.ast.GetType(r.ID()) != types.BoolType {
+		return nil, false, false
+	}
+	a, oka := x.condition(l)
+	b, okb := x.condition(r)
+	if !oka || !okb {
+		return nil, false, true
+	}
+	if op == query.Neq {
+		a = not(a)
+	}
+	return or(and(a, b), and(not(a), not(b))), true, true
 }
 
 // flip is op with its sides changed.
@@ -209,9 +238,9 @@ func (x *expression) compareOperand(e ast.Expr, op query.Op, l, r operand) (quer
 		x.report(e.ID(), "use == or !=", "%s is %s, which has no order", l.name(), what)
 		return nil, false
 	}
-	if r.con != nil {
-		text, ok := x.literal(r, l)
-		return &query.Compare{Left: l.op, Op: op, Right: &query.Literal{Text: text}}, ok
+	if r.fixed() {
+		literal, ok := x.literal(r, l)
+		return &query.Compare{Left: l.op, Op: op, Right: literal}, ok
 	}
 	if !comparable(l, r) {
 		x.report(e.ID(), "both sides must have one type", "cannot compare %s, %s, with %s, %s",
@@ -240,6 +269,9 @@ func class(t value.Type) value.Kind {
 // among compiles `x in y`: a field in a list of constants, or a constant in a
 // list field.
 func (x *expression) among(e, le, re ast.Expr) (query.Expr, bool) {
+	if re.Kind() == ast.ListKind && x.rule != nil && x.about(re)&aboutRow != 0 {
+		return x.oneOf(e, le, re.AsList().Elements())
+	}
 	l, ok := x.operand(le)
 	if !ok {
 		return nil, false
@@ -253,10 +285,16 @@ func (x *expression) among(e, le, re ast.Expr) (query.Expr, bool) {
 		return x.foldAmong(e, l.con, r.con)
 	case r.con != nil && r.con.list:
 		return x.fieldAmong(e, l, r)
+	case r.caller != nil:
+		return x.amongCaller(e, l, r)
+	case r.con == nil && r.typ.List && l.caller != nil:
+		element := r.typ
+		element.List = false
+		return &query.Compare{Left: r.op, Op: query.Contains, Right: &query.Literal{Text: x.hole(l, element, useElement)}}, true
 	case r.con == nil && r.typ.List && l.con != nil:
 		element := operand{typ: r.typ, at: r.at, source: r.source}
 		element.typ.List = false
-		text, ok := x.literal(l, element)
+		text, ok := x.literalText(l, element)
 		if !ok {
 			return nil, false
 		}
@@ -280,13 +318,50 @@ func (x *expression) fieldAmong(e ast.Expr, l, r operand) (query.Expr, bool) {
 	}
 	list := &query.List{}
 	for _, item := range r.con.items {
-		text, ok := x.literal(operand{con: item, at: r.at}, l)
+		text, ok := x.literalText(operand{con: item, at: r.at}, l)
 		if !ok {
 			return nil, false
 		}
 		list.Texts = append(list.Texts, text)
 	}
 	return &query.Compare{Left: l.op, Op: query.In, Right: list}, true
+}
+
+// amongCaller compiles `row.field in auth.roles`.
+func (x *expression) amongCaller(e ast.Expr, l, r operand) (query.Expr, bool) {
+	if l.typ.List {
+		x.report(e.ID(), "compare single values", "%s is a list", l.name())
+		return nil, false
+	}
+	beside := r
+	if t := r.callerType; t.Kind() == types.ListKind || t.Kind() == types.MapKind {
+		beside.callerType = t.Parameters()[0]
+	}
+	if !x.besideCaller(beside, l) {
+		return nil, false
+	}
+	return &query.Compare{Left: l.op, Op: query.In, Right: &query.List{Texts: []string{x.hole(r, l.typ, useList)}}}, true
+}
+
+// oneOf compiles `x in [a, b]` where a or b is of the row.
+func (x *expression) oneOf(e, le ast.Expr, elements []ast.Expr) (query.Expr, bool) {
+	var any []query.Expr
+	for _, a := range elements {
+		if x.about(le)&aboutRow == 0 && x.about(a)&aboutRow == 0 {
+			x.report(a.ID(), "write "+x.written(le)+" == "+x.written(a)+" || ...", "neither side of this comparison is of the row")
+			return nil, false
+		}
+		if isNull(a) {
+			x.report(a.ID(), "test for null with || x == null", "a list cannot hold null")
+			return nil, false
+		}
+		c, ok := x.compare(e, query.Eq, le, a)
+		if !ok {
+			return nil, false
+		}
+		any = append(any, c)
+	}
+	return or(any...), true
 }
 
 // textTest compiles startsWith, endsWith and contains.
@@ -311,12 +386,12 @@ func (x *expression) textTest(e ast.Expr, call ast.CallExpr) (query.Expr, bool) 
 	}
 	var args []query.Operand
 	for _, o := range []operand{l, r} {
-		if o.con != nil {
-			text, ok := x.literal(o, operand{typ: value.Type{Kind: value.Text}, source: name + "()"})
+		if o.fixed() {
+			literal, ok := x.literal(o, operand{typ: value.Type{Kind: value.Text}, source: name + "()"})
 			if !ok {
 				return nil, false
 			}
-			args = append(args, &query.Literal{Text: text})
+			args = append(args, literal)
 			continue
 		}
 		if !x.isText(e, name, o) {

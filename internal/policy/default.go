@@ -138,19 +138,6 @@ func (x *expression) uses(variable string) bool {
 	return found
 }
 
-// members is the identity as the variable auth.
-func (id Identity) members() map[string]any {
-	var uid any = types.NullValue
-	if id.UID != "" {
-		uid = types.String(id.UID)
-	}
-	return map[string]any{
-		"uid": uid, "role": types.String(id.Role), "service": types.Bool(id.Role == Service),
-		"roles": []string{}, "claims": map[string]any{}, "amr": []any{},
-		"email": types.NullValue, "aal": types.NullValue, "session": types.NullValue,
-	}
-}
-
 // toCEL is a stored value inside an expression.
 func toCEL(t value.Type, v value.Value) (ref.Val, error) {
 	if v.IsNull() {

@@ -19,10 +19,16 @@ type operand struct {
 	op     query.Operand
 	typ    value.Type // of op, without limits but with an enum's words
 	con    *constant  // when op is nil
+	caller valueFunc  // when op and con are nil: a value of the caller
 	json   bool       // op leads into a json value
 	at     int64      // the node, for messages
 	source string     // how it is called in messages
+
+	callerType *types.Type // of caller, as CEL knows it
 }
+
+// fixed reports whether o is the same for every row.
+func (o operand) fixed() bool { return o.con != nil || o.caller != nil }
 
 func (o operand) name() string {
 	if o.source == "" {
@@ -33,6 +39,9 @@ func (o operand) name() string {
 
 // operand compiles a value.
 func (x *expression) operand(e ast.Expr) (operand, bool) {
+	if x.ofCaller(e) && !x.isConstant(e) {
+		return x.callerOperand(e)
+	}
 	switch e.Kind() {
 	case ast.LiteralKind:
 		c, ok := x.literalConstant(e)
@@ -48,6 +57,36 @@ func (x *expression) operand(e ast.Expr) (operand, bool) {
 	return operand{}, x.refuse(e)
 }
 
+// isConstant reports what is compiled here rather than computed by CEL: a
+// literal keeps its digits.
+func (x *expression) isConstant(e ast.Expr) bool {
+	switch e.Kind() {
+	case ast.LiteralKind:
+		return true
+	case ast.ListKind:
+		return !slices.ContainsFunc(e.AsList().Elements(), func(a ast.Expr) bool { return !x.isConstant(a) })
+	case ast.CallKind:
+		call := e.AsCall()
+		switch call.FunctionName() {
+		case "timestamp", fnDecimal:
+			return len(call.Args()) == 1 && call.Args()[0].Kind() == ast.LiteralKind
+		case operators.Negate, operators.Add, operators.Subtract, operators.Multiply:
+			for _, a := range call.Args() {
+				if !x.isConstant(a) {
+					return false
+				}
+				switch a.AsLiteral().(type) {
+				case types.String, types.Bytes, types.Bool:
+					return false
+				}
+			}
+			return x.ast.GetType(e.ID()).Kind() != types.ListKind
+		}
+	case ast.ComprehensionKind, ast.IdentKind, ast.MapKind, ast.SelectKind, ast.StructKind, ast.UnspecifiedExprKind:
+	}
+	return false
+}
+
 // path compiles row.field, and row.field.key.key of a json field.
 func (x *expression) path(e ast.Expr) (operand, bool) {
 	if e.AsSelect().IsTestOnly() {
@@ -55,8 +94,10 @@ func (x *expression) path(e ast.Expr) (operand, bool) {
 	}
 	if f := x.field(e); f != nil {
 		t := value.Type{Kind: f.Type.Kind, List: f.Type.List, Scale: f.Type.Scale, Values: f.Type.Values}
+		at := x.reach(e.AsSelect().Operand())
 		return operand{
-			op: &query.FieldRef{Path: query.Path{Field: f.Name}}, typ: t, at: e.ID(), source: varRow + "." + f.Name,
+			op:  &query.FieldRef{Path: query.Path{Field: f.Name}, Via: at.via, Up: at.up, Old: at.old},
+			typ: t, at: e.ID(), source: x.written(e),
 		}, true
 	}
 	sel := e.AsSelect()
@@ -80,7 +121,7 @@ func (x *expression) step(e ast.Expr, base operand, s query.Step) (operand, bool
 		steps[n-1].Text = false
 	}
 	return operand{
-		op:  &query.FieldRef{Path: query.Path{Field: ref.Path.Field, Steps: append(steps, s)}},
+		op:  &query.FieldRef{Path: query.Path{Field: ref.Path.Field, Steps: append(steps, s)}, Via: ref.Via, Up: ref.Up, Old: ref.Old},
 		typ: value.Type{Kind: value.Text}, json: true, at: e.ID(), source: base.source + "." + s.Key,
 	}, true
 }
@@ -190,28 +231,28 @@ func (x *expression) arithmetic(e ast.Expr, function string, args []ast.Expr) (o
 		return x.foldArithmetic(e, function, l.con, r.con)
 	}
 	typ := l.typ
-	if l.con != nil {
+	if l.fixed() {
 		typ = r.typ
 	}
 	sides := []operand{l, r}
 	ops := make([]query.Operand, 2)
 	for i, o := range sides {
 		other := sides[1-i]
-		if o.con != nil {
+		if o.fixed() {
 			if !x.isNumber(e, other) {
 				return operand{}, false
 			}
-			text, ok := x.literal(o, other)
+			literal, ok := x.literal(o, other)
 			if !ok {
 				return operand{}, false
 			}
-			ops[i] = &query.Literal{Text: text}
+			ops[i] = literal
 			continue
 		}
 		if !x.isNumber(e, o) {
 			return operand{}, false
 		}
-		if other.con == nil && !comparable(o, other) {
+		if !other.fixed() && !comparable(o, other) {
 			x.report(e.ID(), "both sides must have one type", "cannot compute with %s, %s, and %s, %s",
 				l.name(), describe(l.typ), r.name(), describe(r.typ))
 			return operand{}, false
@@ -236,9 +277,9 @@ func (x *expression) arithmetic(e ast.Expr, function string, args []ast.Expr) (o
 // maxScale is the greatest scale that a decimal type has.
 const maxScale = 18
 
-// literal is a constant as the text of a literal beside an operand: in the
+// literalText is a constant as the text of a literal beside an operand: in the
 // canonical form of the operand's type.
-func (x *expression) literal(o, beside operand) (string, bool) {
+func (x *expression) literalText(o, beside operand) (string, bool) {
 	c, t := o.con, beside.typ
 	if beside.json && c.kind != value.Text {
 		x.report(o.at, "compare it with a text or with null", "%s is part of a json value, which is compared as text", beside.name())
@@ -285,7 +326,7 @@ func (x *expression) listText(o, beside operand) (string, bool) {
 	element.typ.List = false
 	out := []byte{'['}
 	for i, item := range o.con.items {
-		text, ok := x.literal(operand{con: item, at: o.at}, element)
+		text, ok := x.literalText(operand{con: item, at: o.at}, element)
 		if !ok {
 			return "", false
 		}

@@ -148,12 +148,12 @@ func TestImportIsAuthorised(t *testing.T) {
 	_, err := transfer.Import(t.Context(), f.engine, anonymous(), transfer.ImportOptions{
 		Target: products(), Format: transfer.CSV, Reader: strings.NewReader("id,name\n1,a\n"),
 	})
-	if !fault.Is(err, fault.MissingCredential) {
+	if !fault.Is(err, fault.Forbidden) {
 		t.Errorf("import by nobody: %s", show(err))
 	}
 	if _, err := transfer.Export(t.Context(), f.engine, anonymous(), transfer.ExportOptions{
 		Target: products(), Format: transfer.CSV, Writer: &strings.Builder{},
-	}); !fault.Is(err, fault.MissingCredential) {
+	}); !fault.Is(err, fault.Forbidden) {
 		t.Errorf("export by nobody: %s", show(err))
 	}
 	if got := f.rows("id"); got != "id\n" {
