@@ -81,6 +81,7 @@ const (
 	ConfigInvalid        Code = "config_invalid"    // pando.yaml or a module file is wrong
 	MigrationRefused     Code = "migration_refused" // the change can lose data and was not allowed by name
 	Conflict             Code = "conflict"
+	ProviderUnavailable  Code = "provider_unavailable" // an identity provider does not answer
 )
 
 // entry is what a code means on each transport.
@@ -171,6 +172,7 @@ var entries = map[Code]entry{
 	ConfigInvalid:        {http.StatusBadRequest, "Invalid configuration"},
 	MigrationRefused:     {http.StatusConflict, "Migration refused"},
 	Conflict:             {http.StatusConflict, "Conflict"},
+	ProviderUnavailable:  {http.StatusServiceUnavailable, "Provider not reachable"},
 }
 
 // Status returns the HTTP status of c; an unknown code is 500.

@@ -12,7 +12,7 @@ import (
 // maxDepth bounds how deep a token's JSON nests.
 const maxDepth = 32
 
-var errJSON = errors.New("not the JSON of a token") //nolint:gochecknoglobals // a constant
+var errJSON = errors.New("not the JSON of a token")
 
 // decodeObject reads one JSON object and nothing after it. A member that is
 // named twice is refused at every depth: readers disagree on which one counts

@@ -58,12 +58,12 @@ func NewKey(now time.Time) (Key, error) {
 }
 
 func newKey(private *ecdsa.PrivateKey, created time.Time) (Key, error) {
-	print, err := (&jose.JSONWebKey{Key: &private.PublicKey}).Thumbprint(crypto.SHA256)
+	thumbprint, err := (&jose.JSONWebKey{Key: &private.PublicKey}).Thumbprint(crypto.SHA256)
 	if err != nil {
 		return Key{}, fault.Wrap(err, fault.Internal, "a signing key has no thumbprint")
 	}
 	return Key{
-		ID: base64.RawURLEncoding.EncodeToString(print), Algorithm: Algorithm,
+		ID: base64.RawURLEncoding.EncodeToString(thumbprint), Algorithm: Algorithm,
 		State: Next, Created: created.UTC(), private: private,
 	}, nil
 }

@@ -12,6 +12,7 @@ package token
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -194,9 +195,7 @@ func (s *Set) Sign(claims map[string]any) (string, error) {
 	now := s.opt.Now()
 	all := make(map[string]any, len(claims)+3)
 	all["aud"], all["iat"] = s.opt.Audience, now.Unix()
-	for k, v := range claims {
-		all[k] = v
-	}
+	maps.Copy(all, claims)
 	all["iss"] = s.opt.Issuer
 	payload, err := json.Marshal(all)
 	if err != nil {
