@@ -21,7 +21,7 @@ func (q *request) settings() error {
 	for name := range s.Providers {
 		external[name] = true
 	}
-	return q.answer(http.StatusOK, map[string]any{
+	return q.answer(map[string]any{
 		"external":           external,
 		"disable_signup":     !s.Signup,
 		"mailer_autoconfirm": s.Autoconfirm,
@@ -33,7 +33,7 @@ func (q *request) settings() error {
 }
 
 func (q *request) health() error {
-	return q.answer(http.StatusOK, map[string]string{"name": "pando", "description": "identity"})
+	return q.answer(map[string]string{"name": "pando", "description": "identity"})
 }
 
 // keysFor is how long what the keys' documents say may be kept, in seconds:
@@ -44,7 +44,7 @@ const keysFor = "max-age=600, public"
 // jwks publishes the keys that access tokens are checked with (RFC 7517).
 func (q *request) jwks() error {
 	q.w.Header()["Cache-Control"] = []string{keysFor}
-	return q.send(http.StatusOK, q.auth.JWKS())
+	return q.send(q.auth.JWKS())
 }
 
 // discovery is what OpenID Connect Discovery 1.0 wants of an issuer, as far as
@@ -52,7 +52,7 @@ func (q *request) jwks() error {
 func (q *request) discovery() error {
 	issuer := q.auth.Issuer()
 	q.w.Header()["Cache-Control"] = []string{keysFor}
-	return q.answer(http.StatusOK, map[string]any{
+	return q.answer(map[string]any{
 		"issuer":                                issuer,
 		"jwks_uri":                              issuer + "/.well-known/jwks.json",
 		"authorization_endpoint":                issuer + "/authorize",

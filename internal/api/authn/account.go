@@ -46,16 +46,16 @@ func (q *request) signUp() error {
 		if err != nil {
 			return err
 		}
-		return q.answer(http.StatusOK, grant)
+		return q.answer(grant)
 	}
 	out, err := q.auth.SignUp(q.r.Context(), q.id, in)
 	if err != nil {
 		return err
 	}
 	if out.Grant != nil {
-		return q.answer(http.StatusOK, out.Grant)
+		return q.answer(out.Grant)
 	}
-	return q.answer(http.StatusOK, out.User)
+	return q.answer(out.User)
 }
 
 // otp mails a code and a link to sign in with.
@@ -149,7 +149,7 @@ func (q *request) invite() error {
 	if err != nil {
 		return err
 	}
-	return q.answer(http.StatusOK, user)
+	return q.answer(user)
 }
 
 func (q *request) getUser() error {
@@ -157,7 +157,7 @@ func (q *request) getUser() error {
 	if err != nil {
 		return err
 	}
-	return q.answer(http.StatusOK, user)
+	return q.answer(user)
 }
 
 // updateUser changes the caller's own account.
@@ -183,7 +183,7 @@ func (q *request) updateUser() error {
 	if err != nil {
 		return err
 	}
-	return q.answer(http.StatusOK, user)
+	return q.answer(user)
 }
 
 // reauthenticate mails the code that a new password asks for.

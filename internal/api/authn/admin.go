@@ -62,7 +62,7 @@ func (q *request) createUser() error {
 	if err != nil {
 		return err
 	}
-	return q.answer(http.StatusOK, user)
+	return q.answer(user)
 }
 
 // listUsers answers one page. The clients read the next and the last page out
@@ -91,7 +91,7 @@ func (q *request) listUsers() error {
 	}
 	link(out.Last, "last")
 	h.Set("Link", strings.Join(links, ", "))
-	return q.answer(http.StatusOK, out)
+	return q.answer(out)
 }
 
 // number reads a parameter from 1 to most; empty is the fallback, since the
@@ -113,7 +113,7 @@ func (q *request) userByID() error {
 	if err != nil {
 		return err
 	}
-	return q.answer(http.StatusOK, user)
+	return q.answer(user)
 }
 
 func (q *request) updateUserByID() error {
@@ -130,7 +130,7 @@ func (q *request) updateUserByID() error {
 	if err != nil {
 		return err
 	}
-	return q.answer(http.StatusOK, user)
+	return q.answer(user)
 }
 
 // deleteUser removes a user; its body may say that the row stays.
@@ -161,14 +161,14 @@ func (q *request) listFactors() error {
 	if factors == nil {
 		factors = []auth.Factor{}
 	}
-	return q.answer(http.StatusOK, factors)
+	return q.answer(factors)
 }
 
 func (q *request) deleteFactor() error {
 	if err := q.auth.AdminDeleteFactor(q.r.Context(), q.id, q.vars["id"], q.vars["factor"]); err != nil {
 		return err
 	}
-	return q.answer(http.StatusOK, map[string]string{"id": q.vars["factor"]})
+	return q.answer(map[string]string{"id": q.vars["factor"]})
 }
 
 // generateLink answers what a mail would have held.
@@ -191,5 +191,5 @@ func (q *request) generateLink() error {
 	if err != nil {
 		return err
 	}
-	return q.answer(http.StatusOK, link)
+	return q.answer(link)
 }

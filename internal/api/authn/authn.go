@@ -12,7 +12,9 @@
 package authn
 
 import (
+	"crypto/rand"
 	"encoding/json"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -52,6 +54,8 @@ type Config struct {
 	// Caller is told who makes a request once that is known, for the access
 	// log. Default: nobody is told.
 	Caller func(*http.Request, *policy.Identity)
+	// Random is where secrets of browsers come from. Default: the system's.
+	Random io.Reader
 	// Logger receives faults that are the server's. Default: slog.Default.
 	Logger *slog.Logger
 }
@@ -60,12 +64,15 @@ type Config struct {
 // concurrent use.
 func New(c Config) http.Handler {
 	h := &handler{
-		auth: c.Auth, identify: c.Identify, caller: c.Caller, maxBody: c.Body,
+		auth: c.Auth, identify: c.Identify, caller: c.Caller, maxBody: c.Body, random: c.Random,
 		problems: problem.Writer{RequestID: c.RequestID, Logger: c.Logger},
 		table:    newTable(routes()),
 	}
 	if h.maxBody == 0 {
 		h.maxBody = defaultBody
+	}
+	if h.random == nil {
+		h.random = rand.Reader
 	}
 	if h.caller == nil {
 		h.caller = func(*http.Request, *policy.Identity) {}
@@ -78,6 +85,7 @@ type handler struct {
 	identify func(*http.Request) *policy.Request
 	caller   func(*http.Request, *policy.Identity)
 	maxBody  int64
+	random   io.Reader
 	problems problem.Writer
 	table    *table
 }
@@ -93,7 +101,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // routes are all of the door's.
 func routes() []route {
-	return slices.Concat(accountRoutes(), verifyRoutes(), adminRoutes(), aboutRoutes(), disabledRoutes())
+	return slices.Concat(accountRoutes(), verifyRoutes(), providerRoutes(), factorRoutes(), adminRoutes(), aboutRoutes(), disabledRoutes())
 }
 
 // request is one request while it is answered.
@@ -171,17 +179,16 @@ func (q *request) authenticate() error {
 // name that the clients of this door know.
 func asIdentityFault(err error) error {
 	f := fault.From(err)
-	code := f.Code
+	out := *f
 	switch f.Code {
 	case fault.InvalidCredential:
-		code = fault.AuthBadJWT
+		out.Code = fault.AuthBadJWT
 	case fault.MissingCredential:
-		code = fault.AuthNoAuthorization
+		out.Code = fault.AuthNoAuthorization
 	default:
 		return err
 	}
-	out := *f
-	out.Code, out.Status = code, http.StatusUnauthorized
+	out.Status = http.StatusUnauthorized
 	return &out
 }
 
@@ -201,19 +208,19 @@ func (a access) allow(id *auth.Caller) error {
 }
 
 // answer sends v as JSON.
-func (q *request) answer(status int, v any) error {
+func (q *request) answer(v any) error {
 	body, err := json.Marshal(v)
 	if err != nil {
 		return fault.Wrap(err, fault.Internal, "an internal error occurred")
 	}
-	return q.send(status, body)
+	return q.send(body)
 }
 
-func (q *request) send(status int, body []byte) error {
+func (q *request) send(body []byte) error {
 	h := q.w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
-	q.w.WriteHeader(status)
+	q.w.WriteHeader(http.StatusOK)
 	if q.r.Method != http.MethodHead {
 		_, _ = q.w.Write(body) // the client may be gone; there is nobody left to tell
 	}
@@ -221,7 +228,7 @@ func (q *request) send(status int, body []byte) error {
 }
 
 // done is the answer to what has nothing to tell.
-func (q *request) done() error { return q.send(http.StatusOK, []byte("{}")) }
+func (q *request) done() error { return q.send([]byte("{}")) }
 
 // redirect sends a browser on. The address is one that package auth has
 // checked against the list of those that are allowed.

@@ -10,8 +10,8 @@ import (
 // and GoTrue's code for something that is not switched on: a 5xx would be
 // tried again by the clients, a 404 looks like a wrong address.
 
-func refuse(code fault.Code, format string, args ...any) func(*request) error {
-	return func(*request) error { return fault.New(code, format, args...) }
+func refuse(code fault.Code, why string) func(*request) error {
+	return func(*request) error { return fault.New(code, "%s", why) }
 }
 
 func phoneDisabled() error {

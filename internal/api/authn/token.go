@@ -1,7 +1,10 @@
 package authn
 
 import (
+	"encoding/base64"
 	"net/http"
+	"net/url"
+	"strings"
 
 	"github.com/pandobase/pando/internal/auth"
 	"github.com/pandobase/pando/internal/fault"
@@ -20,6 +23,8 @@ func (q *request) token() error {
 	grants := map[string]func(*request, *fields) (*auth.Grant, error){
 		"password":      (*request).byPassword,
 		"refresh_token": (*request).byRefreshToken,
+		"pkce":          (*request).byCode,
+		"id_token":      (*request).byIDToken,
 	}
 	switch grant := grants[grantType]; {
 	case f.err != nil:
@@ -33,7 +38,10 @@ func (q *request) token() error {
 		if err != nil {
 			return err
 		}
-		return q.answer(http.StatusOK, out)
+		return q.answer(out)
+	case grantType == "client_credentials":
+		q.id.Request.Operation = "token." + grantType
+		return q.byClient(f)
 	case grantType == "web3":
 		return fault.New(fault.AuthWeb3Disabled, "sign-in by a web3 wallet is not available")
 	case grantType == "":
@@ -43,7 +51,7 @@ func (q *request) token() error {
 		WithDetails("grant_type is %s", shorten(grantType)).WithHint("one of %s", grantTypes)
 }
 
-const grantTypes = "password, refresh_token"
+const grantTypes = "password, refresh_token, pkce, id_token, client_credentials"
 
 func (q *request) byPassword(f *fields) (*auth.Grant, error) {
 	email := f.text("email")
@@ -68,4 +76,79 @@ func (q *request) byRefreshToken(f *fields) (*auth.Grant, error) {
 		return nil, f.err
 	}
 	return q.auth.Refresh(q.r.Context(), q.id, token)
+}
+
+func (q *request) byCode(f *fields) (*auth.Grant, error) {
+	code, verifier := f.required("auth_code"), f.required("code_verifier")
+	if f.err != nil {
+		return nil, f.err
+	}
+	return q.auth.ExchangeCode(q.r.Context(), q.id, code, verifier)
+}
+
+func (q *request) byIDToken(f *fields) (*auth.Grant, error) {
+	in := auth.IDTokenInput{
+		Provider: f.required("provider"), IDToken: f.required("id_token"),
+		AccessToken: f.text("access_token"), Nonce: f.text("nonce"),
+	}
+	link := f.flag("link_identity")
+	if f.err != nil {
+		return nil, f.err
+	}
+	if link != nil && *link {
+		return nil, fault.New(fault.AuthLinkingDisabled, "an ID token links no account to a user").
+			WithHint("call linkIdentity with the provider, which leads there and back")
+	}
+	return q.auth.SignInIDToken(q.r.Context(), q.id, in)
+}
+
+// byClient is RFC 6749's client credentials grant, for machines: its errors
+// have that standard's members too.
+func (q *request) byClient(f *fields) error {
+	id, secret := f.text("client_id"), f.text("client_secret")
+	audience := f.text("audience")
+	if f.err != nil {
+		return f.err
+	}
+	if header := q.r.Header.Get("Authorization"); len(header) > 6 && strings.EqualFold(header[:6], "basic ") {
+		var ok bool
+		if id, secret, ok = basic(header[6:]); !ok {
+			return oauthFault(fault.New(fault.AuthInvalidCredentials, "the Authorization header is no client's name and secret"), "invalid_client")
+		}
+	}
+	if id == "" || secret == "" {
+		return oauthFault(fault.New(fault.AuthInvalidCredentials, "client_id and client_secret are needed"), "invalid_client")
+	}
+	grant, err := q.auth.ClientCredentials(q.r.Context(), q.id, id, secret, audience)
+	if err != nil {
+		if fault.Is(err, fault.AuthInvalidCredentials) {
+			return oauthFault(err, "invalid_client")
+		}
+		return err
+	}
+	return q.answer(grant)
+}
+
+// basic reads a client's credentials, which stand in the header form-encoded
+// (RFC 6749, section 2.3.1).
+func basic(text string) (id, secret string, ok bool) {
+	raw, err := base64.StdEncoding.DecodeString(strings.TrimSpace(text))
+	if err != nil {
+		return "", "", false
+	}
+	id, secret, ok = strings.Cut(string(raw), ":")
+	if !ok {
+		return "", "", false
+	}
+	id, errID := url.QueryUnescape(id)
+	secret, errSecret := url.QueryUnescape(secret)
+	return id, secret, errID == nil && errSecret == nil
+}
+
+// oauthFault adds the members of RFC 6749, section 5.2.
+func oauthFault(err error, code string) error {
+	out := *fault.From(err)
+	out.Status = http.StatusUnauthorized
+	out.Extra = map[string]any{"error": code, "error_description": out.Message}
+	return &out
 }

@@ -1,6 +1,7 @@
 package authn
 
 import (
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -44,9 +45,9 @@ func (q *request) verify() error {
 	case err != nil:
 		return err
 	case out.Grant != nil:
-		return q.answer(http.StatusOK, out.Grant)
+		return q.answer(out.Grant)
 	}
-	return q.answer(http.StatusOK, map[string]string{"msg": out.Message, "code": "200"})
+	return q.answer(map[string]string{"msg": out.Message, "code": "200"})
 }
 
 // followLink takes the hash in a mail's link and leads back to the
@@ -72,7 +73,7 @@ func (q *request) followLink() error {
 		return err
 	}
 	if out.Redirect == "" { // the application names no place: the mail was confirmed all the same
-		return q.answer(http.StatusOK, map[string]string{"msg": "confirmed"})
+		return q.answer(map[string]string{"msg": "confirmed"})
 	}
 	return q.redirect(http.StatusSeeOther, withResult(out))
 }
@@ -112,9 +113,7 @@ func withQuery(to string, values url.Values) string {
 		return to
 	}
 	query := u.Query()
-	for name, v := range values {
-		query[name] = v
-	}
+	maps.Copy(query, values)
 	u.RawQuery = query.Encode()
 	return u.String()
 }
