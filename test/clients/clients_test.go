@@ -21,6 +21,33 @@ import (
 const key = "pando_sec_0123456789abcdefghijklmnopqrstuvwxyz0123456" //nolint:gosec // of a server that lives as long as the test
 
 func TestClients(t *testing.T) {
+	node := findNode(t)
+	url := serveShop(t)
+	play(t, node, "*.test.mjs", "PANDO_URL="+url, "PANDO_KEY="+key)
+}
+
+// play runs the tests of this folder that a pattern names, in Node.
+func play(t *testing.T, node, pattern string, env ...string) {
+	t.Helper()
+	files, err := filepath.Glob(pattern)
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no file is called %s: %v", pattern, err)
+	}
+	args := append([]string{"--test", "--test-concurrency=1", "--test-reporter=spec"}, files...)
+	cmd := exec.CommandContext(t.Context(), node, args...)
+	cmd.Env = append(append(os.Environ(), "NODE_OPTIONS=", "NO_COLOR=1"), env...)
+	out, err := cmd.CombinedOutput()
+	passed := regexp.MustCompile(`(?m)^ℹ pass (\d+)$`).FindSubmatch(out)
+	if err != nil || passed == nil || string(passed[1]) == "0" {
+		t.Fatalf("node --test: %v\n%s", err, failures(out))
+	}
+	t.Logf("%s tests of the clients passed", passed[1])
+}
+
+// findNode returns Node's path, or skips the test where it or the clients are
+// not installed.
+func findNode(t *testing.T) string {
+	t.Helper()
 	node, err := exec.LookPath("node")
 	if err != nil {
 		t.Skip("node is not installed; `make test` does it")
@@ -28,15 +55,7 @@ func TestClients(t *testing.T) {
 	if _, err := os.Stat(filepath.Join("node_modules", "@supabase", "supabase-js")); err != nil {
 		t.Skip("the clients are not installed; `make test` does it, or: npm ci --ignore-scripts --prefix test/clients")
 	}
-	url := serveShop(t)
-	cmd := exec.CommandContext(t.Context(), node, "--test", "--test-concurrency=1", "--test-reporter=spec")
-	cmd.Env = append(os.Environ(), "PANDO_URL="+url, "PANDO_KEY="+key, "NODE_OPTIONS=", "NO_COLOR=1")
-	out, err := cmd.CombinedOutput()
-	passed := regexp.MustCompile(`(?m)^ℹ pass (\d+)$`).FindSubmatch(out)
-	if err != nil || passed == nil || string(passed[1]) == "0" {
-		t.Fatalf("node --test: %v\n%s", err, failures(out))
-	}
-	t.Logf("%s tests of the clients passed", passed[1])
+	return node
 }
 
 // failures is the part of a report that tells what went wrong.
@@ -47,25 +66,35 @@ func failures(report []byte) []byte {
 	return report
 }
 
-// serveShop builds the binary and serves a copy of the example shop on free
-// ports until the test ends. It returns the server's URL.
+// serveShop serves a copy of the example shop. It returns the server's URL.
 func serveShop(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	bin := filepath.Join(dir, "pando")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "../../cmd/pando")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
 	shop := filepath.Join(dir, "shop")
 	if err := os.CopyFS(shop, os.DirFS("../../examples/shop")); err != nil {
 		t.Fatal(err)
 	}
+	return serve(t, build(t), shop, "PANDO_SECRET_KEY="+key, "PANDO_DATA="+filepath.Join(dir, "data"))
+}
 
+// build builds the binary and returns its path.
+func build(t *testing.T) string {
+	t.Helper()
+	bin := filepath.Join(t.TempDir(), "pando")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "../../cmd/pando").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	return bin
+}
+
+// serve serves an application's folder on free ports until the test ends. It
+// returns the server's URL.
+func serve(t *testing.T, bin, app string, env ...string) string {
+	t.Helper()
 	// The context outlives the test's own, which ends before the cleanups.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	cmd := exec.CommandContext(ctx, bin, "-C", shop, "serve", "--listen", "127.0.0.1:0", "--ops", "127.0.0.1:0")
-	cmd.Env = append(os.Environ(), "PANDO_SECRET_KEY="+key, "PANDO_DATA="+filepath.Join(dir, "data"))
+	cmd := exec.CommandContext(ctx, bin, "-C", app, "serve", "--listen", "127.0.0.1:0", "--ops", "127.0.0.1:0")
+	cmd.Env = append(os.Environ(), env...)
 	out, in := io.Pipe()
 	log := &bytes.Buffer{}
 	cmd.Stdout, cmd.Stderr = in, log
