@@ -191,14 +191,16 @@ type expression struct {
 	parsed   *cel.Ast
 	ast      *ast.AST // parsed, then rewritten, then checked
 	nextID   int64
-	shadowed map[string]int // names that a comprehension around has taken
-	rule     *template      // of a policy: what the caller gives is left open; else nil
+	taken    map[string][]string // names that macros around have taken, with their object types
+	ranges   map[string]ast.Expr // what the variables that were made for `in` run over
+	frames   []string            // the variables of the exists() around what is being compiled
+	rule     *template           // of a policy: what the caller gives is left open; else nil
 	abouts   map[int64]int
 	problems []model.Problem
 }
 
 func (c *compiler) expression(e *model.Entity, src *model.Expression, sc scope) *expression {
-	return &expression{compiler: c, entity: e, src: src, scope: sc, runes: []rune(src.Source), shadowed: map[string]int{}, abouts: map[int64]int{}}
+	return &expression{compiler: c, entity: e, src: src, scope: sc, runes: []rune(src.Source), taken: map[string][]string{}, ranges: map[string]ast.Expr{}, abouts: map[int64]int{}}
 }
 
 func (x *expression) ok() bool { return len(x.problems) == 0 && x.ast != nil }
@@ -228,6 +230,9 @@ func (x *expression) parse() {
 	x.names(x.ast.Expr())
 	if x.ok() {
 		x.rewrite(x.ast.Expr())
+	}
+	if x.ok() {
+		x.strays(x.ast.Expr())
 	}
 }
 

@@ -29,7 +29,11 @@ func (x *expression) condition(e ast.Expr) (query.Expr, bool) {
 		return x.boolField(e)
 	case ast.CallKind:
 		return x.conditionCall(e)
-	case ast.ComprehensionKind, ast.IdentKind, ast.ListKind, ast.MapKind, ast.StructKind, ast.UnspecifiedExprKind:
+	case ast.ComprehensionKind:
+		if q, ok := x.quantifier(e); ok && x.rule != nil {
+			return x.quantified(e, q)
+		}
+	case ast.IdentKind, ast.ListKind, ast.MapKind, ast.StructKind, ast.UnspecifiedExprKind:
 	}
 	return nil, x.refuse(e)
 }
@@ -115,6 +119,9 @@ func (x *expression) ternary(args []ast.Expr) (query.Expr, bool) {
 			return a, true
 		}
 		return b, true
+	}
+	if x.ofCaller(args[0]) { // which folds to one of the two, or else to what both say
+		return or(or(and(c, a), and(not(c), b)), and(x.unknown(args[0]), a, b)), true
 	}
 	return or(or(and(c, a), and(not(c), b)), and(a, b)), true
 }
@@ -512,6 +519,9 @@ func (x *expression) refuse(e ast.Expr) bool {
 		name, hint = refusedCall(e.AsCall().FunctionName())
 	case ast.ComprehensionKind:
 		name, hint = "a macro over a list", "use in, or size()"
+		if x.rule != nil {
+			hint = "exists() and all() work over relations; look for one element with in"
+		}
 		if macro, ok := x.ast.SourceInfo().GetMacroCall(e.ID()); ok && macro.Kind() == ast.CallKind {
 			name = macro.AsCall().FunctionName() + "()"
 		}

@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"slices"
+
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
@@ -142,8 +144,12 @@ func (s *schema) FindStructFieldType(name, field string) (*types.FieldType, bool
 		if f := fieldOf(e, field); f != nil {
 			return &types.FieldType{Type: celType(f.Type)}, true
 		}
-		if r := toOne(e, field); r != nil {
-			return &types.FieldType{Type: cel.ObjectType("@" + r.To.QualifiedName())}, true
+		if r := relation(e, field); r != nil {
+			to := cel.ObjectType("@" + r.To.QualifiedName())
+			if r.Cardinality != model.ToOne {
+				to = cel.ListType(to)
+			}
+			return &types.FieldType{Type: to}, true
 		}
 		return nil, false
 	}
@@ -159,11 +165,11 @@ func (s *schema) FindStructFieldType(name, field string) (*types.FieldType, bool
 }
 
 // pathNames are the names that may follow an entity's row: its fields, then
-// its relations to one other row.
+// its relations.
 func pathNames(e *model.Entity) []string {
 	names := fieldNames(e)
 	for _, r := range e.Relations {
-		if r.Cardinality == model.ToOne {
+		if !r.To.Internal && !slices.Contains(names, r.Name) {
 			names = append(names, r.Name)
 		}
 	}
@@ -187,10 +193,25 @@ func fieldOf(e *model.Entity, name string) *model.Field {
 	return nil
 }
 
-func toOne(e *model.Entity, name string) *model.Relation {
+// relations are the relations of a name. Those to tables without a door are
+// left out.
+func relations(e *model.Entity, name string) []*model.Relation {
+	var out []*model.Relation
 	for _, r := range e.Relations {
-		if r.Cardinality == model.ToOne && r.Name == name {
-			return r
+		if r.Name == name && !r.To.Internal {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// relation is the first relation of a name that no field has, or nil.
+func relation(e *model.Entity, name string) *model.Relation {
+	if fieldOf(e, name) == nil {
+		for _, r := range e.Relations {
+			if r.Name == name && !r.To.Internal {
+				return r
+			}
 		}
 	}
 	return nil

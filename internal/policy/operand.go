@@ -215,7 +215,11 @@ func (x *expression) isNumber(e ast.Expr, o operand) bool {
 	if k := o.typ.Kind; (k == value.Int || k == value.Float || k == value.Decimal) && !o.typ.List {
 		return true
 	}
-	x.report(e.ID(), "arithmetic needs int, float or decimal fields", "%s is %s, no number", o.name(), describe(o.typ))
+	hint := "arithmetic needs int, float or decimal fields"
+	if o.typ.Kind == value.Timestamp {
+		hint = "compare it with a time of its own, as in row.at > now() - duration('1h')"
+	}
+	x.report(e.ID(), hint, "%s is %s, no number", o.name(), describe(o.typ))
 	return false
 }
 

@@ -85,17 +85,35 @@ func (x *expression) placeOf(at common.Location) model.Pos {
 	return x.place(x.offset(at.Line(), at.Column()))
 }
 
-// typeProblems reports what the checker says.
+// typeProblems reports what the checker says. The names of macros are explained
+// where they mean something: on the way through the expression.
 func (x *expression) typeProblems(issues *cel.Issues) {
-	nodes := map[int64]ast.Expr{}
-	ast.PreOrderVisit(x.ast.Expr(), ast.NewExprVisitor(func(e ast.Expr) { nodes[e.ID()] = e }))
+	type sentence struct{ message, hint string }
+	explained := map[int64]map[string]sentence{}
 	for _, issue := range issues.Errors() {
-		message, hint := x.explain(issue.Message, nodes[issue.ExprID])
-		if nodes[issue.ExprID] == nil {
+		explained[issue.ExprID] = map[string]sentence{}
+	}
+	var walk func(ast.Expr)
+	walk = func(e ast.Expr) {
+		if said := explained[e.ID()]; said != nil {
+			for _, issue := range issues.Errors() {
+				if issue.ExprID == e.ID() {
+					message, hint := x.explain(issue.Message, e)
+					said[issue.Message] = sentence{message, hint}
+				}
+			}
+		}
+		x.children(e, walk)
+	}
+	walk(x.ast.Expr())
+	for _, issue := range issues.Errors() {
+		said, ok := explained[issue.ExprID][issue.Message]
+		if !ok {
+			message, hint := x.explain(issue.Message, nil)
 			x.reportAt(x.placeOf(issue.Location), hint, "%s", message)
 			continue
 		}
-		x.report(issue.ExprID, hint, "%s", message)
+		x.report(issue.ExprID, said.hint, "%s", said.message)
 	}
 }
 

@@ -61,24 +61,33 @@ func (x *expression) children(e ast.Expr, fn func(ast.Expr)) {
 func (x *expression) comprehension(c ast.ComprehensionExpr, fn func(ast.Expr)) {
 	fn(c.IterRange())
 	fn(c.AccuInit())
-	taken := []string{c.AccuVar(), c.IterVar()}
-	if c.HasIterVar2() {
-		taken = append(taken, c.IterVar2())
+	defer x.take("", c.AccuVar(), c.IterVar2())()
+	object := ""
+	if r := x.many(c.IterRange()); r != nil {
+		object = objectOf(r.To)
 	}
-	for _, name := range taken {
-		x.shadowed[name]++
-	}
+	defer x.take(object, c.IterVar())()
 	fn(c.LoopCondition())
 	fn(c.LoopStep())
 	fn(c.Result())
-	for _, name := range taken {
-		x.shadowed[name]--
+}
+
+// take hides names behind variables of an object type, until the function
+// that it returns is called.
+func (x *expression) take(object string, names ...string) (give func()) {
+	for _, name := range names {
+		x.taken[name] = append(x.taken[name], object)
+	}
+	return func() {
+		for _, name := range names {
+			x.taken[name] = x.taken[name][:len(x.taken[name])-1]
+		}
 	}
 }
 
 // variable returns the variable that e names, or "".
 func (x *expression) variable(e ast.Expr) string {
-	if e.Kind() != ast.IdentKind || x.shadowed[e.AsIdent()] > 0 {
+	if e.Kind() != ast.IdentKind || len(x.taken[e.AsIdent()]) > 0 {
 		return ""
 	}
 	return strings.TrimPrefix(e.AsIdent(), ".")
@@ -94,12 +103,16 @@ func (x *expression) object(e ast.Expr) string {
 	case varRequest:
 		return typeRequest
 	}
-	if e.Kind() == ast.SelectKind {
-		if over := x.schema.entityOf(x.object(e.AsSelect().Operand())); over != nil {
-			if r := toOne(over, e.AsSelect().FieldName()); r != nil && fieldOf(over, r.Name) == nil {
-				return "@" + r.To.QualifiedName()
-			}
+	switch e.Kind() {
+	case ast.IdentKind:
+		if taken := x.taken[e.AsIdent()]; len(taken) > 0 {
+			return taken[len(taken)-1]
 		}
+	case ast.SelectKind:
+		if r := x.relation(e); r != nil && r.Cardinality == model.ToOne {
+			return objectOf(r.To)
+		}
+	default:
 	}
 	return ""
 }
@@ -242,6 +255,9 @@ func (x *expression) rewrite(e ast.Expr) {
 		operators.Add, operators.Subtract, operators.Multiply:
 		x.agree(args[0], args[1])
 	case operators.In:
+		if x.member(e, args[0], args[1]) {
+			return
+		}
 		x.agree(args[0], args[1])
 		e.SetKindCase(x.factory().NewCall(e.ID(), fnAmong, args...))
 	case operators.Conditional:
@@ -304,7 +320,8 @@ func (x *expression) names(e ast.Expr) {
 		x.report(e.ID(), "name fields of the row", "%s cannot use now(): the same row must always have the same answer", x.scope.what)
 		return
 	}
-	if name := x.variable(e); x.object(e) != "" && x.inScope(e) {
+	if e.Kind() == ast.IdentKind && x.object(e) != "" && x.inScope(e) {
+		name := e.AsIdent()
 		x.report(e.ID(), "for example "+name+"."+x.example(e), "%s alone is no value: name one of its members", name)
 	}
 	x.children(e, x.names)
@@ -339,21 +356,30 @@ func (x *expression) inScope(e ast.Expr) bool {
 	return has
 }
 
-// throughRelation reports a path over a relation where there may be none.
+// throughRelation reports a path over a relation where there may be none, and
+// a name that several relations have.
 func (x *expression) throughRelation(e ast.Expr) {
-	if x.scope.relations {
-		return
-	}
 	over := x.schema.entityOf(x.object(e.AsSelect().Operand()))
-	name := e.AsSelect().FieldName()
-	if over == nil || fieldOf(over, name) != nil || toOne(over, name) == nil {
+	if over == nil {
 		return
 	}
-	hint := ""
-	if r := toOne(over, name); r.Local != nil {
-		hint = "the row itself has " + r.Local.Name
+	name := e.AsSelect().FieldName()
+	r := relation(over, name)
+	if r == nil {
+		return
 	}
-	x.report(e.ID(), hint, "%s sees one row: it cannot follow the relation %s", x.scope.what, name)
+	if !x.scope.relations {
+		hint := ""
+		if r.Cardinality == model.ToOne {
+			hint = "the row itself has " + r.Local.Name
+		}
+		x.report(e.ID(), hint, "%s sees one row: it cannot follow the relation %s", x.scope.what, name)
+		return
+	}
+	if all := relations(over, name); len(all) > 1 {
+		x.report(e.ID(), "name them apart with `as:` or `inverse:`, for example that of "+all[1].Ref.Entity.QualifiedName()+"."+all[1].Ref.Name,
+			"%s has %d relations %s", over.QualifiedName(), len(all), name)
+	}
 }
 
 // nearest is a hint that names the candidate that was probably meant.

@@ -57,9 +57,12 @@ func (x *expression) write(b *strings.Builder, e ast.Expr, outer int) {
 	case ast.LiteralKind:
 		writeLiteral(b, e)
 	case ast.IdentKind:
-		if name := e.AsIdent(); name == varNow {
+		switch name := e.AsIdent(); {
+		case name == varNow:
 			b.WriteString("now()")
-		} else {
+		case x.ranges[name] != nil:
+			x.write(b, x.ranges[name], looseMember)
+		default:
 			b.WriteString(name)
 		}
 	case ast.SelectKind:

@@ -71,18 +71,37 @@ func (x *expression) callerCondition(e ast.Expr) (query.Expr, bool) {
 		return &query.Const{Value: bool(b)}, isBool
 	}
 	source := x.written(e)
-	at := slices.IndexFunc(x.rule.truths, func(t truthTerm) bool { return t.source == source })
-	if at < 0 {
-		fn, ok := x.truth(e)
-		if !ok {
-			return nil, false
-		}
-		at = len(x.rule.truths)
-		x.rule.truths = append(x.rule.truths, truthTerm{source: source, eval: fn})
+	if at := x.term(source); at >= 0 {
+		return x.placeholder(at), true
 	}
+	fn, ok := x.truth(e)
+	if !ok {
+		return nil, false
+	}
+	x.rule.truths = append(x.rule.truths, truthTerm{source: source, eval: fn})
+	return x.placeholder(len(x.rule.truths) - 1), true
+}
+
+// unknown is true where a term of the caller is unknown, and else false. The
+// term is one of the rule's already.
+func (x *expression) unknown(e ast.Expr) query.Expr {
+	source := x.written(e)
+	eval := x.rule.truths[x.term(source)].eval
+	x.rule.truths = append(x.rule.truths, truthTerm{source: "unknown(" + source + ")", eval: func(s *subject) Truth {
+		return truth(eval(s) == Unknown)
+	}})
+	return x.placeholder(len(x.rule.truths) - 1)
+}
+
+// term is the index of a condition of the caller, or -1.
+func (x *expression) term(source string) int {
+	return slices.IndexFunc(x.rule.truths, func(t truthTerm) bool { return t.source == source })
+}
+
+func (x *expression) placeholder(at int) query.Expr {
 	placeholder := &query.Compare{}
 	x.rule.conds[placeholder] = at
-	return placeholder, true
+	return placeholder
 }
 
 // callerOperand is a value of the caller beside something of the row.
