@@ -216,7 +216,7 @@ func (x *expression) isNumber(e ast.Expr, o operand) bool {
 		return true
 	}
 	hint := "arithmetic needs int, float or decimal fields"
-	if o.typ.Kind == value.Timestamp {
+	if o.typ.Kind == value.Timestamp && x.rule != nil {
 		hint = "compare it with a time of its own, as in row.at > now() - duration('1h')"
 	}
 	x.report(e.ID(), hint, "%s is %s, no number", o.name(), describe(o.typ))
