@@ -69,6 +69,7 @@ type Log struct {
 	subjects subjects
 	chain    chain
 	counts   counts
+	finders  finders
 
 	stop context.CancelFunc
 	done chan struct{}
@@ -148,33 +149,39 @@ func (l *Log) run(ctx context.Context) {
 
 // statements are the log's SQL texts, prepared once by each connection.
 type statements struct {
-	insert, insertAs                   *store.Statement // a record; with an id that the log gives
-	newest, fresh, between             *store.Statement
-	insertSeal, lastSeal, seals        *store.Statement
-	subject, insertSubject, eraseKey   *store.Statement
-	count, record, records, firstSince *store.Statement
-	sealOf, meta, insertMeta           *store.Statement
+	insert, insertAs                     *store.Statement // a record; with an id that the log gives
+	newest, fresh, between               *store.Statement
+	insertSeal, lastSeal, seals          *store.Statement
+	subject, insertSubject, eraseKey     *store.Statement
+	count, record, recordsIn, firstSince *store.Statement
+	sealOf, meta, insertMeta             *store.Statement
 }
 
-// newStatements writes the statements of a dialect; each ? is a parameter.
-func newStatements(d store.Dialect) *statements {
-	st := func(text string) *store.Statement {
-		var out []byte
-		n := 0
-		for i := range len(text) {
-			if text[i] == '?' {
-				n++
-				out = append(out, d.Param(n)...)
-				continue
-			}
-			out = append(out, text[i])
+// The columns of the tables, in the order in which they are read.
+const (
+	columns     = `"at","actor","entity","key","action","outcome","body","hash"`
+	sealColumns = `"seq","first","last","count","members","hash"`
+)
+
+const maxID = 1<<63 - 1
+
+// statement writes a statement of a dialect; each ? is a parameter.
+func statement(d store.Dialect, text string) *store.Statement {
+	var out []byte
+	n := 0
+	for i := range len(text) {
+		if text[i] == '?' {
+			n++
+			out = append(out, d.Param(n)...)
+			continue
 		}
-		return &store.Statement{SQL: string(out)}
+		out = append(out, text[i])
 	}
-	const (
-		columns = `"at","actor","entity","key","action","outcome","body","hash"`
-		seal    = `"seq","first","last","count","members","hash"`
-	)
+	return &store.Statement{SQL: string(out)}
+}
+
+func newStatements(d store.Dialect) *statements {
+	st := func(text string) *store.Statement { return statement(d, text) }
 	return &statements{
 		insert:     st(`INSERT INTO "pando_audit" (` + columns + `) VALUES (?,?,?,?,?,?,?,?)`),
 		insertAs:   st(`INSERT INTO "pando_audit" (` + columns + `,"id") VALUES (?,?,?,?,?,?,?,?,?)`),
@@ -182,13 +189,13 @@ func newStatements(d store.Dialect) *statements {
 		fresh:      st(`SELECT "id","hash" FROM "pando_audit" WHERE "id">? ORDER BY "id" LIMIT ?`),
 		between:    st(`SELECT "id" FROM "pando_audit" WHERE "id" BETWEEN ? AND ? ORDER BY "id"`),
 		record:     st(`SELECT "id",` + columns + ` FROM "pando_audit" WHERE "id"=?`),
-		records:    st(`SELECT "id",` + columns + ` FROM "pando_audit" WHERE "id">? ORDER BY "id" LIMIT ?`),
+		recordsIn:  st(`SELECT "id",` + columns + ` FROM "pando_audit" WHERE "id" BETWEEN ? AND ? ORDER BY "id"`),
 		firstSince: st(`SELECT "id","at" FROM "pando_audit" WHERE "id">=? ORDER BY "id" LIMIT 1`),
 
-		insertSeal: st(`INSERT INTO "pando_audit_seals" (` + seal + `) VALUES (?,?,?,?,?,?)`),
-		lastSeal:   st(`SELECT ` + seal + ` FROM "pando_audit_seals" ORDER BY "seq" DESC LIMIT 1`),
-		seals:      st(`SELECT ` + seal + ` FROM "pando_audit_seals" WHERE "seq">? ORDER BY "seq" LIMIT ?`),
-		sealOf:     st(`SELECT ` + seal + ` FROM "pando_audit_seals" WHERE "seq"=?`),
+		insertSeal: st(`INSERT INTO "pando_audit_seals" (` + sealColumns + `) VALUES (?,?,?,?,?,?)`),
+		lastSeal:   st(`SELECT ` + sealColumns + ` FROM "pando_audit_seals" ORDER BY "seq" DESC LIMIT 1`),
+		seals:      st(`SELECT ` + sealColumns + ` FROM "pando_audit_seals" WHERE "seq">? ORDER BY "seq" LIMIT ?`),
+		sealOf:     st(`SELECT ` + sealColumns + ` FROM "pando_audit_seals" WHERE "seq"=?`),
 
 		subject:       st(`SELECT "key" FROM "pando_audit_subjects" WHERE "subject"=?`),
 		insertSubject: st(`INSERT INTO "pando_audit_subjects" ("subject","key") VALUES (?,?)`),

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"sync"
 
+	"github.com/pandobase/pando/internal/fault"
 	"github.com/pandobase/pando/internal/store"
 	"github.com/pandobase/pando/internal/value"
 )
@@ -109,7 +110,15 @@ func (l *Log) beforeCommit(tx store.Tx) error {
 		return err
 	}
 	c.next = c.head
-	return l.link(tx, &c.next, stored)
+	err = l.link(tx, &c.next, stored)
+	if fault.Is(err, fault.Unique) {
+		// Somebody put a seal there by hand. Writes go on behind it, and Verify
+		// finds it.
+		if err = l.readHead(tx, &c.next); err == nil {
+			err = l.link(tx, &c.next, stored)
+		}
+	}
+	return err
 }
 
 // stored are those of the appended records that no savepoint has undone.
