@@ -21,10 +21,7 @@ func DefaultBackoff() Backoff {
 // Delay returns how long after now the next try is allowed when there were
 // failures in a row, the last of them at last; 0: now.
 func (b Backoff) Delay(failures int, last, now time.Time) time.Duration {
-	since := now.Sub(last)
-	if since < 0 {
-		since = 0 // the clock went back; never wait longer than after a failure just now
-	}
+	since := max(0, now.Sub(last)) // a clock that went back makes nobody wait longer than a failure just now
 	if since >= b.memory() {
 		return 0
 	}

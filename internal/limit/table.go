@@ -131,14 +131,3 @@ func (s *shard[V]) remove(i int) {
 	s.slots[last] = slot[V]{}
 	s.slots = s.slots[:last]
 }
-
-// size is the number of entries, expired ones among them.
-func (t *table[V]) size() int {
-	n := 0
-	for i := range t.shards {
-		t.shards[i].mu.Lock()
-		n += len(t.shards[i].slots)
-		t.shards[i].mu.Unlock()
-	}
-	return n
-}

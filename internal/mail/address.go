@@ -5,6 +5,7 @@ import (
 	"fmt"
 	netmail "net/mail"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/net/idna"
@@ -87,11 +88,13 @@ func normalizeDomain(domain string) (string, error) {
 	if !utf8.ValidString(domain) || norm.NFKC.String(domain) != domain {
 		return "", errors.New("its domain has characters that are another spelling of others")
 	}
-	// No mapping: the profile refuses what it would have to map or leave out.
-	profile := idna.New(idna.ValidateLabels(true), idna.VerifyDNSLength(true), idna.StrictDomainName(true),
-		idna.CheckHyphens(true), idna.CheckJoiners(true), idna.BidiRule(), idna.Transitional(false))
-	ascii, err := profile.ToASCII(strings.ToLower(domain))
-	if err != nil {
+	domain = strings.ToLower(domain)
+	if strings.ContainsFunc(domain, notInDomain) {
+		return "", errors.New("its domain has other characters than letters, digits, hyphens and dots")
+	}
+	// For registration: this profile refuses what the one for lookup maps.
+	ascii, err := idna.New(idna.ValidateForRegistration(), idna.BidiRule()).ToASCII(domain)
+	if err != nil || strings.ContainsFunc(ascii, func(r rune) bool { return r > unicode.MaxASCII }) {
 		return "", errors.New("its domain is not valid") // idna's error repeats it
 	}
 	labels := strings.Split(ascii, ".")
@@ -103,6 +106,15 @@ func normalizeDomain(domain string) (string, error) {
 		return "", errors.New("its domain ends with no name")
 	}
 	return ascii, nil
+}
+
+// notInDomain finds signs, emoji and invisible characters, which UTS 46 lets pass
+// in part and IDNA 2008 does not.
+func notInDomain(r rune) bool {
+	if r <= unicode.MaxASCII {
+		return !('a' <= r && r <= 'z' || '0' <= r && r <= '9' || r == '-' || r == '.')
+	}
+	return !unicode.IsLetter(r) && !unicode.IsMark(r) && !unicode.IsDigit(r)
 }
 
 // party is who a mail is from.

@@ -238,13 +238,13 @@ func first(list []string) string {
 // noteOf is the line that tells of a mail: to whom, what, and what to click or
 // type.
 func noteOf(m *Message) string {
-	line := "mail to " + m.To + ": " + m.Subject
+	parts := []string{"mail to " + m.To + ": " + m.Subject}
 	for _, what := range []string{linkOf(m.Text), codeOf(m.Text)} {
 		if what != "" {
-			line += "  " + what
+			parts = append(parts, what)
 		}
 	}
-	return line
+	return strings.Join(parts, "  ")
 }
 
 // linkOf finds the first link on a line of its own, else the first at all.

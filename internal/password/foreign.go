@@ -9,7 +9,6 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
-	stdhash "hash"
 	"strings"
 
 	"golang.org/x/crypto/bcrypt"
@@ -64,7 +63,7 @@ type scryptHash struct {
 func newScrypt(exponent, r, p int) (*scryptHash, error) {
 	const maxExponent = 20
 	if exponent < 1 || exponent > maxExponent || r < 1 || p < 1 || r > maxScryptReads || p > maxScryptReads {
-		return nil, fmt.Errorf("N must be 2^1 to 2^%d, r and p at least 1", maxExponent)
+		return nil, fmt.Errorf("the cost N must be 2^1 to 2^%d, r and p at least 1", maxExponent)
 	}
 	memory := int64(128) * int64(r) << exponent
 	if memory > maxScryptBytes || memory*int64(p) > maxScryptReads {
@@ -248,7 +247,7 @@ func (h *pbkdf2Hash) cost() cost     { return cost{cpus: 1} }
 func (h *pbkdf2Hash) outdated() bool { return true }
 
 func (h *pbkdf2Hash) matches(pw string) bool {
-	var digest func() stdhash.Hash = sha256.New
+	digest := sha256.New
 	if h.sha512 {
 		digest = sha512.New
 	}
