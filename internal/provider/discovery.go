@@ -133,7 +133,7 @@ func (p *Provider) discover(ctx context.Context) (*metadata, error) {
 	if len(doc.Methods) > 0 && !slices.Contains(doc.Methods, "client_secret_basic") {
 		m.endpoint.AuthStyle = oauth2.AuthStyleInParams
 	}
-	m.verifier = p.verifier(doc.JWKS, asymmetric(doc.Signing), m.template != "")
+	m.verifier = p.verifier(ctx, doc.JWKS, asymmetric(doc.Signing), m.template != "")
 	return m, nil
 }
 
@@ -144,11 +144,10 @@ func isTemplate(text string, issuer *url.URL) bool {
 }
 
 // verifier verifies ID tokens by the keys at the address.
-func (p *Provider) verifier(jwks string, algorithms []string, template bool) *oidc.IDTokenVerifier {
+func (p *Provider) verifier(ctx context.Context, jwks string, algorithms []string, template bool) *oidc.IDTokenVerifier {
 	client := *p.reg.client
 	client.Transport = &patient{next: client.Transport, now: p.reg.now}
-	// Keys are asked for while a request waits, and kept beyond it.
-	set := oidc.NewRemoteKeySet(oidc.ClientContext(context.Background(), &client), jwks)
+	set := oidc.NewRemoteKeySet(oidc.ClientContext(ctx, &client), jwks) // which outlives the context's end
 	return oidc.NewVerifier(p.issuer.String(), set, &oidc.Config{
 		ClientID: p.id, SupportedSigningAlgs: algorithms, SkipIssuerCheck: template, Now: p.reg.now,
 	})

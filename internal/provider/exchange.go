@@ -101,7 +101,8 @@ func (p *Provider) openIDProfile(ctx context.Context, tokens *oauth2.Token, f Fi
 	}
 	// Many issuers tell the address at the userinfo endpoint only.
 	_, email := claims["email"].(string)
-	if _, said := claims["email_verified"]; m.userInfo && !(email && (said || p.preset.verified != nil)) {
+	_, said := claims["email_verified"]
+	if whole := email && (said || p.preset.verified != nil); m.userInfo && !whole {
 		if err := p.addUserInfo(ctx, m, tokens, claims); err != nil {
 			return nil, err
 		}

@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/pandobase/pando/internal/fault"
@@ -168,6 +169,9 @@ func (t target) parseWeb(text string) (target, bool) {
 		return target{}, false
 	}
 	t.host, t.port = strings.ToLower(u.Hostname()), u.Port()
+	if _, err := strconv.ParseUint(t.port, 10, 16); t.port != "" && err != nil {
+		return target{}, false
+	}
 	if strings.Contains(t.host, "%") || strings.HasSuffix(t.host, ".") || t.host == "" {
 		return target{}, false
 	}
