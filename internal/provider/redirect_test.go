@@ -72,7 +72,7 @@ func TestNewRedirectsRefuses(t *testing.T) {
 		"https://*.shop.example/after", "https://shop.example/**", "https://shop.example:*/after", "*://localhost/x", "http*://localhost/x", "http://*/x", "http://localhost*/x",
 		"http://*localhost/x", "http://shop.example/after", "https://u@shop.example/x", "https://shop.example/x#y", "javascript://localhost/*", "data://x", "myapp://*", "/after", "",
 		"http://localhost:3*/x", "http://localhost:1:*/x", "https://shop.example/../x", "http://192.168.0.1:*/x", "https://sch\u00f6n.example/x", "https://shop.example/a b",
-		"http://[::1:*/x",
+		"http://[::1:*/x", "https://shop.example./x",
 	}
 	for _, text := range bad {
 		r, err := provider.NewRedirects([]string{"https://good.example/x", text})
