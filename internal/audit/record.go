@@ -11,7 +11,6 @@ import (
 
 	"crypto/sha256"
 
-	"github.com/pandobase/pando/internal/fault"
 	"github.com/pandobase/pando/internal/policy"
 	"github.com/pandobase/pando/internal/value"
 )
@@ -71,6 +70,9 @@ type Record struct {
 	// Erased tells that personal values were there whose key was deleted. Only
 	// records that were read have it.
 	Erased bool `json:"erased,omitempty"`
+	// Damaged tells that the stored record cannot be read as a whole: somebody
+	// has changed it, and Verify says so.
+	Damaged bool `json:"damaged,omitempty"`
 }
 
 // Values are new values of one row.
@@ -304,13 +306,12 @@ func (r *Record) appendSecret(dst []byte) []byte {
 }
 
 // record reads a line. open decrypts; false: the key is gone.
-func (n *line) record(open func(subject string, sealed, additional []byte) ([]byte, bool)) (*Record, error) {
+func (n *line) record(open opener) *Record {
 	var b body
-	if err := json.Unmarshal([]byte(n.body), &b); err != nil {
-		return nil, fault.Wrap(err, fault.StoreIO, "audit record %d cannot be read", n.id).WithHint("`pando audit verify` tells what was changed")
-	}
+	damaged := json.Unmarshal([]byte(n.body), &b) != nil
 	r := &Record{
-		ID: n.id, Time: time.UnixMicro(n.at).UTC(), Role: b.Role, Key: b.Key, Session: b.Session, OnBehalf: b.OnBehalf, Service: b.Service,
+		Damaged: damaged,
+		ID:      n.id, Time: time.UnixMicro(n.at).UTC(), Role: b.Role, Key: b.Key, Session: b.Session, OnBehalf: b.OnBehalf, Service: b.Service,
 		Action: n.action, Entity: n.entity, Keys: b.Keys, Fields: b.Fields, Rows: b.Rows, Outcome: Outcome(n.outcome), Rule: b.Rule,
 		Door: b.Door, Method: b.Method, Operation: b.Operation, Request: b.Request, Detail: b.Detail, Subject: b.Subject,
 	}
@@ -328,7 +329,7 @@ func (n *line) record(open func(subject string, sealed, additional []byte) ([]by
 		if plain, ok := open(r.Subject, b.Personal, n.additional(nil, r.Subject)); !ok {
 			r.Erased = true
 		} else if err := json.Unmarshal(plain, &s); err != nil {
-			return nil, fault.Wrap(err, fault.StoreIO, "the personal values of audit record %d cannot be read", n.id)
+			r.Damaged = true
 		}
 		r.IP, r.UserAgent = s.IP, s.UserAgent
 		for k, v := range s.Detail {
@@ -351,5 +352,5 @@ func (n *line) record(open func(subject string, sealed, additional []byte) ([]by
 		}
 		r.Values = append(r.Values, out)
 	}
-	return r, nil
+	return r
 }

@@ -113,8 +113,8 @@ func (l *Log) Get(ctx context.Context, id int64) (rec *Record, err error) {
 		if n == nil {
 			return fault.New(fault.NotFound, "there is no audit record %d", id)
 		}
-		rec, err = n.record(l.opener(r))
-		return err
+		rec = n.record(l.opener(r))
+		return nil
 	})
 	return rec, err
 }
@@ -227,10 +227,7 @@ func (l *Log) scan(r store.Reader, q *Query, lo, hi int64, down bool, opener ope
 	}
 	out.end = len(lines) < MaxLimit
 	for i, n := range lines {
-		rec, err := n.record(opener)
-		if err != nil {
-			return out, err
-		}
+		rec := n.record(opener)
 		out.last, out.rows = n.id, i+1
 		if q.Door != "" && rec.Door != q.Door {
 			continue

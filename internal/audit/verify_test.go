@@ -86,6 +86,7 @@ func TestTampering(t *testing.T) {
 		record int64
 	}{
 		{"a byte of the body", []string{`UPDATE "pando_audit" SET "body"=replace("body",'"fields":["id"','"fields":["ID"') WHERE "id"=3`}, audit.Changed, 3},
+		{"the whole body", []string{`UPDATE "pando_audit" SET "body"='{' WHERE "id"=3`}, audit.Changed, 3},
 		{"the time", []string{`UPDATE "pando_audit" SET "at"="at"+1 WHERE "id"=3`}, audit.Changed, 3},
 		{"the actor", []string{`UPDATE "pando_audit" SET "actor"='somebody' WHERE "id"=6`}, audit.Changed, 6},
 		{"the entity", []string{`UPDATE "pando_audit" SET "entity"=NULL WHERE "id"=6`}, audit.Changed, 6},
@@ -128,6 +129,9 @@ func TestTampering(t *testing.T) {
 				t.Fatalf("before: %+v", rep)
 			}
 			tr.tamper(tt.sql...)
+			if _, err := tr.Search(t.Context(), audit.Query{}); err != nil {
+				t.Errorf("a trail that was changed cannot be searched: %v", err)
+			}
 			rep := tr.verify()
 			if rep.OK || len(rep.Findings) == 0 {
 				t.Fatalf("nothing was found: %+v", rep)

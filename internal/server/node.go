@@ -187,7 +187,7 @@ func (n *Node) use(app *Application) {
 		return doc
 	})
 	n.live.Store(&live{app: app, engine: eng, rest: rest.New(rest.Config{
-		Engine: eng, Authenticate: n.authenticate, OpenAPI: document, Logger: n.opt.Log,
+		Engine: eng, Authenticate: n.caller, OpenAPI: document, Logger: n.opt.Log,
 		RequestID: func(r *http.Request) string { return edge.RequestID(r.Context()) },
 	})})
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	auditdoor "github.com/pandobase/pando/internal/api/audit"
 	"github.com/pandobase/pando/internal/api/openapi"
 	"github.com/pandobase/pando/internal/edge"
 	"github.com/pandobase/pando/internal/lifecycle"
@@ -145,6 +146,7 @@ func edgeConfig(cfg model.Config, opt *ServeOptions, at *address, node *Node, te
 		Proxies: cfg.Proxies,
 		Mounts: []edge.Mount{
 			{Prefix: "/rest/v1", Route: "/rest/v1/{entity}", Handler: node},
+			{Prefix: auditdoor.Prefix, Route: auditdoor.Prefix + "/{resource}", Handler: node.auditDoor()},
 			{Prefix: openapi.PagePath, Handler: openapi.Page()},
 		},
 		Checks:     []edge.Check{{Name: "store", Func: node.Ready}},

@@ -96,6 +96,7 @@ func (n *Node) Commands() http.Handler {
 	handle("POST /import", imports.run)
 	handle("DELETE /import/{id}", imports.stop)
 	handle("GET /export", n.cmdExport)
+	n.auditCommands(handle)
 	return mux
 }
 
