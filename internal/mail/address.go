@@ -112,7 +112,7 @@ func normalizeDomain(domain string) (string, error) {
 // in part and IDNA 2008 does not.
 func notInDomain(r rune) bool {
 	if r <= unicode.MaxASCII {
-		return !('a' <= r && r <= 'z' || '0' <= r && r <= '9' || r == '-' || r == '.')
+		return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' && r != '.'
 	}
 	return !unicode.IsLetter(r) && !unicode.IsMark(r) && !unicode.IsDigit(r)
 }

@@ -195,7 +195,8 @@ func (s *smtpSender) failed(ctx context.Context, err error) error {
 	}
 	f := fault.Wrap(fmt.Errorf("send mail through %s: %w", net.JoinHostPort(s.host, strconv.Itoa(s.port)), err),
 		fault.Internal, "the mail could not be sent").WithStatus(503).WithHint("try again later")
-	if sendErr, ok := errors.AsType[*gomail.SendError](err); !ok || sendErr.IsTemp() {
+	const permanent = 500 // RFC 5321 section 4.2.1; a timeout has no code
+	if sendErr, ok := errors.AsType[*gomail.SendError](err); !ok || sendErr.ErrorCode() < permanent {
 		f.RetryAfter = retryMail
 	}
 	return f
