@@ -1,11 +1,9 @@
 package auth
 
 import (
-	"encoding/json"
 	"time"
 
 	"github.com/pandobase/pando/internal/store"
-	"github.com/pandobase/pando/internal/value"
 )
 
 // kindCode is the kind of the flows that wait for the exchange of a code.
@@ -31,15 +29,11 @@ type authCode struct {
 // which is stored as its hash (auth.flows, kind "code", user_id).
 func (a *Auth) newAuthCode(tx store.Tx, userID string, c authCode) (string, error) {
 	code := a.newToken()
-	raw, err := json.Marshal(c)
-	if err != nil {
-		return "", err
-	}
-	data, err := value.CanonicalJSON(string(raw))
+	data, err := encode(c)
 	if err != nil {
 		return "", err
 	}
 	now := a.now()
-	_, err = tx.Exec(a.st.flowInsert, args(text(a.newID()), text(hash(code)), text(kindCode), text(userID), optText(c.Provider), text(data), at(now), at(now.Add(codeLife))))
+	_, err = tx.Exec(a.st.flowInsert, args(text(a.newID()), text(hash(code)), text(kindCode), text(userID), optText(c.Provider), data, at(now), at(now.Add(codeLife))))
 	return code, err
 }

@@ -3,18 +3,43 @@ package auth
 import (
 	"context"
 
+	"github.com/pandobase/pando/internal/audit"
 	"github.com/pandobase/pando/internal/policy"
 	"github.com/pandobase/pando/internal/store"
 )
+
+// usersEntity is what identity events are about.
+const usersEntity = "auth.users"
+
+// event is the record of an identity event. userID is whom it is about, whose
+// key hides what is personal; empty: nobody that is known.
+func event(id *policy.Identity, action, userID string, detail map[string]string) audit.Record {
+	r := audit.FromIdentity(id)
+	r.Action, r.Entity, r.Detail = action, usersEntity, detail
+	if userID != "" {
+		r.Keys, r.Rows, r.Subject = []string{userID}, 1, userID
+	}
+	return r
+}
 
 // record writes an identity event into the audit trail, in the transaction of
 // what it tells. userID is whom it is about; empty: nobody that is known.
 // detail never holds a secret.
 func (a *Auth) record(tx store.Tx, id *policy.Identity, action, userID string, detail map[string]string) error {
-	return nil
+	r := event(id, action, userID, detail)
+	return a.cfg.Audit.Append(tx, &r)
+}
+
+// recordDenied is record for what was refused.
+func (a *Auth) recordDenied(tx store.Tx, id *policy.Identity, action, userID string, detail map[string]string) error {
+	r := event(id, action, userID, detail)
+	r.Outcome = audit.Denied
+	return a.cfg.Audit.Append(tx, &r)
 }
 
 // refuse writes the denial of an identity event in a transaction of its own.
 func (a *Auth) refuse(ctx context.Context, id *policy.Identity, action, userID string, detail map[string]string) error {
-	return nil
+	r := event(id, action, userID, detail)
+	r.Outcome = audit.Denied
+	return a.cfg.Audit.Write(ctx, &r)
 }

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"encoding/json"
 	"time"
 
@@ -55,15 +56,11 @@ func (s *scan) session() *sessionRow {
 }
 
 func (row *sessionRow) values(now time.Time) ([]value.Value, error) {
-	raw, err := json.Marshal(row.amr)
+	amr, err := encode(row.amr)
 	if err != nil {
 		return nil, err
 	}
-	amr, err := value.CanonicalJSON(string(raw))
-	if err != nil {
-		return nil, err
-	}
-	return args(text(row.id), text(row.userID), text(row.aal), text(amr), optText(row.factorID), optText(row.ip), optText(row.userAgent),
+	return args(text(row.id), text(row.userID), text(row.aal), amr, optText(row.factorID), optText(row.ip), optText(row.userAgent),
 		at(row.refreshed), at(row.expires), at(row.created), at(now)), nil
 }
 
@@ -80,7 +77,7 @@ type session struct {
 // sign-in, the session and its first refresh token. Sign what it returns with
 // [Auth.issue] after the transaction: the only writer is not kept waiting for it.
 func (a *Auth) newSession(tx store.Tx, id *policy.Identity, u *userRow, aal string, amr ...method) (*session, error) {
-	now := a.now().UTC().Truncate(time.Microsecond)
+	now := micros(a.now())
 	u.lastSignIn = now
 	if err := a.updateUser(tx, u); err != nil {
 		return nil, err
@@ -140,10 +137,13 @@ func (a *Auth) updateSession(tx store.Tx, row *sessionRow) error {
 	return err
 }
 
+// noID is the id of nothing: some databases compare ids with ids only.
+const noID = "00000000-0000-0000-0000-000000000000"
+
 // endSessions ends a user's sessions, all of them or all but one, with their
 // refresh tokens. Call [Auth.forget] after the commit.
 func (a *Auth) endSessions(tx store.Tx, userID, except string) error {
-	_, err := tx.Exec(a.st.sessionsEnd, args(text(userID), text(except)))
+	_, err := tx.Exec(a.st.sessionsEnd, args(text(userID), text(cmp.Or(except, noID))))
 	return err
 }
 

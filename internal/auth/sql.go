@@ -42,6 +42,8 @@ func sql(d store.Dialect, text string) *store.Statement {
 
 func text(s string) value.Value { return value.OfText(s) }
 
+func number(n int) value.Value { return value.OfInt(int64(n)) }
+
 // optText is null for the empty text.
 func optText(s string) value.Value {
 	if s == "" {
@@ -57,6 +59,9 @@ func at(t time.Time) value.Value {
 	}
 	return value.OfTimestamp(t)
 }
+
+// micros is a time as the store keeps it.
+func micros(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
 
 func args(v ...value.Value) []value.Value { return v }
 
@@ -101,6 +106,15 @@ func (s *scan) time() time.Time {
 	return at.UTC()
 }
 
+// list reads a JSON array of texts.
+func (s *scan) list() []string {
+	var out []string
+	if raw := s.json(); len(raw) > 0 && json.Unmarshal(raw, &out) != nil && s.err == nil {
+		s.err = fault.New(fault.Internal, "an internal error occurred").WithDetails("a stored list is none")
+	}
+	return out
+}
+
 // one runs a statement of at most one row and reports whether there was one.
 func one(r store.Reader, st *store.Statement, args []value.Value, each func(*scan)) (found bool, err error) {
 	err = r.Query(st, args, func(row store.Row) error {
@@ -135,13 +149,19 @@ func object(m map[string]any) (value.Value, error) {
 	if m == nil {
 		m = map[string]any{}
 	}
-	raw, err := json.Marshal(m)
+	v, err := encode(m)
 	if err != nil {
-		return value.Null(), fault.Wrap(err, fault.AuthValidation, "the metadata is no JSON object")
+		return v, fault.Wrap(err, fault.AuthValidation, "the metadata cannot be stored").WithDetails("%s", fault.From(err).Message)
+	}
+	return v, nil
+}
+
+// encode is a value as canonical JSON.
+func encode(v any) (value.Value, error) {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return value.Null(), err
 	}
 	canonical, err := value.CanonicalJSON(string(raw))
-	if err != nil {
-		return value.Null(), fault.Wrap(err, fault.AuthValidation, "the metadata cannot be stored").WithDetails("%s", fault.From(err).Message)
-	}
-	return value.OfText(canonical), nil
+	return value.OfText(canonical), err
 }

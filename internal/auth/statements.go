@@ -4,14 +4,17 @@ import "github.com/pandobase/pando/internal/store"
 
 // statements are the SQL of this room's core, in one database's dialect.
 type statements struct {
-	userByID, userByEmail, userLock, userInsert, userUpdate, userDelete *store.Statement
-	usersPage, usersCount                                               *store.Statement
-	rolesOf, roleInsert, rolesDelete                                    *store.Statement
-	identitiesOf, identityBySubject, identityInsert, identityUpdate     *store.Statement
-	identityDelete, factorsOf                                           *store.Statement
-	sessionByID, sessionInsert, sessionUpdate, sessionsEnd, sessionEnd  *store.Statement
-	refreshUse, refreshByHash, refreshInsert                            *store.Statement
-	flowInsert                                                          *store.Statement
+	userByID, userByEmail, userLock, userInsert, userUpdate, userDelete                                                                              *store.Statement
+	usersPage, usersCount                                                                                                                            *store.Statement
+	rolesOf, roleInsert, rolesDelete                                                                                                                 *store.Statement
+	identitiesOf, identityBySubject, identityInsert, identityUpdate                                                                                  *store.Statement
+	identityDelete, factorsOf                                                                                                                        *store.Statement
+	sessionByID, sessionInsert, sessionUpdate, sessionsEnd, sessionEnd                                                                               *store.Statement
+	refreshUse, refreshByHash, refreshInsert                                                                                                         *store.Statement
+	flowInsert                                                                                                                                       *store.Statement
+	sessionState, userState, clientState, keysRead, keyInsert, keyDelete, keyTouch                                                                   *store.Statement
+	oneTimeReplace, oneTimeInsert, oneTimeTakeHash, oneTimeNewest, oneTimeOf, oneTimeTry, oneTimeDelete, oneTimeDrop, oneTimeConfirm, oneTimeExpired *store.Statement
+	flowsDrop, flowsExpired, challengesExpired, sessionsExpired, refreshExpired                                                                      *store.Statement
 }
 
 func newStatements(d store.Dialect) *statements {
@@ -53,6 +56,34 @@ func newStatements(d store.Dialect) *statements {
 		refreshUse:    q(`UPDATE {refresh_tokens} SET used_at = $2 WHERE hash = $1 AND used_at IS NULL AND revoked_at IS NULL RETURNING session_id`),
 		refreshByHash: q(`SELECT session_id, used_at, revoked_at FROM {refresh_tokens} WHERE hash = $1`),
 		refreshInsert: q(`INSERT INTO {refresh_tokens} (id, session_id, hash, parent, created_at) VALUES ($1,$2,$3,$4,$5)`),
+
+		oneTimeReplace: q(`DELETE FROM {one_time_tokens} WHERE user_id = $1 AND purpose = $2`),
+		oneTimeInsert: q(`INSERT INTO {one_time_tokens} (id, user_id, purpose, hash, code_hash, email, attempts, data, created_at, expires_at)
+			VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10)`),
+		oneTimeTakeHash: q(`DELETE FROM {one_time_tokens} WHERE hash = $1 RETURNING ` + oneTimeColumns),
+		oneTimeNewest:   q(`SELECT id FROM {one_time_tokens} WHERE email = $1 AND purpose = $2 ORDER BY created_at DESC, id DESC LIMIT 1`),
+		oneTimeOf:       q(`SELECT id FROM {one_time_tokens} WHERE user_id = $1 AND purpose = $2`),
+		oneTimeTry:      q(`UPDATE {one_time_tokens} SET attempts = attempts + 1 WHERE id = $1 AND attempts < $2 RETURNING ` + oneTimeColumns),
+		oneTimeDelete:   q(`DELETE FROM {one_time_tokens} WHERE id = $1`),
+		oneTimeDrop:     q(`DELETE FROM {one_time_tokens} WHERE user_id = $1`),
+		oneTimeConfirm:  q(`UPDATE {one_time_tokens} SET data = $3 WHERE user_id = $1 AND purpose = $2`),
+		oneTimeExpired:  q(`DELETE FROM {one_time_tokens} WHERE expires_at < $1`),
+
+		flowsDrop:         q(`DELETE FROM {flows} WHERE user_id = $1`),
+		flowsExpired:      q(`DELETE FROM {flows} WHERE expires_at < $1`),
+		challengesExpired: q(`DELETE FROM {challenges} WHERE expires_at < $1`),
+		sessionsExpired:   q(`DELETE FROM {sessions} WHERE expires_at < $1`),
+		refreshExpired:    q(`DELETE FROM {refresh_tokens} WHERE used_at < $1`),
+
+		sessionState: q(`SELECT u.app_metadata, u.banned_until, u.email, s.expires_at, s.aal FROM {sessions} s JOIN {users} u ON u.id = s.user_id
+			WHERE s.id = $1 AND s.user_id = $2`),
+		userState:   q(`SELECT app_metadata, banned_until, email, NULL, NULL FROM {users} WHERE id = $1`),
+		clientState: q(`SELECT roles FROM {clients} WHERE id = $1 AND revoked_at IS NULL`),
+
+		keysRead:  q(`SELECT id, algorithm, private, state, created_at, active_at, retired_at FROM {signing_keys} ORDER BY created_at, id`),
+		keyInsert: q(`INSERT INTO {signing_keys} (id, algorithm, private, public, state, created_at, active_at, retired_at) VALUES ($1,$2,$3,$4,$5,$6,$7,$8)`),
+		keyDelete: q(`DELETE FROM {signing_keys} WHERE id = $1`),
+		keyTouch:  q(`UPDATE {signing_keys} SET state = state WHERE id = $1`),
 
 		flowInsert: q(`INSERT INTO {flows} (id, hash, kind, user_id, provider, data, created_at, expires_at) VALUES ($1,$2,$3,$4,$5,$6,$7,$8)`),
 	}

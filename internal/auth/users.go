@@ -17,6 +17,13 @@ const (
 	providerAnonymous = "anonymous"
 )
 
+// The bounds of the metadata as JSON, in bytes. Both stand in every access token
+// (token.MaxSize, a third of which is base64) and so in every request's header.
+const (
+	maxAppMetadata  = 4 << 10
+	maxUserMetadata = 6 << 10
+)
+
 // userRow is a row of auth.users.
 type userRow struct {
 	id, email, phone                     string // empty: null
@@ -61,6 +68,11 @@ func (u *userRow) values() ([]value.Value, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(app.Str) > maxAppMetadata || len(user.Str) > maxUserMetadata {
+		return nil, fault.New(fault.AuthValidation, "the metadata is too large").
+			WithDetails("app_metadata has %d bytes of at most %d, user_metadata %d of %d", len(app.Str), maxAppMetadata, len(user.Str), maxUserMetadata).
+			WithHint("it stands in every access token: keep what is large in an entity of the application")
+	}
 	return args(text(u.id), optText(u.email), optText(u.phone), at(u.emailConfirmed), at(u.lastSignIn), app, user, value.OfBool(u.anonymous),
 		at(u.bannedUntil), at(u.created), at(u.updated), optText(u.password), optText(u.newEmail), at(u.invited), at(u.confirmationSent),
 		at(u.recoverySent), at(u.changeSent), at(u.reauthSent)), nil
@@ -95,7 +107,7 @@ func (a *Auth) userWhere(r store.Reader, st *store.Statement, by []value.Value) 
 
 // newUser is a user that is not stored yet, of this provider.
 func (a *Auth) newUser(provider, email string) *userRow {
-	now := a.now().UTC().Truncate(time.Microsecond)
+	now := micros(a.now())
 	u := &userRow{id: a.newID(), email: email, app: map[string]any{}, user: map[string]any{}, created: now, updated: now}
 	if provider == providerAnonymous {
 		u.anonymous = true
@@ -159,7 +171,7 @@ func (a *Auth) insertUser(tx store.Tx, u *userRow) error {
 
 // updateUser stores a user that was read before, all columns of it.
 func (a *Auth) updateUser(tx store.Tx, u *userRow) error {
-	u.updated = a.now().UTC().Truncate(time.Microsecond)
+	u.updated = micros(a.now())
 	return a.putUser(tx, a.st.userUpdate, u)
 }
 
@@ -205,7 +217,7 @@ func (a *Auth) identityBySubject(r store.Reader, provider, subject string) (i *i
 
 // newIdentity is a user's account at a provider that is not stored yet.
 func (a *Auth) newIdentity(u *userRow, provider, subject, email string, data map[string]any) *identityRow {
-	now := a.now().UTC().Truncate(time.Microsecond)
+	now := micros(a.now())
 	return &identityRow{
 		id: a.newID(), userID: u.id, provider: provider, subject: subject, email: email, data: data, lastSignIn: now, created: now, updated: now,
 	}
@@ -226,7 +238,7 @@ func (a *Auth) insertIdentity(tx store.Tx, i *identityRow) error {
 
 // updateIdentity stores an identity that was read before.
 func (a *Auth) updateIdentity(tx store.Tx, i *identityRow) error {
-	i.updated = a.now().UTC().Truncate(time.Microsecond)
+	i.updated = micros(a.now())
 	return a.putIdentity(tx, a.st.identityUpdate, i)
 }
 

@@ -78,14 +78,14 @@ func builtinEntities() []builtinEntity {
 		{name: "sessions", doc: "Where a user is signed in.", fields: []builtinField{
 			of(usersEntity, "user_id"), text("aal"), json("amr"), opt(of("", "factor_id")), opt(text("ip")), opt(text("user_agent")),
 			at("refreshed_at"), at("expires_at"), now("created_at"), now("updated_at"),
-		}},
+		}, index: [][]string{{"expires_at"}}},
 		{name: "refresh_tokens", doc: "What renews a session.", fields: []builtinField{
 			of("sessions", "session_id"), text("hash"), opt(text("parent")), at("used_at"), at("revoked_at"), now("created_at"),
-		}, unique: [][]string{{"hash"}}},
+		}, unique: [][]string{{"hash"}}, index: [][]string{{"used_at"}}},
 		{name: "one_time_tokens", doc: "Codes and links that were mailed.", fields: []builtinField{
 			of(usersEntity, "user_id"), text("purpose"), text("hash"), opt(text("code_hash")), text("email"), number("attempts"),
 			opt(json("data")), now("created_at"), at("expires_at"),
-		}, unique: [][]string{{"user_id", "purpose"}, {"hash"}}},
+		}, unique: [][]string{{"user_id", "purpose"}, {"hash"}}, index: [][]string{{"email", "purpose"}, {"expires_at"}}},
 		{name: "factors", doc: "Second factors.", fields: []builtinField{
 			of(usersEntity, "user_id"), text("kind"), text("status"), opt(text("friendly_name")), bytes("secret"), number("last_step"),
 			number("failures"), at("failed_at"), now("created_at"), now("updated_at"), at("last_challenged_at"),
@@ -96,7 +96,7 @@ func builtinEntities() []builtinEntity {
 		{name: "flows", doc: "Sign-ins on their way through a browser.", fields: []builtinField{
 			text("hash"), text("kind"), opt(of("", "user_id")), opt(text("provider")), opt(json("data")), now("created_at"), at("expires_at"),
 		}, unique: [][]string{{"hash"}}, index: [][]string{{"expires_at"}}},
-		{name: "signing_keys", key: value.Text, doc: "What access tokens are signed with; wrapped.", fields: []builtinField{
+		{name: "signing_keys", key: value.Text, doc: "What tokens are signed with; wrapped.", fields: []builtinField{
 			text("algorithm"), bytes("private"), json("public"), text("state"), now("created_at"), at("active_at"), at("retired_at"),
 		}},
 		{name: "clients", doc: "Machines that get tokens of their own.", fields: []builtinField{

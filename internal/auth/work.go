@@ -1,0 +1,172 @@
+package auth
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/pandobase/pando/internal/fault"
+	"github.com/pandobase/pando/internal/store"
+)
+
+// The bounds of what is done behind the answers: mails wait for slow servers.
+const (
+	maxJobs    = 1024
+	workers    = 8
+	jobTimeout = time.Minute
+)
+
+// housekeepEvery is how often what has expired is removed.
+const housekeepEvery = 10 * time.Minute
+
+// keepUsed is how long a used refresh token is kept to recognise its reuse.
+const keepUsed = 30 * 24 * time.Hour
+
+// job is work behind an answer.
+type job struct {
+	name string
+	do   func(context.Context) error
+}
+
+// work is what runs beside the requests.
+type work struct {
+	mu      sync.RWMutex // of running against those who hand jobs in
+	running bool
+	jobs    chan job
+	open    sync.WaitGroup // jobs that were handed in and are not done
+	tasks   sync.WaitGroup // the goroutines
+	end     context.CancelFunc
+}
+
+// Start makes the signing keys if there are none, and starts what runs beside
+// the requests. [Auth.Stop] ends it.
+func (a *Auth) Start(ctx context.Context) error {
+	a.work.mu.Lock()
+	defer a.work.mu.Unlock()
+	if a.work.running {
+		return nil
+	}
+	if err := a.openKeys(ctx); err != nil {
+		return err
+	}
+	run, end := context.WithCancel(context.WithoutCancel(ctx))
+	a.work.jobs, a.work.end, a.work.running = make(chan job, maxJobs), end, true
+	for range workers {
+		a.work.tasks.Go(func() { a.labour(run, a.work.jobs) })
+	}
+	a.work.tasks.Go(func() { a.watch(run) })
+	return nil
+}
+
+// Stop takes no more work, finishes what was accepted while ctx allows, and
+// returns when nothing runs any more. It is safe to call twice and before Start.
+func (a *Auth) Stop(ctx context.Context) error {
+	a.work.mu.Lock()
+	if !a.work.running {
+		a.work.mu.Unlock()
+		return nil
+	}
+	a.work.running = false
+	close(a.work.jobs)
+	a.work.mu.Unlock()
+	done := make(chan struct{})
+	go func() { // ends with the jobs, which end with their context at the latest
+		defer close(done)
+		a.work.open.Wait()
+	}()
+	var err error
+	select {
+	case <-done:
+	case <-ctx.Done():
+		err = fault.Wrap(ctx.Err(), fault.ShuttingDown, "mails were still on their way")
+	}
+	a.work.end()
+	<-done
+	a.work.tasks.Wait()
+	return err
+}
+
+// later does work behind the answer, so that the answer's time tells nothing
+// of it. Where too much waits already it is a [fault.Overloaded].
+func (a *Auth) later(name string, do func(context.Context) error) error {
+	a.work.mu.RLock()
+	defer a.work.mu.RUnlock()
+	if !a.work.running {
+		return fault.New(fault.ShuttingDown, "the node is stopping")
+	}
+	a.work.open.Add(1)
+	select {
+	case a.work.jobs <- job{name, do}:
+		return nil
+	default:
+		a.work.open.Done()
+		f := fault.New(fault.Overloaded, "too many mails are waiting").WithHint("try again later")
+		f.RetryAfter = jobTimeout
+		return f
+	}
+}
+
+func (a *Auth) labour(ctx context.Context, jobs <-chan job) {
+	for j := range jobs {
+		a.perform(ctx, j)
+	}
+}
+
+func (a *Auth) perform(ctx context.Context, j job) {
+	defer a.work.open.Done()
+	defer func() {
+		if p := recover(); p != nil {
+			a.log.Error("work behind an answer panicked", "work", j.name, "panic", p)
+		}
+	}()
+	ctx, cancel := context.WithTimeout(ctx, jobTimeout)
+	defer cancel()
+	if err := j.do(ctx); err != nil {
+		a.log.Error("work behind an answer failed", "work", j.name, "error", err, "cause", fault.From(err).Cause)
+	}
+}
+
+// watch reads the signing keys again and removes what has expired.
+func (a *Auth) watch(ctx context.Context) {
+	reload, clean := time.NewTicker(reloadEvery), time.NewTicker(housekeepEvery)
+	defer reload.Stop()
+	defer clean.Stop()
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			return
+		case <-reload.C:
+			err = a.loadKeys(ctx)
+		case <-clean.C:
+			err = a.housekeep(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
+			a.log.Error("identity cannot be kept in order", "error", err, "cause", fault.From(err).Cause)
+		}
+	}
+}
+
+// housekeep removes what has expired: sessions with their refresh tokens, used
+// refresh tokens, codes, flows and challenges.
+func (a *Auth) housekeep(ctx context.Context) error {
+	now := a.now()
+	a.cache.sweep(now)
+	for _, c := range []struct {
+		st     *store.Statement
+		before time.Time
+	}{
+		{a.st.oneTimeExpired, now}, {a.st.flowsExpired, now}, {a.st.challengesExpired, now},
+		{a.st.sessionsExpired, now}, {a.st.refreshExpired, now.Add(-keepUsed)},
+	} {
+		// Each in a transaction of its own: nobody waits long for the writer.
+		err := a.cfg.Driver.Write(ctx, func(tx store.Tx) error {
+			_, err := tx.Exec(c.st, args(at(c.before)))
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
