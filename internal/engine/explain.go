@@ -11,51 +11,60 @@ import (
 	"github.com/pandobase/pando/internal/value"
 )
 
-// explain completes the store's faults with what the engine knows: the values
-// of a duplicate key, and which reference is broken.
-func (e *Engine) explain(tx store.Tx, err error, ent *model.Entity, fields []*model.Field, vals []value.Value) error {
+// explain completes the store's faults with what the engine knows and the
+// caller may: the values of a duplicate key, and which reference is broken.
+func (c *change) explain(tx store.Tx, err error, vals []value.Value) error {
 	var f *fault.Error
 	if !errors.As(err, &f) {
 		return err
 	}
+	fields := c.plan.Fields
 	switch f.Code {
 	case fault.Unique:
-		return explainUnique(f, ent, fields, vals)
+		return c.explainUnique(f, fields, vals)
 	case fault.ForeignKey:
 		for i, fd := range fields {
 			if fd.Ref == nil || i >= len(vals) || vals[i].IsNull() {
 				continue
 			}
-			if there, perr := e.there(tx, fd.Ref.Target, vals[i]); perr == nil && !there {
-				m := missing(ent, fd, vals[i])
+			if there, perr := c.e.there(tx, fd.Ref.Target, vals[i]); perr == nil && !there {
+				m := missing(c.entity, fd, vals[i])
 				m.Cause = f.Cause
 				return m
 			}
 		}
-		return stillReferenced(f, ent)
+		return c.stillReferenced(f)
 	default:
 		return err
 	}
 }
 
-func explainUnique(f *fault.Error, ent *model.Entity, fields []*model.Field, vals []value.Value) error {
+func (c *change) explainUnique(f *fault.Error, fields []*model.Field, vals []value.Value) error {
 	list, _, ok := strings.Cut(strings.TrimPrefix(f.Details, "Key ("), ")")
 	if !ok {
 		return f
 	}
 	out := *f
 	names := strings.Split(list, ", ")
-	shown := make([]string, len(names))
+	shown, told := make([]string, len(names)), true
 	for i, n := range names {
+		if fd := c.entity.Field(n); fd == nil || !known(fd, c.guard) {
+			out.Details = "" // nor is it named
+			return &out
+		}
 		j := slices.IndexFunc(fields, func(fd *model.Field) bool { return fd.Name == n })
-		if j < 0 || j >= len(vals) || fields[j].Hidden {
-			return f
+		if j < 0 || j >= len(vals) || !c.guard.Visible(fields[j]) {
+			told = false
+			continue
 		}
 		shown[i] = string(fields[j].Type.AppendText(nil, vals[j]))
 	}
-	key := ent.Name + "_" + strings.Join(names, "_") + "_key"
-	if len(names) == 1 && names[0] == ent.Primary.Name {
-		key = ent.Name + "_pkey"
+	if !told {
+		return f
+	}
+	key := c.entity.Name + "_" + strings.Join(names, "_") + "_key"
+	if len(names) == 1 && names[0] == c.entity.Primary.Name {
+		key = c.entity.Name + "_pkey"
 	}
 	out.Message = "duplicate key value violates unique constraint \"" + key + "\""
 	out.Details = "Key (" + list + ")=(" + strings.Join(shown, ", ") + ") already exists."
@@ -68,12 +77,12 @@ func missing(ent *model.Entity, f *model.Field, v value.Value) *fault.Error {
 		WithHint("create the row of '%s' first", f.Ref.Target.Name)
 }
 
-func stillReferenced(f *fault.Error, ent *model.Entity) error {
+func (c *change) stillReferenced(f *fault.Error) error {
 	out := *f
-	out.Message = "update or delete on table \"" + ent.Name + "\" violates a foreign key constraint"
+	out.Message = "update or delete on table \"" + c.entity.Name + "\" violates a foreign key constraint"
 	var from []string
-	for _, r := range ent.Relations {
-		if r.Cardinality == model.ToMany && r.Ref.Ref.OnDelete == model.Restrict {
+	for _, r := range c.entity.Relations {
+		if r.Cardinality == model.ToMany && r.Ref.Ref.OnDelete == model.Restrict && known(r.Ref, c.guard) {
 			from = append(from, r.To.Name+"."+r.Ref.Name)
 		}
 	}

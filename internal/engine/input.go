@@ -9,6 +9,7 @@ import (
 	"github.com/pandobase/pando/internal/model"
 	"github.com/pandobase/pando/internal/policy"
 	"github.com/pandobase/pando/internal/query"
+	"github.com/pandobase/pando/internal/store"
 	"github.com/pandobase/pando/internal/value"
 )
 
@@ -25,8 +26,8 @@ type input struct {
 	lastUUID string
 }
 
-// newInput resolves the columns of a write. Those that the entity has not, or
-// that the caller may not write, are named with the nearest that it has.
+// newInput resolves the columns of a write. Those that the entity has not are
+// named with the nearest that it has.
 func (e *Engine) newInput(entity *model.Entity, id policy.Identity, guard policy.Guard, columns []string, action query.Action) (*input, error) {
 	in := &input{e: e, entity: entity, id: id, now: e.now().UTC(), place: make([]int, len(entity.Fields))}
 	in.nowText = value.OfTimestamp(in.now)
@@ -36,7 +37,7 @@ func (e *Engine) newInput(entity *model.Entity, id policy.Identity, guard policy
 	for j, name := range columns {
 		f := entity.Field(name)
 		if f == nil || !guard.Writable(f, action) {
-			return nil, unknownColumn(entity, name, guard, action)
+			return nil, notWritable(entity, name, guard, action)
 		}
 		for i, ef := range entity.Fields {
 			if ef == f {
@@ -49,6 +50,20 @@ func (e *Engine) newInput(entity *model.Entity, id policy.Identity, guard policy
 		in.columns = append(in.columns, f)
 	}
 	return in, nil
+}
+
+// notWritable is the fault of a column that cannot be given. That it is there
+// is told only to who knows it anyhow: a hidden field is not found by its name.
+func notWritable(e *model.Entity, name string, guard policy.Guard, action query.Action) error {
+	if f := e.Field(name); f != nil && known(f, guard) {
+		return store.ColumnDenied(f)
+	}
+	return unknownColumn(e, name, guard, action)
+}
+
+// known reports whether the caller may know that a field is there.
+func known(f *model.Field, guard policy.Guard) bool {
+	return guard.Visible(f) || guard.Writable(f, query.Create) || guard.Writable(f, query.Update)
 }
 
 func unknownColumn(e *model.Entity, name string, guard policy.Guard, action query.Action) error {

@@ -165,7 +165,7 @@ func (r *loading) row(tx store.Tx, it *item) error {
 			n := len(r.out.Primary)
 			if err = c.plan.RunAlone(tx, it.vals, c.args, &r.out); err != nil {
 				r.out.Primary = r.out.Primary[:n]
-				err = c.e.explain(tx, err, c.entity, c.plan.Fields, it.vals)
+				err = c.explain(tx, err, it.vals)
 			} else if len(r.out.Primary) > n {
 				r.vals = append(r.vals, it.vals)
 			}

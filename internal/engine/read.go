@@ -154,6 +154,7 @@ func (e *Engine) readPlan(q *query.Read, guard policy.Guard, shape []byte, opt s
 			key = append(key, '-')
 		}
 	}
+	key = append(key, '0'+byte(opt.To))
 	if opt.After != nil {
 		for _, null := range opt.After.Null {
 			if null {

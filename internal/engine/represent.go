@@ -41,6 +41,15 @@ func (c *change) represent(tx store.Tx, out *store.Outcome) error {
 	if ordered && page.Primary != nil {
 		c.res.Body = page.Reorder(c.w.Format, out.Primary, c.res.Body)
 	}
+	return c.single(page)
+}
+
+// single refuses to answer one object with a row that was written and is not
+// the caller's to read.
+func (c *change) single(page *store.Page) error {
+	if c.w.Singular && page.Rows != 1 {
+		return NotSingular(page.Rows)
+	}
 	return nil
 }
 
@@ -49,11 +58,15 @@ func (c *change) representFiltered(tx store.Tx) error {
 	node := *c.w.Returning
 	node.Where, node.Order, node.Page = c.w.Where, c.w.Order, c.w.Page
 	q := &query.Read{Target: c.w.Target, Node: node, Format: c.w.Format, Unbounded: true}
-	page, err := c.e.readIn(tx, q, c.guard, store.ReadOptions{}, &c.res)
+	opt := store.ReadOptions{To: query.Delete}
+	page, err := c.e.readIn(tx, q, c.guard, opt, &c.res)
 	if err != nil {
 		return err
 	}
-	return c.recordReturned(tx, q, store.ReadOptions{}, page)
+	if err := c.single(page); err != nil {
+		return err
+	}
+	return c.recordReturned(tx, q, opt, page)
 }
 
 // encode answers rows that were stored just now from their values.

@@ -111,7 +111,7 @@ func (c *change) insert(tx store.Tx, out *store.Outcome) ([]int, error) {
 		}
 		vals, before := c.rows[i], len(out.Primary)
 		if err := c.plan.Run(tx, vals, c.args, out); err != nil {
-			return nil, numbered(c.e.explain(tx, err, c.entity, c.plan.Fields, vals), i, len(c.rows))
+			return nil, numbered(c.explain(tx, err, vals), i, len(c.rows))
 		}
 		if len(out.Primary) == before {
 			continue // a conflict, which is ignored

@@ -69,8 +69,14 @@ type change struct {
 
 func (c *change) prepare() error {
 	// First of all: who may not write at all learns nothing about the fields.
-	if _, err := c.guard.Filter(policy.Use{Entity: c.entity, Rule: policy.RuleOf(c.w.Action)}); err != nil {
-		return err
+	rules := []policy.Rule{policy.RuleOf(c.w.Action), policy.RuleUpdate, policy.RuleRead}
+	if c.w.Conflict.Resolution != query.Merge { // which creates and updates
+		rules = rules[:1]
+	}
+	for _, r := range rules {
+		if _, err := c.guard.Filter(policy.Use{Entity: c.entity, Rule: r}); err != nil {
+			return err
+		}
 	}
 	switch c.w.Action {
 	case query.Create:
@@ -126,21 +132,14 @@ func (c *change) prepareCreate() error {
 	if err := c.resolveConflict(); err != nil {
 		return err
 	}
-	set := in.columns
-	if w.Conflict.Resolution != query.Merge {
-		set = nil
-	} else {
-		for _, f := range c.entity.Fields {
-			if f.OnUpdateNow && !slices.Contains(set, f) {
-				set = append(set, f)
-			}
-		}
-		if len(set) == 0 {
-			set = c.conflict
-		}
+	set, err := c.replaced(in)
+	if err != nil {
+		return err
 	}
 	plan, err := c.e.writePlan(w, c.guard, func() (*store.WritePlan, error) {
-		return c.e.planner.CompileInsert(c.entity, c.guard, c.e.rules, w.Conflict.Resolution, c.conflict, set)
+		return c.e.planner.CompileInsert(c.entity, c.guard, c.e.rules, &store.Insert{
+			Given: in.columns, Resolution: w.Conflict.Resolution, Conflict: c.conflict, Set: set,
+		})
 	})
 	if err != nil {
 		return err
@@ -160,6 +159,34 @@ func (c *change) prepareCreate() error {
 	return c.distinctKeys()
 }
 
+// replaced are the fields that a merge sets in the row that is there: those
+// that are given, but for the key, which is equal already. To give them is to
+// update them.
+func (c *change) replaced(in *input) ([]*model.Field, error) {
+	if c.w.Conflict.Resolution != query.Merge {
+		return nil, nil
+	}
+	var set []*model.Field
+	for _, f := range in.columns {
+		if slices.Contains(c.conflict, f) {
+			continue
+		}
+		if !c.guard.Writable(f, query.Update) {
+			return nil, store.ColumnDenied(f)
+		}
+		set = append(set, f)
+	}
+	for _, f := range c.entity.Fields {
+		if f.OnUpdateNow && !slices.Contains(in.columns, f) {
+			set = append(set, f)
+		}
+	}
+	if len(set) == 0 {
+		return c.conflict, nil
+	}
+	return set, nil
+}
+
 // resolveConflict finds the unique key that an upsert names.
 func (c *change) resolveConflict() error {
 	w := c.w
@@ -172,7 +199,7 @@ func (c *change) resolveConflict() error {
 	}
 	for _, name := range w.Conflict.Fields {
 		f := c.entity.Field(name)
-		if f == nil {
+		if f == nil || !known(f, c.guard) {
 			return unknownColumn(c.entity, name, c.guard, query.Create)
 		}
 		c.conflict = append(c.conflict, f)
@@ -258,13 +285,14 @@ func (c *change) prepareUpdate() error {
 	if len(fields) == 0 {
 		return nil // nothing is set, so nothing is changed
 	}
+	given := slices.Clip(fields)
 	for _, f := range c.entity.Fields {
 		if f.OnUpdateNow && !slices.Contains(fields, f) {
 			fields, vals = append(fields, f), append(vals, in.nowAs(f))
 		}
 	}
 	plan, err := c.e.writePlan(c.w, c.guard, func() (*store.WritePlan, error) {
-		return c.e.planner.CompileUpdate(c.w, c.entity, fields, c.guard, c.e.rules)
+		return c.e.planner.CompileUpdate(c.w, c.entity, fields, given, c.guard, c.e.rules)
 	})
 	if err := c.planned(plan, err); err != nil {
 		return err
@@ -303,7 +331,7 @@ func (c *change) run(tx store.Tx) error {
 	if c.w.Count != query.CountNone {
 		c.res.Total, c.res.TotalExact = int64(c.res.Rows), true
 	}
-	if len(out.Primary) == 1 {
+	if len(out.Primary) == 1 && c.guard.Visible(c.entity.Primary) {
 		c.res.Key = string(c.entity.Primary.Type.AppendText(nil, out.Primary[0]))
 	}
 	if err := c.bounded(); err != nil {
@@ -376,7 +404,7 @@ func (c *change) alter(tx store.Tx, out *store.Outcome) error {
 		}
 	}
 	if err := c.plan.Run(tx, vals, c.args, out); err != nil {
-		return c.e.explain(tx, err, c.entity, c.plan.Fields, vals)
+		return c.explain(tx, err, vals)
 	}
 	return nil
 }

@@ -15,7 +15,7 @@ import (
 // by one column of RETURNING: 1 where it does.
 type judgement struct {
 	sql   string
-	fault func() *fault.Error
+	fault *fault.Error
 }
 
 // WritePlan is a compiled change of rows that are selected by a filter, or of
@@ -29,10 +29,21 @@ type WritePlan struct {
 	params []param // behind the fields' values
 	rules
 	judges  []judgement
-	probe   Statement // upsert: whether the row of the key is there
-	key     []int     // upsert: the key's places in Fields
-	returns bool      // the statement answers the primary key and the judges
-	own     int       // where the primary key stands in Fields; -1: not among them
+	returns bool // the statement answers the primary key and the judges
+	own     int  // where the primary key stands in Fields; -1: not among them
+
+	create *gate // judges the new row, before it is inserted
+	change *gate // judges what an update makes of rows, before it does
+	upsert
+}
+
+// upsert is what a create needs that may meet a row of its key.
+type upsert struct {
+	merges bool
+	merge  *gate     // judges the row of the key that is there
+	probe  Statement // tells whether it is there, where nothing judges it
+	key    []int     // the key's places in Fields
+	insert Statement // where it is not there: a row that was not judged is not merged
 }
 
 // SQL is the statement's text.
@@ -44,8 +55,8 @@ type Checks interface {
 }
 
 // judges compiles what the new row must meet: the entity's checks, where
-// unknown passes, and the guard's rule, where it does not.
-func (c *compiler) judges(e *model.Entity, checks Checks, action query.Action) ([]judgement, error) {
+// unknown passes, and a rule of the guard, where it does not.
+func (c *compiler) judges(e *model.Entity, checks Checks, rule query.Expr) ([]judgement, error) {
 	l := &level{c: c, e: e, trusted: true}
 	var out []judgement
 	for _, ck := range checks.Checks(e) {
@@ -60,27 +71,27 @@ func (c *compiler) judges(e *model.Entity, checks Checks, action query.Action) (
 		if err := fixParams(c.params[before:], from, args); err != nil {
 			return nil, err
 		}
-		out = append(out, judgement{sql: "coalesce(" + sql + "," + c.d.Bool(true) + ")", fault: func() *fault.Error {
-			return fault.New(fault.Check, "new row for entity %q violates check constraint %q", e.Name, ck.Name).
-				WithDetails("The check is: %s", ck.Source)
-		}})
+		out = append(out, judgement{sql: "coalesce(" + sql + "," + c.d.Bool(true) + ")", fault: c.checkFault(e, &ck)})
 	}
-	if action == query.Create {
-		rule, err := c.rule(policy.Use{Entity: e, Rule: policy.RuleCreate})
-		if err != nil {
-			return nil, err
-		}
-		if rule != nil {
-			sql, err := l.expr(rule)
-			if err != nil {
-				return nil, err
-			}
-			out = append(out, judgement{sql: "coalesce(" + sql + "," + c.d.Bool(false) + ")", fault: func() *fault.Error {
-				return fault.New(fault.Forbidden, "new row violates the create policy of %q", e.Name)
-			}})
-		}
+	sql, err := l.judge(rule)
+	if err == nil && sql != "" {
+		out = append(out, judgement{sql: "coalesce(" + sql + "," + c.d.Bool(false) + ")", fault: violates(e, "update")})
 	}
-	return out, nil
+	return out, err
+}
+
+// checkFault names a check, which names fields: not to who must not know them.
+func (c *compiler) checkFault(e *model.Entity, ck *policy.CheckRule) *fault.Error {
+	known := true
+	eachRef(ck.Expr, func(ref *query.FieldRef) {
+		f := e.Field(ref.Path.Field)
+		known = known && f != nil && c.visible(f)
+	})
+	if !known {
+		return fault.New(fault.Check, "new row for entity %q violates a check constraint", e.Name)
+	}
+	return fault.New(fault.Check, "new row for entity %q violates check constraint %q", e.Name, ck.Name).
+		WithDetails("The check is: %s", ck.Source)
 }
 
 // fixParams turns literals of a rule, which never change, into fixed values.
@@ -107,8 +118,8 @@ func (c *compiler) returning(p *WritePlan, judges []judgement) string {
 	return " RETURNING " + strings.Join(cols, ",")
 }
 
-// values reserves the first parameters for the fields' values.
-func (c *compiler) values(fields []*model.Field) []string {
+// reserve keeps the first parameters for the fields' values.
+func (c *compiler) reserve(fields []*model.Field) []string {
 	out := make([]string, len(fields))
 	for i := range fields {
 		out[i] = c.param(param{slot: -1})
@@ -116,32 +127,54 @@ func (c *compiler) values(fields []*model.Field) []string {
 	return out
 }
 
+// Insert is what a create is planned by, beside its entity.
+type Insert struct {
+	Given      []*model.Field // by the caller: their own rules judge them
+	Resolution query.Resolution
+	Conflict   []*model.Field // the key that decides
+	Set        []*model.Field // what a merge replaces
+}
+
 // CompileInsert plans the creation of one row with a value for every field.
-// set names the fields that a merge replaces.
-func (pl *Planner) CompileInsert(e *model.Entity, g policy.Guard, checks Checks, res query.Resolution, conflict, set []*model.Field) (*WritePlan, error) {
+func (pl *Planner) CompileInsert(e *model.Entity, g policy.Guard, checks Checks, in *Insert) (*WritePlan, error) {
 	c := pl.compiler(g, query.Slots{})
-	p := &WritePlan{Entity: e, Fields: e.Fields, own: -1}
-	var names []string
-	for i, f := range e.Fields {
-		names = append(names, pl.Dialect.Ident(f.Name))
-		if f == e.Primary {
-			p.own = i
+	p := &WritePlan{Entity: e, Fields: e.Fields, own: slices.Index(e.Fields, e.Primary)}
+	var err error
+	if p.create, err = c.newRow(e, in.Given); err != nil {
+		return nil, err
+	}
+	if p.merges = in.Resolution == query.Merge; p.merges {
+		if p.merge, err = c.merged(e, in); err != nil {
+			return nil, err
 		}
 	}
-	sql := "INSERT INTO " + pl.Dialect.Table(e.Module.Name, e.Name) + " (" + strings.Join(names, ",") + ") VALUES (" + strings.Join(c.values(e.Fields), ",") + ")"
-	judges, err := c.judges(e, checks, query.Create)
+	c.statement()
+	sql := "INSERT INTO " + pl.Dialect.Table(e.Module.Name, e.Name) + " (" + strings.Join(c.idents(e.Fields), ",") +
+		") VALUES (" + strings.Join(c.reserve(e.Fields), ",") + ")"
+	judges, err := c.judges(e, checks, nil)
 	if err != nil {
 		return nil, err
 	}
-	if res != query.Fail {
-		sql += pl.Dialect.OnConflict(fieldNames(conflict), fieldNames(set))
-		pl.probe(p, conflict)
+	returning := ""
+	if len(judges) > 0 || in.Resolution != query.Fail {
+		returning = c.returning(p, judges)
 	}
-	if len(judges) > 0 || res != query.Fail {
-		sql += c.returning(p, judges)
+	p.st.SQL = sql + returning
+	if in.Resolution != query.Fail {
+		p.insert.SQL = p.st.SQL
+		p.st.SQL = sql + pl.Dialect.OnConflict(fieldNames(in.Conflict), fieldNames(in.Set)) + returning
+		pl.probe(p, in.Conflict)
 	}
-	p.st.SQL, p.params, p.rules = sql, c.params[len(e.Fields):], c.asked()
+	p.params, p.rules = c.params[len(e.Fields):], c.asked()
 	return p, nil
+}
+
+func (c *compiler) idents(fields []*model.Field) []string {
+	out := make([]string, len(fields))
+	for i, f := range fields {
+		out[i] = c.d.Ident(f.Name)
+	}
+	return out
 }
 
 func (pl *Planner) probe(p *WritePlan, conflict []*model.Field) {
@@ -157,19 +190,32 @@ func (pl *Planner) probe(p *WritePlan, conflict []*model.Field) {
 	p.probe.SQL = "SELECT 1 FROM " + pl.Dialect.Table(p.Entity.Module.Name, p.Entity.Name) + " WHERE " + strings.Join(conds, " AND ")
 }
 
-// CompileUpdate plans setting fields of the rows that match.
-func (pl *Planner) CompileUpdate(w *query.Write, e *model.Entity, fields []*model.Field, g policy.Guard, checks Checks) (*WritePlan, error) {
+// CompileUpdate plans setting fields of the rows that match. given are those
+// of the fields that the caller gives.
+func (pl *Planner) CompileUpdate(w *query.Write, e *model.Entity, fields, given []*model.Field, g policy.Guard, checks Checks) (*WritePlan, error) {
 	c := pl.compiler(g, w.Slots())
 	p := &WritePlan{Entity: e, Fields: fields, own: -1}
+	check, err := c.rule(policy.Use{Entity: e, Rule: policy.RuleCheck})
+	if err != nil {
+		return nil, err
+	}
+	var before, after query.Expr = check, nil
+	if plain(check) {
+		before, after = nil, check
+	}
+	if p.change, err = c.changed(w, e, fields, given, before); err != nil {
+		return nil, err
+	}
+	c.statement()
 	var sets []string
-	for i, v := range c.values(fields) {
+	for i, v := range c.reserve(fields) {
 		sets = append(sets, pl.Dialect.Ident(fields[i].Name)+"="+v)
 	}
 	where, err := c.reach(w, e)
 	if err != nil {
 		return nil, err
 	}
-	judges, err := c.judges(e, checks, query.Update)
+	judges, err := c.judges(e, checks, after)
 	if err != nil {
 		return nil, err
 	}
@@ -241,43 +287,73 @@ type Outcome struct {
 }
 
 // Run executes the plan with a value for each of Fields and the query's args.
-// It fails when a row does not meet a check; the caller's transaction then has
-// to be undone.
+// It fails when a row does not meet a rule or a check; the caller's transaction
+// then has to be undone.
 func (p *WritePlan) Run(tx Tx, values []value.Value, args []query.Arg, into *Outcome) error {
-	all, err := bindParams(p.params, args, slices.Clip(values))
+	st, err := p.judge(tx, values, args, into)
 	if err != nil {
 		return err
 	}
-	into.Existed = false
-	if p.probe.SQL != "" {
-		keys := make([]value.Value, len(p.key))
-		for i, k := range p.key {
-			keys[i] = values[k]
-		}
-		err := tx.Query(&p.probe, keys, func(Row) error {
-			into.Existed = true
-			return nil
-		})
-		if err != nil {
-			return err
-		}
+	all, err := bindParams(p.params, nil, args, slices.Clip(values))
+	if err != nil {
+		return err
 	}
 	if !p.returns {
-		if _, err := tx.Exec(&p.st, all); err != nil {
+		if _, err := tx.Exec(st, all); err != nil {
 			return err
 		}
 		into.Primary = append(into.Primary, values[p.own])
 		return nil
 	}
-	return tx.Query(&p.st, all, func(r Row) error {
+	return tx.Query(st, all, func(r Row) error {
 		for i, j := range p.judges {
 			if r.Int(i+1) == 0 {
-				return j.fault()
+				f := *j.fault
+				return &f
 			}
 		}
 		into.Primary = append(into.Primary, r.Value(0))
 		return nil
 	})
+}
+
+// judge asks what has to be known before anything is written, and returns the
+// statement to run then.
+func (p *WritePlan) judge(tx Tx, values []value.Value, args []query.Arg, into *Outcome) (*Statement, error) {
+	into.Existed = false
+	var err error
+	switch {
+	case p.merge != nil:
+		into.Existed, err = p.merge.run(tx, values, args)
+	case p.probe.SQL != "":
+		into.Existed, err = p.met(tx, values)
+	}
+	if err == nil && p.change != nil {
+		_, err = p.change.run(tx, values, args)
+	}
+	// A row that is merged is not created. One that is ignored is judged all
+	// the same: whether it was there is nobody's to learn by a row that he
+	// could not create.
+	if err == nil && p.create != nil && !(p.merges && into.Existed) {
+		_, err = p.create.run(tx, values, args)
+	}
+	if p.merges && !into.Existed {
+		return &p.insert, err
+	}
+	return &p.st, err
+}
+
+// met tells whether the row of an upsert's key is there.
+func (p *WritePlan) met(tx Tx, values []value.Value) (found bool, err error) {
+	keys := make([]value.Value, len(p.key))
+	for i, k := range p.key {
+		keys[i] = values[k]
+	}
+	err = tx.Query(&p.probe, keys, func(Row) error {
+		found = true
+		return nil
+	})
+	return found, err
 }
 
 // RunAlone runs the plan so that a failure undoes this row alone and the

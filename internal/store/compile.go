@@ -20,8 +20,9 @@ type compiler struct {
 	slots  query.Slots
 	args   int // literals counted so far: the query's, then the guard's
 	params []param
-	uses   []policy.Use // whose literals each run needs
-	deps   []policy.Use // what the plan depends on
+	values map[int]string // placeholders of a write's values
+	uses   []policy.Use   // whose literals each run needs
+	deps   []policy.Use   // what the plan depends on
 	rules  map[policy.Use]query.Expr
 	alias  int
 }
@@ -31,7 +32,7 @@ func (pl *Planner) compiler(g policy.Guard, slots query.Slots) *compiler {
 }
 
 // statement starts a further statement of the same plan.
-func (c *compiler) statement() { c.params, c.alias = nil, 0 }
+func (c *compiler) statement() { c.params, c.values, c.alias = nil, nil, 0 }
 
 func (c *compiler) newAlias() string {
 	a := "t" + strconv.Itoa(c.alias)
@@ -69,6 +70,19 @@ func (c *compiler) param(p param) string {
 	return c.d.Param(len(c.params))
 }
 
+// newValue is the placeholder of the i-th value of a write.
+func (c *compiler) newValue(i int) string {
+	sql, ok := c.values[i]
+	if !ok {
+		sql = c.param(param{slot: -1, value: i + 1})
+		if c.values == nil {
+			c.values = map[int]string{}
+		}
+		c.values[i] = sql
+	}
+	return sql
+}
+
 // level is one entity of a read with what is joined to it.
 type level struct {
 	c     *compiler
@@ -88,7 +102,7 @@ type level struct {
 
 	trusted bool                    // a rule of the application is compiled: it may name any field
 	outer   *level                  // around an Exists of a rule
-	given   map[*model.Field]string // new values that stand for columns
+	given   map[*model.Field]int    // places of the new values that stand for columns
 	masks   map[*model.Field]string // by field, what [level.mask] wrote
 }
 
@@ -277,8 +291,8 @@ func (l *level) distinctNames() error {
 
 // col is a field's column, or the new value in its place.
 func (l *level) col(f *model.Field) string {
-	if sql, ok := l.given[f]; ok {
-		return sql
+	if i, ok := l.given[f]; ok {
+		return l.c.newValue(i)
 	}
 	return l.qualified(f.Name)
 }

@@ -10,18 +10,24 @@ import (
 	"github.com/pandobase/pando/internal/value"
 )
 
-// param is one parameter of a statement: a value that is fixed by the plan, or
-// a literal of the query, read by the type that the plan found for it.
+// param is one parameter of a statement: a value that is fixed by the plan,
+// one of those that a write gives, or a literal of the query, read by the type
+// that the plan found for it.
 type param struct {
 	slot  int // index in the args; -1: fixed
+	value int // index in the values of a write, from 1; 0: none of them
 	fixed value.Value
 	read  func(query.Arg) (value.Value, error)
 }
 
-// Bind reads the literals of a query by the types of a plan.
-func bindParams(ps []param, args []query.Arg, into []value.Value) ([]value.Value, error) {
+// bindParams reads the literals of a query by the types of a plan.
+func bindParams(ps []param, values []value.Value, args []query.Arg, into []value.Value) ([]value.Value, error) {
 	for i := range ps {
 		p := &ps[i]
+		if p.value > 0 {
+			into = append(into, values[p.value-1])
+			continue
+		}
 		if p.slot < 0 {
 			into = append(into, p.fixed)
 			continue

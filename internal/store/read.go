@@ -222,7 +222,7 @@ const flushAt = 32 << 10
 func (p *ReadPlan) Run(r Reader, args []query.Arg, opt RunOptions, pg *Page) error {
 	pg.reset(p, opt)
 	var err error
-	if pg.bound, err = bindParams(p.params, args, pg.bound); err != nil {
+	if pg.bound, err = bindParams(p.params, nil, args, pg.bound); err != nil {
 		return err
 	}
 	pg.start()
@@ -250,7 +250,7 @@ func (p *ReadPlan) total(r Reader, args []query.Arg, page *Page) error {
 			return nil
 		})
 	}
-	bound, err := bindParams(p.countParams, args, nil)
+	bound, err := bindParams(p.countParams, nil, args, nil)
 	if err != nil {
 		return err
 	}

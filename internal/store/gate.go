@@ -1,0 +1,232 @@
+package store
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/pandobase/pando/internal/fault"
+	"github.com/pandobase/pando/internal/model"
+	"github.com/pandobase/pando/internal/policy"
+	"github.com/pandobase/pando/internal/query"
+	"github.com/pandobase/pando/internal/value"
+)
+
+// gate judges rows before they are written, so that what a key or a reference
+// refuses is told only to who may write the row. One column of its statement
+// is one verdict: 1 where the rule is true.
+type gate struct {
+	st     Statement
+	params []param
+	faults []*fault.Error // by column
+}
+
+// run judges the rows of the statement; found tells whether there is one.
+func (g *gate) run(r Reader, values []value.Value, args []query.Arg) (found bool, err error) {
+	bound, err := bindParams(g.params, values, args, nil)
+	if err != nil {
+		return false, err
+	}
+	err = r.Query(&g.st, bound, func(row Row) error {
+		found = true
+		for i, f := range g.faults {
+			if row.Int(i) == 0 {
+				told := *f
+				return &told
+			}
+		}
+		return nil
+	})
+	return found, err
+}
+
+// verdicts collects the columns of a gate.
+type verdicts struct {
+	sqls   []string
+	faults []*fault.Error
+}
+
+// add compiles a rule about a level's row into a verdict. What always holds
+// needs none.
+func (v *verdicts) add(l *level, rule query.Expr, f *fault.Error) error {
+	sql, err := l.judge(rule)
+	if err == nil && sql != "" {
+		v.put(l.c, sql, f)
+	}
+	return err
+}
+
+func (v *verdicts) put(c *compiler, sql string, f *fault.Error) {
+	v.sqls = append(v.sqls, "coalesce("+sql+","+c.d.Bool(false)+")")
+	v.faults = append(v.faults, f)
+}
+
+// gate makes the gate of the verdicts about the rows of from; nil when there
+// is nothing to judge.
+func (v *verdicts) gate(c *compiler, from string) *gate {
+	if len(v.sqls) == 0 {
+		return nil
+	}
+	return &gate{st: Statement{SQL: "SELECT " + strings.Join(v.sqls, ",") + from}, params: c.params, faults: v.faults}
+}
+
+func violates(e *model.Entity, rule string) *fault.Error {
+	return fault.New(fault.Forbidden, "new row violates the %s policy of %q", rule, e.Name)
+}
+
+// ColumnDenied is the fault of a field that is given and is not the caller's
+// to write, in this row or in any.
+func ColumnDenied(f *model.Field) *fault.Error {
+	return fault.New(fault.Forbidden, "permission denied for column %q of %q", f.Name, f.Entity.Name)
+}
+
+// places tells where in a run's values those of the fields stand.
+func places(fields, of []*model.Field) map[*model.Field]int {
+	at := make(map[*model.Field]int, len(fields))
+	for i, f := range of {
+		for _, g := range fields {
+			if f == g {
+				at[f] = i
+			}
+		}
+	}
+	return at
+}
+
+// writeRules adds the verdicts of the given fields' own rules, about each of
+// the rows.
+func (v *verdicts) writeRules(c *compiler, given []*model.Field, rows ...*level) error {
+	for _, f := range given {
+		if f.Write == nil {
+			continue
+		}
+		rule, err := c.rule(policy.Use{Entity: f.Entity, Rule: policy.RuleWrite, Field: f})
+		if err != nil {
+			return err
+		}
+		for _, l := range rows {
+			if err := v.add(l, rule, ColumnDenied(f)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// newRow judges a row that is to be created: by the create policy, and by the
+// rules of the fields that are given.
+func (c *compiler) newRow(e *model.Entity, given []*model.Field) (*gate, error) {
+	c.statement()
+	l := &level{c: c, e: e, given: places(e.Fields, e.Fields)}
+	var v verdicts
+	rule, err := c.rule(policy.Use{Entity: e, Rule: policy.RuleCreate})
+	if err != nil {
+		return nil, err
+	}
+	if err := v.add(l, rule, violates(e, "create")); err != nil {
+		return nil, err
+	}
+	if err := v.writeRules(c, given, l); err != nil {
+		return nil, err
+	}
+	return v.gate(c, ""), nil
+}
+
+// merged judges the stored row that an upsert meets: it must be one that the
+// caller reads and may change, into what it becomes. Which of these fails is
+// not told: the row may be one of which the caller must not know.
+func (c *compiler) merged(e *model.Entity, in *Insert) (*gate, error) {
+	c.statement()
+	stored := &level{c: c, e: e, alias: c.newAlias()}
+	after := &level{c: c, e: e, alias: stored.alias, given: places(in.Set, e.Fields)}
+	var v verdicts
+	for _, r := range []policy.Rule{policy.RuleRead, policy.RuleUpdate, policy.RuleCheck} {
+		rule, err := c.rule(policy.Use{Entity: e, Rule: r})
+		if err != nil {
+			return nil, err
+		}
+		l := stored
+		if r == policy.RuleCheck {
+			l = after
+		}
+		if err := v.add(l, rule, violates(e, "update")); err != nil {
+			return nil, err
+		}
+	}
+	given := slices.DeleteFunc(slices.Clone(in.Given), func(f *model.Field) bool {
+		return !slices.Contains(in.Set, f) || slices.Contains(in.Conflict, f)
+	})
+	if err := v.writeRules(c, given, stored, after); err != nil {
+		return nil, err
+	}
+	at := places(in.Conflict, e.Fields)
+	var conds []string
+	for _, k := range in.Conflict {
+		conds = append(conds, stored.col(k)+"="+c.newValue(at[k]))
+	}
+	return v.gate(c, " FROM "+stored.from()+" WHERE "+strings.Join(conds, " AND ")), nil
+}
+
+// changed judges what the rows of an update become, where RETURNING cannot:
+// set fields have their new values, old names the stored ones, and relations
+// start from the new values. Rules of fields judge both rows.
+func (c *compiler) changed(w *query.Write, e *model.Entity, set, given []*model.Field, check query.Expr) (*gate, error) {
+	c.statement()
+	reach, err := c.reach(w, e)
+	if err != nil {
+		return nil, err
+	}
+	stored := &level{c: c, e: e, alias: "t0"}
+	after := &level{c: c, e: e, alias: "t0", given: places(set, set)}
+	var v verdicts
+	if err := v.add(after, check, violates(e, "update")); err != nil {
+		return nil, err
+	}
+	if err := v.writeRules(c, given, stored, after); err != nil {
+		return nil, err
+	}
+	return v.gate(c, " FROM "+stored.from()+reach), nil
+}
+
+// plain reports whether a rule is about one row by itself: RETURNING answers
+// it about the row that is written.
+func plain(e query.Expr) bool {
+	ok := true
+	eachRef(e, func(ref *query.FieldRef) {
+		ok = ok && ref != nil && len(ref.Via) == 0 && !ref.Old
+	})
+	return ok
+}
+
+// eachRef calls fn for the fields that an expression names, and with nil for
+// each relation whose rows it looks through.
+func eachRef(e query.Expr, fn func(*query.FieldRef)) {
+	switch e := e.(type) {
+	case *query.And:
+		for _, a := range e.Args {
+			eachRef(a, fn)
+		}
+	case *query.Or:
+		for _, a := range e.Args {
+			eachRef(a, fn)
+		}
+	case *query.Not:
+		eachRef(e.Arg, fn)
+	case *query.Exists:
+		fn(nil)
+		eachRef(e.Where, fn)
+	case *query.Compare:
+		eachOperandRef(e.Left, fn)
+		eachOperandRef(e.Right, fn)
+	}
+}
+
+func eachOperandRef(o query.Operand, fn func(*query.FieldRef)) {
+	switch o := o.(type) {
+	case *query.FieldRef:
+		fn(o)
+	case *query.Call:
+		for _, a := range o.Args {
+			eachOperandRef(a, fn)
+		}
+	}
+}
