@@ -31,12 +31,15 @@ type Config struct {
 	Random io.Reader        // of UUIDs; default crypto/rand
 	DB     *telemetry.DB    // measures the store; default: nobody
 	Audit  *audit.Log       // what is done is put on record; default: nothing is
+	// Guards tells what an identity may; default Rules.For.
+	Guards func(*policy.Identity) policy.Guard
 }
 
 // Engine executes queries for one application. It is safe for concurrent use.
 type Engine struct {
 	app     *model.App
 	rules   *policy.Rules
+	guards  func(*policy.Identity) policy.Guard
 	driver  store.Driver
 	planner *store.Planner
 	signer  *keys.Signer
@@ -67,6 +70,9 @@ func New(c Config) *Engine {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
+	if c.Guards == nil {
+		c.Guards = c.Rules.For
+	}
 	limits := c.App.Config.Limits
 	onRead := false
 	for _, m := range c.App.Modules {
@@ -75,7 +81,8 @@ func New(c Config) *Engine {
 		}
 	}
 	return &Engine{
-		app: c.App, rules: c.Rules, driver: c.Driver, signer: c.Signer, log: c.Log, now: c.Now, random: c.Random, audit: c.Audit, onRead: onRead && c.Audit != nil,
+		app: c.App, rules: c.Rules, guards: c.Guards, driver: c.Driver, signer: c.Signer, log: c.Log, now: c.Now, random: c.Random,
+		audit: c.Audit, onRead: onRead && c.Audit != nil,
 		planner: &store.Planner{App: c.App, Dialect: c.Driver.Dialect(), MaxRows: int64(limits.Rows), MaxDepth: limits.Depth},
 		meter:   meter{db: c.DB},
 		running: map[string]bool{},
@@ -86,7 +93,7 @@ func New(c Config) *Engine {
 func (e *Engine) App() *model.App { return e.app }
 
 // Guard is what an identity may see and do.
-func (e *Engine) Guard(id policy.Identity) policy.Guard { return e.rules.For(&id) }
+func (e *Engine) Guard(id policy.Identity) policy.Guard { return e.guards(&id) }
 
 // Result is what a read or a write answered.
 type Result struct {

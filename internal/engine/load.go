@@ -68,7 +68,7 @@ func (e *Engine) loadRows(ctx context.Context, id policy.Identity, l *Load) (int
 		return 0, err
 	}
 	w := &query.Write{Action: query.Create, Target: l.Target, Columns: l.Columns, Conflict: l.Conflict}
-	ch := &change{e: e, w: w, id: id, guard: e.rules.For(&id), entity: ent}
+	ch := &change{e: e, w: w, id: id, guard: e.guards(&id), entity: ent}
 	if err := ch.prepare(); err != nil {
 		return 0, err
 	}

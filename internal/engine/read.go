@@ -23,7 +23,7 @@ type ReadOptions struct {
 
 // read is Read without its denials.
 func (e *Engine) read(ctx context.Context, id policy.Identity, q *query.Read, opt ReadOptions) (*Result, error) {
-	guard := e.rules.For(&id)
+	guard := e.guards(&id)
 	sc := scratches.Get().(*scratch) //nolint:forcetypeassert // the pool holds nothing else
 	defer sc.release()
 	shape, args := q.Shape(sc.shape[:0], sc.args[:0])
@@ -169,7 +169,7 @@ func (e *Engine) readPlan(q *query.Read, guard policy.Guard, shape []byte, opt s
 
 // Explain returns the statement that a read is planned to.
 func (e *Engine) Explain(id policy.Identity, q *query.Read) (string, error) {
-	p, err := e.planner.CompileRead(q, e.rules.For(&id), store.ReadOptions{})
+	p, err := e.planner.CompileRead(q, e.guards(&id), store.ReadOptions{})
 	if err != nil {
 		return "", err
 	}

@@ -28,7 +28,7 @@ func (e *Engine) write(ctx context.Context, id policy.Identity, w *query.Write, 
 		return nil, fault.New(fault.LimitExceeded, "more than %d rows in one request", maxRows).
 			WithDetails("there are %d", len(w.Rows)).WithHint("send them in parts, or use `pando import`")
 	}
-	ch := &change{e: e, w: w, id: id, guard: e.rules.For(&id), entity: ent}
+	ch := &change{e: e, w: w, id: id, guard: e.guards(&id), entity: ent}
 	if err := ch.prepare(); err != nil {
 		return nil, err
 	}

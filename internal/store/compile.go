@@ -1,6 +1,7 @@
 package store
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,9 +21,10 @@ type compiler struct {
 	slots  query.Slots
 	args   int // literals counted so far: the query's, then the guard's
 	params []param
-	values map[int]string // placeholders of a write's values
-	uses   []policy.Use   // whose literals each run needs
-	deps   []policy.Use   // what the plan depends on
+	values map[int]string    // placeholders of a write's values
+	masks  map[masked]string // what [level.mask] wrote
+	uses   []policy.Use      // whose literals each run needs
+	deps   []policy.Use      // what the plan depends on
 	rules  map[policy.Use]query.Expr
 	alias  int
 }
@@ -32,7 +34,15 @@ func (pl *Planner) compiler(g policy.Guard, slots query.Slots) *compiler {
 }
 
 // statement starts a further statement of the same plan.
-func (c *compiler) statement() { c.params, c.values, c.alias = nil, nil, 0 }
+func (c *compiler) statement() { c.params, c.values, c.masks, c.alias = nil, nil, nil, 0 }
+
+// dry compiles what does not become part of the statement, for its faults.
+func (c *compiler) dry(fn func() error) error {
+	params, masks := len(c.params), maps.Clone(c.masks)
+	err := fn()
+	c.params, c.masks = c.params[:params], masks
+	return err
+}
 
 func (c *compiler) newAlias() string {
 	a := "t" + strconv.Itoa(c.alias)
@@ -100,10 +110,9 @@ type level struct {
 	aggregated bool
 	nots       int // negations around what is being compiled
 
-	trusted bool                    // a rule of the application is compiled: it may name any field
-	outer   *level                  // around an Exists of a rule
-	given   map[*model.Field]int    // places of the new values that stand for columns
-	masks   map[*model.Field]string // by field, what [level.mask] wrote
+	trusted bool                 // a rule of the application is compiled: it may name any field
+	outer   *level               // around an Exists of a rule
+	given   map[*model.Field]int // places of the new values that stand for columns
 }
 
 // embedded is a relation that the select list of a level names.

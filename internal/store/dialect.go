@@ -38,6 +38,8 @@ type Dialect interface {
 	// Comparable writes x, of type t, so that it is compared, ordered and grouped
 	// by its type's order where the stored form alone does not do so.
 	Comparable(t value.Type, x string) string
+	// Where is x where a condition is true, else null. It compares as x does.
+	Where(cond, x string) string
 	// InList is x IN over a parameter that holds a list (see ListParam). Like
 	// the two below it is null where x is, unless the list is empty.
 	InList(t value.Type, x, list string) string

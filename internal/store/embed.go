@@ -72,8 +72,12 @@ func (l *level) joinOne(x *embedded) error {
 	if err := sub.fill(&em.Node); err != nil {
 		return err
 	}
-	if _, err := sub.orderTerms(em.Node.Order); err != nil {
-		return err // one row has no order, but a wrong one is still an error
+	err = l.c.dry(func() error { // one row has no order, but a wrong one is still an error
+		_, err := sub.orderTerms(em.Node.Order)
+		return err
+	})
+	if err != nil {
+		return err
 	}
 	if sub.aggregated {
 		return fault.New(fault.NotImplemented, "aggregates inside the to-one relation '%s' are not supported", em.Name())

@@ -100,8 +100,11 @@ func (l *level) walks() (bool, error) {
 	if l.aggregated || !l.visible(l.e.Primary) {
 		return false, nil
 	}
-	mask, err := l.mask(l.e.Primary)
-	return mask == "", err
+	if l.e.Primary.Read == nil {
+		return true, nil
+	}
+	mask, err := l.c.rule(policy.Use{Entity: l.e, Rule: policy.RuleMask, Field: l.e.Primary})
+	return mask == nil, err
 }
 
 // compileCount adds the statement that counts all rows without the page. What
@@ -121,8 +124,9 @@ func (pl *Planner) compileCount(c *compiler, p *ReadPlan, q *query.Read) error {
 	p.count.SQL = "SELECT count(*) FROM " + root.from() + root.tail()
 	if aggregated {
 		// An aggregate without groups answers one row; one that is not read makes none.
-		agg, _, _ := pl.Dialect.Aggregate(query.CountRows, value.Type{}, "")
-		p.count.SQL = "SELECT count(*) FROM (SELECT " + agg + " FROM " + root.from() + root.tail() + ") AS g"
+		cols := &resultColumns{index: map[string]int{}}
+		cols.object(root.out, "")
+		p.count.SQL = "SELECT count(*) FROM (SELECT " + strings.Join(cols.sqls, ",") + " FROM " + root.from() + root.tail() + ") AS g"
 	}
 	p.countParams = c.params
 	if q.Count != query.CountExact && q.Node.Where == nil && len(c.params) == 0 && len(root.conds) == 0 && !aggregated {

@@ -40,6 +40,12 @@ func (c *compiler) visible(f *model.Field) bool {
 	return c.guard.Visible(f)
 }
 
+// masked is a field of a level.
+type masked struct {
+	l *level
+	f *model.Field
+}
+
 // mask is the condition under which the caller reads a field's value; empty:
 // in every row. It is written once for a level, so that two mentions of the
 // field are the same text to GROUP BY.
@@ -47,7 +53,8 @@ func (l *level) mask(f *model.Field) (string, error) {
 	if l.trusted || f.Read == nil {
 		return "", nil
 	}
-	if sql, ok := l.masks[f]; ok {
+	at := masked{l, f}
+	if sql, ok := l.c.masks[at]; ok {
 		return sql, nil
 	}
 	rule, err := l.c.rule(policy.Use{Entity: f.Entity, Rule: policy.RuleMask, Field: f})
@@ -58,10 +65,10 @@ func (l *level) mask(f *model.Field) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if l.masks == nil {
-		l.masks = map[*model.Field]string{}
+	if l.c.masks == nil {
+		l.c.masks = map[masked]string{}
 	}
-	l.masks[f] = sql
+	l.c.masks[at] = sql
 	return sql, nil
 }
 
@@ -72,7 +79,7 @@ func (l *level) read(f *model.Field) (sql string, masked bool, err error) {
 	if err != nil || mask == "" {
 		return l.col(f), false, err
 	}
-	return "CASE WHEN " + mask + " THEN " + l.col(f) + " END", true, nil
+	return l.c.d.Where(mask, l.col(f)), true, nil
 }
 
 // linked is the condition that a field of this level, the foreign key of a

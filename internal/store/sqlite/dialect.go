@@ -168,6 +168,16 @@ func (dialect) Comparable(t value.Type, x string) string {
 	return x
 }
 
+// Where implements store.Dialect. A collation inside a condition becomes that
+// of the whole expression, unless it says its own.
+func (dialect) Where(cond, x string) string {
+	sql := "CASE WHEN " + cond + " THEN " + x + " END"
+	if strings.Contains(cond, jsonCollation) {
+		sql = "(" + sql + " COLLATE BINARY)"
+	}
+	return sql
+}
+
 // InList implements store.Dialect.
 func (d dialect) InList(t value.Type, x, list string) string {
 	return d.Comparable(t, x) + " IN (SELECT " + element(t, "value") + " FROM json_each(" + list + "))"

@@ -16,6 +16,7 @@ import (
 	"github.com/pandobase/pando/internal/fault"
 	"github.com/pandobase/pando/internal/keys"
 	"github.com/pandobase/pando/internal/model"
+	"github.com/pandobase/pando/internal/policy"
 	"github.com/pandobase/pando/internal/query"
 	"github.com/pandobase/pando/internal/store"
 	"github.com/pandobase/pando/internal/value"
@@ -72,7 +73,13 @@ func (a *agreement) check(rt *rapid.T) {
 	if err := a.replace(app); err != nil {
 		rt.Fatalf("%v\n%s", err, s.text)
 	}
-	e := engine.New(engine.Config{App: app, Rules: rules, Driver: a.d, Signer: a.signer})
+	var caller *ruled
+	e := engine.New(engine.Config{App: app, Rules: rules, Driver: a.d, Signer: a.signer, Guards: func(id *policy.Identity) policy.Guard {
+		if caller != nil {
+			return caller
+		}
+		return rules.For(id)
+	}})
 	m := &memory{rows: map[*model.Entity][]*record{}, most: 6}
 	for _, name := range s.names {
 		if s.rows[name] == "" {
@@ -84,6 +91,10 @@ func (a *agreement) check(rt *rapid.T) {
 			rt.Fatalf("%s\n%s%s\n%s", explain(err), s.text, name, s.rows[name])
 		}
 		m.fill(app.Entity("t", name), w)
+	}
+	if rapid.Bool().Draw(rt, "rules") {
+		caller = drawRules(rt, s, app)
+		m = m.seen(caller)
 	}
 	for range queriesEach {
 		a.ask(rt, e, m, s, drawRead(rt, s, app))
