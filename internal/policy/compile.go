@@ -19,6 +19,7 @@ type Rules struct {
 	checks   map[*model.Entity][]CheckRule
 	defaults map[*model.Field]DefaultFunc
 	rules    map[Use]*template
+	allow    map[*model.Operation]*template
 	masked   map[*model.Entity][]*model.Field // the fields that have a read rule
 }
 
@@ -51,16 +52,15 @@ func (r *Rules) Default(f *model.Field) (DefaultFunc, bool) {
 // order of the modules; with problems, the rules are those of the expressions
 // that have none.
 func Compile(app *model.App) (*Rules, []model.Problem) {
-	c := &compiler{app: app, rules: &Rules{
-		checks: map[*model.Entity][]CheckRule{}, defaults: map[*model.Field]DefaultFunc{},
-		rules: map[Use]*template{}, masked: map[*model.Entity][]*model.Field{},
-	}}
+	c := &compiler{app: app, rules: newRules()}
 	for _, m := range app.Modules {
 		for _, e := range m.Entities {
 			c.compileEntity(e)
 		}
 		for _, o := range m.Operations {
-			c.condition(nil, o.Allow, scope{what: "an operation's `allow`", auth: true, request: true, now: true})
+			if t := c.template(nil, o.Allow, scope{what: "an operation's `allow`", auth: true, request: true, now: true}); t != nil {
+				c.rules.allow[o] = t
+			}
 		}
 		for _, ev := range m.Events {
 			c.condition(ev.Entity, ev.When, scope{
@@ -69,6 +69,13 @@ func Compile(app *model.App) (*Rules, []model.Problem) {
 		}
 	}
 	return c.rules, c.problems
+}
+
+func newRules() *Rules {
+	return &Rules{
+		checks: map[*model.Entity][]CheckRule{}, defaults: map[*model.Field]DefaultFunc{},
+		rules: map[Use]*template{}, allow: map[*model.Operation]*template{}, masked: map[*model.Entity][]*model.Field{},
+	}
 }
 
 // scope is what an expression may name.
@@ -129,25 +136,35 @@ func (c *compiler) compileEntity(e *model.Entity) {
 
 // policy compiles a rule. One that has problems stays away, which denies.
 func (c *compiler) policy(u Use, src *model.Expression, sc scope) {
-	if src == nil {
-		return
+	if t := c.template(u.Entity, src, sc); t != nil {
+		c.rules.rules[u] = t
 	}
-	x := c.expression(u.Entity, src, sc)
+}
+
+// template compiles a condition about a caller, and a row where there is one.
+// It is nil where there is no source or it has problems.
+func (c *compiler) template(e *model.Entity, src *model.Expression, sc scope) *template {
+	if src == nil {
+		return nil
+	}
+	x := c.expression(e, src, sc)
 	x.parse()
 	x.checkTypes(value.Type{Kind: value.Bool})
-	if x.ok() {
-		x.rule = &template{entity: u.Entity, source: src, conds: map[*query.Compare]int{}}
-		compiled, ok := x.condition(x.ast.Expr())
-		switch {
-		case !ok:
-		case tooLarge(compiled):
-			x.report(x.ast.Expr().ID(), "move a part of it into a relation or a role", "the rule compiles to more than %d terms", maxNodes)
-		default:
-			x.rule.expr = compiled
-			c.rules.rules[u] = x.rule
-		}
+	defer func() { c.problems = append(c.problems, x.problems...) }()
+	if !x.ok() {
+		return nil
 	}
-	c.problems = append(c.problems, x.problems...)
+	x.rule = &template{entity: e, source: src, conds: map[*query.Compare]int{}}
+	compiled, ok := x.condition(x.ast.Expr())
+	if !ok {
+		return nil
+	}
+	if tooLarge(compiled) {
+		x.report(x.ast.Expr().ID(), "move a part of it into a relation or a role", "the rule compiles to more than %d terms", maxNodes)
+		return nil
+	}
+	x.rule.expr = compiled
+	return x.rule
 }
 
 // condition type-checks an expression that must be a bool, and that this build

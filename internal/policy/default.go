@@ -328,13 +328,17 @@ func known(l, r ref.Val, fn func() ref.Val) ref.Val {
 	return fn()
 }
 
-// among is `in`.
+// among is `in`: an or of comparisons, of which those with null are unknown.
 func among(l, r ref.Val) ref.Val {
 	return known(l, r, func() ref.Val {
 		c, ok := r.(traits.Container)
 		if !ok {
 			return types.MaybeNoSuchOverloadErr(r)
 		}
-		return c.Contains(l)
+		found := c.Contains(l)
+		if _, isList := r.(traits.Lister); isList && found == types.False && c.Contains(types.NullValue) == types.True {
+			return types.NewErr("a comparison with null is unknown")
+		}
+		return found
 	})
 }

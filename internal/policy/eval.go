@@ -60,17 +60,18 @@ func Eval(e *model.Entity, x query.Expr, row Row) (Truth, error) {
 // and safe for concurrent use.
 type Matcher struct{ judge judge }
 
-type judge func(Row) (Truth, error)
+type judge func(input) (Truth, error)
 
 // NewMatcher reads the literals of a condition by the types beside them and
 // compiles its patterns. A nil condition is true for every row.
 //
 // Faults: UndefinedField, UndefinedFunction for an operator that the type does
 // not have, those of [value.Type.FromText] and of the patterns and searches,
-// NotImplemented for what one row cannot answer: paths over relations.
+// NotImplemented for what one row cannot answer: what leads over relations, and
+// the row as it was before a write.
 func NewMatcher(e *model.Entity, x query.Expr) (*Matcher, error) {
 	if x == nil {
-		return &Matcher{judge: func(Row) (Truth, error) { return True, nil }}, nil
+		return &Matcher{judge: func(input) (Truth, error) { return True, nil }}, nil
 	}
 	j, err := (&matching{entity: e}).expr(x)
 	if err != nil {
@@ -81,10 +82,27 @@ func NewMatcher(e *model.Entity, x query.Expr) (*Matcher, error) {
 
 // Match answers for one row. The only fault is NumericOutOfRange, where
 // arithmetic leaves its type's range, as in the stores.
-func (m *Matcher) Match(row Row) (Truth, error) { return m.judge(row) }
+func (m *Matcher) Match(row Row) (Truth, error) { return m.judge(input{row: row}) }
+
+// input is what a condition is answered from.
+type input struct {
+	row    Row
+	values []bound // of the caller, where the condition is a residual with holes
+}
 
 // matching builds a matcher.
-type matching struct{ entity *model.Entity }
+type matching struct {
+	entity *model.Entity
+	holes  bool // literals may be holes
+}
+
+// hole is the index of the caller's value that a literal stands for.
+func (m *matching) hole(text string) (int, bool) {
+	if !m.holes {
+		return 0, false
+	}
+	return holeOf(text)
+}
 
 func (m *matching) expr(x query.Expr) (judge, error) {
 	switch x := x.(type) {
@@ -97,15 +115,17 @@ func (m *matching) expr(x query.Expr) (judge, error) {
 		if err != nil {
 			return nil, err
 		}
-		return func(r Row) (Truth, error) {
+		return func(r input) (Truth, error) {
 			t, err := j(r)
 			return t.Not(), err
 		}, nil
 	case *query.Const:
 		t := truth(x.Value)
-		return func(Row) (Truth, error) { return t, nil }, nil
+		return func(input) (Truth, error) { return t, nil }, nil
 	case *query.Compare:
 		return m.compare(x)
+	case *query.Exists:
+		return nil, fault.New(fault.NotImplemented, "a condition on a relation's rows cannot be answered from one row")
 	}
 	return nil, fault.New(fault.Internal, "an internal error occurred").WithDetails("unknown expression %T", x)
 }
@@ -120,7 +140,7 @@ func (m *matching) all(args []query.Expr, decisive Truth) (judge, error) {
 		}
 		js[i] = j
 	}
-	return func(r Row) (Truth, error) {
+	return func(r input) (Truth, error) {
 		out := decisive.Not()
 		for _, j := range js {
 			t, err := j(r)
@@ -141,13 +161,13 @@ func (m *matching) all(args []query.Expr, decisive Truth) (judge, error) {
 // side is a typed operand.
 type side struct {
 	typ     value.Type
-	get     func(Row) (value.Value, error)
-	literal *query.Literal // without a type of its own; get is nil
+	get     func(input) (value.Value, error)
+	literal *query.Literal // without a type of its own; get is nil unless it is a hole
 	field   *model.Field   // the whole of a field
 }
 
 func constantSide(t value.Type, v value.Value) side {
-	return side{typ: t, get: func(Row) (value.Value, error) { return v, nil }}
+	return side{typ: t, get: func(input) (value.Value, error) { return v, nil }}
 }
 
 // typed reads a literal by the type on its other side.
@@ -156,6 +176,9 @@ func (s side) typed(t value.Type) (side, error) {
 		return s, nil
 	}
 	t = unlimited(t)
+	if s.get != nil {
+		return side{typ: t, get: s.get}, nil
+	}
 	v, err := t.FromText(s.literal.Text)
 	if err != nil {
 		return side{}, err
@@ -174,6 +197,9 @@ func (m *matching) operand(o query.Operand) (side, error) {
 	case *query.FieldRef:
 		return m.field(o)
 	case *query.Literal:
+		if i, ok := m.hole(o.Text); ok {
+			return side{literal: o, get: func(r input) (value.Value, error) { return r.values[i].v, nil }}, nil
+		}
 		return side{literal: o}, nil
 	case *query.Call:
 		return m.call(o)
@@ -183,7 +209,7 @@ func (m *matching) operand(o query.Operand) (side, error) {
 }
 
 func (m *matching) field(o *query.FieldRef) (side, error) {
-	if len(o.Via) > 0 {
+	if len(o.Via) > 0 || o.Up > 0 || o.Old {
 		return side{}, fault.New(fault.NotImplemented, "a path over relations cannot be answered from one row")
 	}
 	f := fieldOf(m.entity, o.Path.Field)
@@ -194,7 +220,7 @@ func (m *matching) field(o *query.FieldRef) (side, error) {
 	if len(o.Path.Steps) > 0 {
 		return jsonSide(f, o.Path.Steps)
 	}
-	return side{typ: unlimited(f.Type), field: f, get: func(r Row) (value.Value, error) { return r.Value(f), nil }}, nil
+	return side{typ: unlimited(f.Type), field: f, get: func(r input) (value.Value, error) { return r.row.Value(f), nil }}, nil
 }
 
 // compare answers one comparison.
@@ -207,8 +233,17 @@ func (m *matching) compare(c *query.Compare) (judge, error) {
 	case *query.Word:
 		return is(left, c.Op, right.Word)
 	case *query.List:
+		if len(right.Texts) == 1 {
+			if i, ok := m.hole(right.Texts[0]); ok {
+				return amongValues(left, i)
+			}
+		}
 		return list(left, c, right)
-	case *query.FieldRef, *query.Literal, *query.Call:
+	case *query.Literal:
+		if i, ok := m.hole(right.Text); ok && c.Op == query.Contains {
+			return hasElement(left, i), nil
+		}
+	case *query.FieldRef, *query.Call:
 	}
 	right, err := m.operand(c.Right)
 	if err != nil {
@@ -255,7 +290,7 @@ func is(x side, op query.Op, word string) (judge, error) {
 	if word != "null" && word != "not_null" && (x.typ.Kind != value.Bool || x.typ.List) {
 		return nil, noOperator(x.typ, "IS "+word)
 	}
-	return func(r Row) (Truth, error) {
+	return func(r input) (Truth, error) {
 		v, err := x.get(r)
 		return truth(test(v)), err
 	}, nil
@@ -289,7 +324,7 @@ func list(x side, c *query.Compare, l *query.List) (judge, error) {
 	if quant == query.All {
 		decisive = False
 	}
-	return func(r Row) (Truth, error) {
+	return func(r input) (Truth, error) {
 		out := decisive.Not()
 		for _, j := range tests {
 			t, err := j(r)
@@ -302,6 +337,42 @@ func list(x side, c *query.Compare, l *query.List) (judge, error) {
 		}
 		return out, nil
 	}, nil
+}
+
+// amongValues answers in with a list of the caller's.
+func amongValues(x side, hole int) (judge, error) {
+	same, err := comparer(query.Eq, x.typ, x.typ)
+	if err != nil {
+		return nil, err
+	}
+	return func(r input) (Truth, error) {
+		v, err := x.get(r)
+		if err != nil {
+			return Unknown, err
+		}
+		list := r.values[hole].list
+		if v.IsNull() && len(list) > 0 {
+			return Unknown, nil
+		}
+		for _, e := range list {
+			if ok, err := same(v, e); ok || err != nil {
+				return truth(ok), err
+			}
+		}
+		return False, nil
+	}, nil
+}
+
+// hasElement looks for a value of the caller in a list.
+func hasElement(x side, hole int) judge {
+	return func(r input) (Truth, error) {
+		v, err := x.get(r)
+		if err != nil || v.IsNull() {
+			return Unknown, err
+		}
+		elements, err := listValues(x.typ, v)
+		return truth(slices.Contains(elements, r.values[hole].v)), err
+	}
 }
 
 // operator answers a comparison of one value with one other. x is typed.
@@ -324,7 +395,7 @@ func operator(op query.Op, x, y side) (judge, error) {
 		return nil, err
 	}
 	distinct := op == query.IsDistinct
-	return func(r Row) (Truth, error) {
+	return func(r input) (Truth, error) {
 		a, err := x.get(r)
 		if err != nil {
 			return Unknown, err
@@ -400,7 +471,7 @@ func pattern(op query.Op, x, y side) (judge, error) {
 
 // textual answers a test of a text; null is unknown.
 func textual(x side, match func(string) bool) judge {
-	return func(r Row) (Truth, error) {
+	return func(r input) (Truth, error) {
 		v, err := x.get(r)
 		if err != nil || v.IsNull() {
 			return Unknown, err

@@ -185,8 +185,8 @@ func jsonSide(f *model.Field, steps []query.Step) (side, error) {
 	if last.Text {
 		t = value.Type{Kind: value.Text}
 	}
-	return side{typ: t, get: func(r Row) (value.Value, error) {
-		v := r.Value(f)
+	return side{typ: t, get: func(r input) (value.Value, error) {
+		v := r.row.Value(f)
 		if v.IsNull() {
 			return value.Null(), nil
 		}
@@ -277,7 +277,7 @@ func (m *matching) call(c *query.Call) (side, error) {
 	if err != nil {
 		return side{}, err
 	}
-	return side{typ: out, get: func(r Row) (value.Value, error) {
+	return side{typ: out, get: func(r input) (value.Value, error) {
 		var vs [2]value.Value
 		for i, a := range args {
 			v, err := a.get(r)

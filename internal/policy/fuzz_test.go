@@ -8,6 +8,7 @@ import (
 
 	"github.com/pandobase/pando/internal/fault"
 	"github.com/pandobase/pando/internal/model"
+	"github.com/pandobase/pando/internal/query"
 	"github.com/pandobase/pando/internal/value"
 )
 
@@ -28,6 +29,14 @@ func FuzzCompile(f *testing.F) {
 			f.Add(source)
 		}
 	}
+	rules, err := os.ReadFile("testdata/folding.txt")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for block := range strings.SplitSeq(string(rules), "\n\n") {
+		source, _, _ := strings.Cut(block, "\n")
+		f.Add(strings.NewReplacer("row.owner", "row.customer", "row.lines", "row.customer.orders").Replace(source))
+	}
 	f.Add(strings.Repeat("(", 100) + "1" + strings.Repeat(")", 100))
 	f.Add(strings.Repeat("1+", 2000) + "1 > row.qty")
 	f.Add("row.gift" + strings.Repeat(" ? row.gift : row.gift", 40))
@@ -40,9 +49,10 @@ func FuzzCompile(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, source string) {
 		src := &model.Expression{Source: source, Pos: model.Pos{File: "f", Line: 7, Column: 3}}
-		c := &compiler{app: app, env: env, schema: s, rules: &Rules{checks: map[*model.Entity][]CheckRule{}, defaults: map[*model.Field]DefaultFunc{}}}
+		c := &compiler{app: app, env: env, schema: s, rules: newRules()}
 		c.check(e, src)
-		c.condition(e, src, scope{what: "a policy", row: true, relations: true, old: true, auth: true, request: true, now: true})
+		use := Use{Entity: e, Rule: RuleRead}
+		c.policy(use, src, scope{what: "a policy", row: true, relations: true, old: true, auth: true, request: true, now: true})
 		field := &model.Field{Entity: e, Name: "x", Type: value.Type{Kind: value.JSON}, Default: &model.Default{Kind: model.DefaultCEL, Expr: src}}
 		c.defaultValue(field)
 		lines := strings.Count(source, "\n")
@@ -56,10 +66,35 @@ func FuzzCompile(f *testing.F) {
 				t.Errorf("%q compiles to %s, which fails: %v", source, render(r.Expr), err)
 			}
 		}
+		judgeFuzzed(t, c.rules, use)
 		if compute, ok := c.rules.Default(field); ok {
 			if _, err := compute(Identity{}, nil, time.Unix(0, 0)); err != nil && fault.From(err).Code == fault.Internal {
 				t.Errorf("the default %q fails: %v", source, fault.From(err).Cause)
 			}
 		}
 	})
+}
+
+// judgeFuzzed asks for a rule in every way that a request can.
+func judgeFuzzed(t *testing.T, rules *Rules, u Use) {
+	t.Helper()
+	if rules.rules[u] == nil {
+		return
+	}
+	for _, id := range []*Identity{{Role: Anon}, user(ada, "staff"), {
+		Role: Authenticated, UID: ada, Claims: map[string]any{"n": 1.5, "l": []any{"a", nil}}, Request: &Request{Time: time.Unix(1, 0)},
+	}} {
+		g := rules.For(id)
+		x, err := g.Filter(u)
+		if err != nil {
+			t.Fatal(err)
+		}
+		args, err := g.Args(nil, u)
+		if err != nil || len(args) != len(query.Literals(x, nil)) {
+			t.Errorf("%s has the args %v (%v)", Text(u.Entity, x), args, err)
+		}
+		if _, _, err := Judge(g, u, texts{}); err != nil && !fault.Is(err, fault.NumericOutOfRange) {
+			t.Errorf("%s cannot be judged: %v", Text(u.Entity, x), err)
+		}
+	}
 }

@@ -102,6 +102,23 @@ func (r *Rules) For(id *Identity) Guard {
 	return c
 }
 
+// Allow tells whether a caller may run an operation: True or False. Without an
+// `allow` nobody but the service role may, and unknown is no.
+func (r *Rules) Allow(o *model.Operation, id *Identity) Truth {
+	t := r.allow[o]
+	switch {
+	case id.Role == "" || id.Modules != nil && !slices.Contains(id.Modules, o.Module.Name):
+		return False
+	case id.Role == Service:
+		return True
+	case t == nil:
+		return False
+	}
+	var space [32]byte
+	key, _ := t.bind(&subject{id: id}, space[:0], nil)
+	return t.fold(key).truth
+}
+
 // caller is the guard of one identity.
 type caller struct {
 	rules   *Rules
