@@ -37,25 +37,70 @@ func (r *Ring) List() []Key {
 
 func expired(k record, now time.Time) bool { return !k.Expires.IsZero() && !now.Before(k.Expires) }
 
-// Create makes a further key and returns it with its text, which is stored
-// nowhere: it cannot be shown again. The name is for people, 1 to 100
-// printable characters.
-func (r *Ring) Create(kind Kind, name string) (Key, string, error) {
-	if kind != Publishable && kind != Secret {
+// New says what a further key is.
+type New struct {
+	Kind Kind
+	// Name is for people: 1 to 100 printable characters.
+	Name string
+	// Roles and Modules bound a key, as in [Key]. Whether the application has
+	// them is the caller's to check. Only secret keys have roles.
+	Roles   []string
+	Modules []string
+	// Life is how long the key is accepted; 0: until it is revoked.
+	Life time.Duration
+}
+
+// Bounds of a key's scope: entries of a list, bytes of one, and a life.
+const (
+	maxScope = 100
+	maxWord  = 100
+	minLife  = time.Second
+	maxLife  = 100 * 365 * 24 * time.Hour
+)
+
+// check returns n with sorted lists, or the first thing that is wrong with it.
+func (n New) check() (New, error) {
+	if n.Kind != Publishable && n.Kind != Secret {
 		valid := []string{string(Publishable), string(Secret)}
-		f := fault.New(fault.BadRequest, "unknown kind of key %q", kind).WithDetails("valid: %s", strings.Join(valid, ", "))
-		if near := fault.Nearest(string(kind), valid); near != "" {
+		f := fault.New(fault.BadRequest, "unknown kind of key %q", n.Kind).WithDetails("valid: %s", strings.Join(valid, ", "))
+		if near := fault.Nearest(string(n.Kind), valid); near != "" {
 			f = f.WithHint("did you mean %q?", near)
 		}
-		return Key{}, "", f
+		return n, f
 	}
-	if name == "" || utf8.RuneCountInString(name) > maxName || !utf8.ValidString(name) ||
-		strings.ContainsFunc(name, func(c rune) bool { return !unicode.IsPrint(c) }) {
-		return Key{}, "", fault.New(fault.BadRequest, "a key's name has 1 to %d printable characters", maxName)
+	if n.Name == "" || utf8.RuneCountInString(n.Name) > maxName || !isPrintable(n.Name) {
+		return n, fault.New(fault.BadRequest, "a key's name has 1 to %d printable characters", maxName)
+	}
+	if n.Kind == Publishable && len(n.Roles) > 0 {
+		return n, fault.New(fault.BadRequest, "a publishable key has no roles: anybody may read it").
+			WithHint("make a secret key, for a machine that has these roles")
+	}
+	if n.Life != 0 && (n.Life < minLife || n.Life > maxLife) {
+		return n, fault.New(fault.BadRequest, "a key lives %s to %d years", minLife, maxLife/(365*24*time.Hour))
+	}
+	for _, list := range []*[]string{&n.Roles, &n.Modules} {
+		*list = slices.Compact(slices.Sorted(slices.Values(*list)))
+		if len(*list) > maxScope || slices.ContainsFunc(*list, func(s string) bool { return s == "" || len(s) > maxWord || !isPrintable(s) }) {
+			return n, fault.New(fault.BadRequest, "a key has at most %d roles and modules, each with a name", maxScope)
+		}
+	}
+	return n, nil
+}
+
+func isPrintable(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(c rune) bool { return !unicode.IsPrint(c) })
+}
+
+// Create makes a further key and returns it with its text, which is stored
+// nowhere: it cannot be shown again.
+func (r *Ring) Create(n New) (Key, string, error) {
+	n, err := n.check()
+	if err != nil {
+		return Key{}, "", err
 	}
 	var made record
-	err := r.change(func(doc *document) error {
-		made = r.newRecord(kind, name)
+	err = r.change(func(doc *document) error {
+		made = r.newRecord(n)
 		doc.Keys = append(doc.Keys, hashed(made))
 		return nil
 	})
@@ -64,19 +109,21 @@ func (r *Ring) Create(kind Kind, name string) (Key, string, error) {
 
 // Rotate puts a new key in the place of the one with the id and returns it
 // with its text. The old key is accepted for grace longer (0: no longer), so
-// that running clients can change over. A key of the first pair stays one.
+// that running clients can change over. The new key has the old one's roles and
+// modules, and lives as long as it did when it was made. A key of the first
+// pair stays one.
 func (r *Ring) Rotate(id string, grace time.Duration) (Key, string, error) {
 	if grace < 0 {
 		return Key{}, "", fault.New(fault.BadRequest, "the time that the old key lives on cannot be negative")
 	}
 	var made record
 	err := r.change(func(doc *document) error {
-		i, err := r.find(doc, id)
+		i, err := r.index(doc, id)
 		if err != nil {
 			return err
 		}
 		old := doc.Keys[i]
-		made = r.newRecord(old.Kind, old.Name)
+		made = r.newRecord(New{Kind: old.Kind, Name: old.Name, Roles: old.Roles, Modules: old.Modules, Life: old.Life})
 		made.First = old.First
 		stored := made
 		if !made.First {
@@ -100,7 +147,7 @@ func (r *Ring) Rotate(id string, grace time.Duration) (Key, string, error) {
 // rotated: a node without it could not be reached.
 func (r *Ring) Revoke(id string) error {
 	return r.change(func(doc *document) error {
-		i, err := r.find(doc, id)
+		i, err := r.index(doc, id)
 		if err != nil {
 			return err
 		}
@@ -122,8 +169,8 @@ func hashed(k record) record {
 	return k
 }
 
-// find returns the index of a key in doc that can be changed.
-func (r *Ring) find(doc *document, id string) (int, error) {
+// index returns that of a key in doc that can be changed.
+func (r *Ring) index(doc *document, id string) (int, error) {
 	var ids []string
 	for i, k := range doc.Keys {
 		fromEnv := k.First && slices.ContainsFunc(r.env, func(e record) bool { return e.Kind == k.Kind })

@@ -33,7 +33,7 @@ type Kind string
 // The kinds.
 const (
 	Publishable Kind = "publishable" // may be in an app's source: the anonymous caller
-	Secret      Kind = "secret"      // the application itself: bypasses the policies
+	Secret      Kind = "secret"      // the application itself, or a machine with roles
 )
 
 // prefix is what a key of the kind begins with, so that people and secret
@@ -61,11 +61,18 @@ const (
 // ringFile is the ring's file in the data folder.
 const ringFile = "keys.json"
 
-// Key is what may be told of an API key.
+// Key is what may be told of an API key. Its lists are shared: nobody changes
+// them.
 type Key struct {
-	ID      string    `json:"id"`
-	Name    string    `json:"name,omitempty"`
-	Kind    Kind      `json:"kind"`
+	ID   string `json:"id"`
+	Name string `json:"name,omitempty"`
+	Kind Kind   `json:"kind"`
+	// Roles are those of the application that a secret key's holder has. With
+	// any, the holder is a machine whom the policies bind like everybody;
+	// without, a secret key bypasses them.
+	Roles []string `json:"roles,omitempty"`
+	// Modules are those that the key opens; none: all of them.
+	Modules []string  `json:"modules,omitempty"`
 	Created time.Time `json:"created_at,omitzero"`
 	// Expires is when the key stops being accepted; zero: never. A rotated
 	// key has one.
@@ -88,8 +95,11 @@ type RingConfig struct {
 	Now func() time.Time
 }
 
-// Ring is the set of a node's API keys. Lookup is safe for concurrent use with
-// everything else and takes no lock.
+// IsService reports whether the key's holder bypasses the policies.
+func (k *Key) IsService() bool { return k.Kind == Secret && len(k.Roles) == 0 }
+
+// Ring is the set of a node's API keys. Find and Lookup are safe for concurrent
+// use with everything else, take no lock and allocate nothing.
 type Ring struct {
 	cfg  RingConfig
 	path string
@@ -103,8 +113,11 @@ type Ring struct {
 // which must be shown again; of every other key the hash alone is stored.
 type record struct {
 	Key
-	Text string `json:"key,omitempty"`
-	Hash []byte `json:"sha256,omitempty"`
+	// Life is how long the key lives, so that a rotation gives its follower as
+	// long; 0: for ever.
+	Life time.Duration `json:"life,omitempty"`
+	Text string        `json:"key,omitempty"`
+	Hash []byte        `json:"sha256,omitempty"`
 }
 
 // document is the file.
@@ -124,11 +137,9 @@ type ringState struct {
 
 // entry is one key that is accepted.
 type entry struct {
-	hash    [sha256.Size]byte
-	kind    Kind
-	id      string
-	expires time.Time
-	next    *entry // with the same first 8 bytes of the hash
+	hash [sha256.Size]byte
+	key  Key
+	next *entry // with the same first 8 bytes of the hash
 }
 
 // OpenRing reads the ring of a data folder. What the folder lacks of the first
@@ -198,7 +209,7 @@ func (r *Ring) complete(doc *document) bool {
 		if slices.ContainsFunc(r.env, has) || slices.ContainsFunc(doc.Keys, has) {
 			continue
 		}
-		rec := r.newRecord(kind, "")
+		rec := r.newRecord(New{Kind: kind})
 		rec.First = true
 		doc.Keys = append(doc.Keys, rec)
 		added = true
@@ -220,11 +231,17 @@ func (r *Ring) create(doc document, missing bool) (document, error) {
 }
 
 // newRecord makes a key with all its text.
-func (r *Ring) newRecord(kind Kind, name string) record {
-	return record{
-		Key:  Key{ID: "key_" + random(r.cfg.Rand, 10), Name: name, Kind: kind, Created: r.cfg.Now().UTC().Truncate(time.Second)},
-		Text: kind.prefix() + random(r.cfg.Rand, 43), // 43 characters of 62: 256 bits
+func (r *Ring) newRecord(n New) record {
+	now := r.cfg.Now().UTC().Truncate(time.Second)
+	rec := record{
+		Key:  Key{ID: "key_" + random(r.cfg.Rand, 10), Name: n.Name, Kind: n.Kind, Roles: n.Roles, Modules: n.Modules, Created: now},
+		Life: n.Life,
+		Text: n.Kind.prefix() + random(r.cfg.Rand, 43), // 43 characters of 62: 256 bits
 	}
+	if n.Life > 0 {
+		rec.Expires = now.Add(n.Life)
+	}
+	return rec
 }
 
 // read reads the file; fs.ErrNotExist when there is none.
@@ -248,6 +265,8 @@ func (r *Ring) read() (document, error) {
 		switch {
 		case k.ID == "" || (k.Kind != Publishable && k.Kind != Secret):
 			return doc, damaged("a key without an id or kind")
+		case k.Life < 0 || k.Kind != Secret && len(k.Roles) > 0 || k.First && len(k.Roles)+len(k.Modules) > 0:
+			return doc, damaged("key " + k.ID + " has a scope that its kind cannot have")
 		case k.Text == "" && len(k.Hash) != sha256.Size, k.Text != "" && (len(k.Text) < minKey || len(k.Text) > maxKey):
 			return doc, damaged("key " + k.ID + " has no usable text or hash")
 		case k.First && k.Text == "":
@@ -277,7 +296,7 @@ func (r *Ring) use(doc document) error {
 			}
 			s.first[k.Kind] = k
 		}
-		e := &entry{kind: k.Kind, id: k.ID, expires: k.Expires}
+		e := &entry{key: k.Key}
 		if k.Text != "" {
 			e.hash = sha256.Sum256([]byte(k.Text))
 		} else {
@@ -286,7 +305,7 @@ func (r *Ring) use(doc document) error {
 		h := binary.LittleEndian.Uint64(e.hash[:])
 		for same := s.byHash[h]; same != nil; same = same.next {
 			if same.hash == e.hash {
-				return fault.New(fault.ConfigInvalid, "two API keys are the same: %s and %s", same.id, k.ID)
+				return fault.New(fault.ConfigInvalid, "two API keys are the same: %s and %s", same.key.ID, k.ID)
 			}
 		}
 		e.next = s.byHash[h]
@@ -296,25 +315,40 @@ func (r *Ring) use(doc document) error {
 	return nil
 }
 
-// Lookup returns the kind and id of the presented key, and false when it is
-// none of the ring's or has expired. It compares hashes in constant time: how
-// long it takes tells nothing about how near a guess was.
+// Lookup returns the kind and id of the presented key, as [Ring.Find] does.
 func (r *Ring) Lookup(key string) (kind Kind, id string, ok bool) {
+	if k := r.find(key); k != nil {
+		return k.Kind, k.ID, true
+	}
+	return "", "", false
+}
+
+// Find returns the presented key, and false when it is none of the ring's or
+// has expired. It compares hashes in constant time: how long it takes tells
+// nothing about how near a guess was.
+func (r *Ring) Find(key string) (Key, bool) {
+	if k := r.find(key); k != nil {
+		return *k, true
+	}
+	return Key{}, false
+}
+
+func (r *Ring) find(key string) *Key {
 	if len(key) < minKey || len(key) > maxKey {
-		return "", "", false
+		return nil
 	}
 	var buf [maxKey]byte // on the stack: a conversion of the string would allocate
 	n := copy(buf[:], key)
 	hash := sha256.Sum256(buf[:n])
 	for e := r.current.Load().byHash[binary.LittleEndian.Uint64(hash[:])]; e != nil; e = e.next {
 		if subtle.ConstantTimeCompare(e.hash[:], hash[:]) == 1 {
-			if !e.expires.IsZero() && !r.cfg.Now().Before(e.expires) {
-				return "", "", false
+			if !e.key.Expires.IsZero() && !r.cfg.Now().Before(e.key.Expires) {
+				return nil
 			}
-			return e.kind, e.id, true
+			return &e.key
 		}
 	}
-	return "", "", false
+	return nil
 }
 
 // Pair returns the first pair in full, for `pando keys`.

@@ -2,6 +2,7 @@ package keys_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -9,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/pandobase/pando/internal/fault"
 	"github.com/pandobase/pando/internal/keys"
@@ -145,7 +148,7 @@ func TestEnvironmentGivesThePair(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(bare, "keys.json")); !os.IsNotExist(err) {
 		t.Errorf("a file was made although the environment gives all: %v", err)
 	}
-	key, text, err := r.Create(keys.Secret, "ci")
+	key, text, err := r.Create(keys.New{Kind: keys.Secret, Name: "ci"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,7 +182,7 @@ func TestWeakEnvironmentIsRefused(t *testing.T) {
 func TestCreateStoresTheHashOnly(t *testing.T) {
 	dir := t.TempDir()
 	r := openRing(t, dir)
-	key, text, err := r.Create(keys.Secret, "backup job")
+	key, text, err := r.Create(keys.New{Kind: keys.Secret, Name: "backup job"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -200,13 +203,13 @@ func TestCreateStoresTheHashOnly(t *testing.T) {
 
 func TestCreateRefuses(t *testing.T) {
 	r := openRing(t, t.TempDir())
-	_, _, err := r.Create("secrt", "x")
+	_, _, err := r.Create(keys.New{Kind: "secrt", Name: "x"})
 	wantFault(t, err, fault.BadRequest, "unknown kind")
 	if f := fault.From(err); !strings.Contains(f.Hint, `"secret"`) {
 		t.Errorf("hint %q", f.Hint)
 	}
 	for _, name := range []string{"", "a\nb", "\xff", strings.Repeat("x", 101)} {
-		_, _, err := r.Create(keys.Secret, name)
+		_, _, err := r.Create(keys.New{Kind: keys.Secret, Name: name})
 		wantFault(t, err, fault.BadRequest, "name")
 	}
 	if len(r.List()) != 2 {
@@ -242,7 +245,7 @@ func TestRotate(t *testing.T) {
 		t.Errorf("%d keys", n)
 	}
 
-	further, first, err := r.Create(keys.Publishable, "web")
+	further, first, err := r.Create(keys.New{Kind: keys.Publishable, Name: "web"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -269,7 +272,7 @@ func TestRotate(t *testing.T) {
 func TestRevoke(t *testing.T) {
 	dir := t.TempDir()
 	r := openRing(t, dir)
-	key, text, err := r.Create(keys.Secret, "ci")
+	key, text, err := r.Create(keys.New{Kind: keys.Secret, Name: "ci"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -289,7 +292,7 @@ func TestRevoke(t *testing.T) {
 func TestReload(t *testing.T) {
 	dir := t.TempDir()
 	node, command := openRing(t, dir), openRing(t, dir)
-	key, text, err := command.Create(keys.Secret, "made beside")
+	key, text, err := command.Create(keys.New{Kind: keys.Secret, Name: "made beside"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -310,11 +313,11 @@ func TestReload(t *testing.T) {
 func TestChangeKeepsWhatOthersWrote(t *testing.T) {
 	dir := t.TempDir()
 	one, two := openRing(t, dir), openRing(t, dir)
-	_, first, err := one.Create(keys.Secret, "one")
+	_, first, err := one.Create(keys.New{Kind: keys.Secret, Name: "one"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := two.Create(keys.Secret, "two"); err != nil {
+	if _, _, err := two.Create(keys.New{Kind: keys.Secret, Name: "two"}); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, ok := openRing(t, dir).Lookup(first); !ok {
@@ -350,14 +353,17 @@ func TestDamagedFileIsRefused(t *testing.T) {
 		}
 	}
 	tests := map[string]func(*testing.T) []byte{
-		"empty":     func(*testing.T) []byte { return nil },
-		"cut":       func(*testing.T) []byte { return []byte(`{"version":1,"keys":[`) },
-		"version":   edit(func(doc, _ map[string]any) { doc["version"] = 2 }),
-		"kind":      edit(func(_, key map[string]any) { key["kind"] = "root" }),
-		"no id":     edit(func(_, key map[string]any) { delete(key, "id") }),
-		"no text":   edit(func(_, key map[string]any) { delete(key, "key") }),
-		"weak text": edit(func(_, key map[string]any) { key["key"] = "x" }),
-		"hash only": edit(func(_, key map[string]any) { delete(key, "key"); key["sha256"] = make([]byte, 32) }),
+		"empty":         func(*testing.T) []byte { return nil },
+		"cut":           func(*testing.T) []byte { return []byte(`{"version":1,"keys":[`) },
+		"version":       edit(func(doc, _ map[string]any) { doc["version"] = 2 }),
+		"kind":          edit(func(_, key map[string]any) { key["kind"] = "root" }),
+		"no id":         edit(func(_, key map[string]any) { delete(key, "id") }),
+		"public role":   edit(func(_, key map[string]any) { key["kind"], key["roles"] = "publishable", []string{"admin"} }),
+		"first scoped":  edit(func(_, key map[string]any) { key["modules"] = []string{"x"} }),
+		"negative life": edit(func(_, key map[string]any) { key["life"] = -1 }),
+		"no text":       edit(func(_, key map[string]any) { delete(key, "key") }),
+		"weak text":     edit(func(_, key map[string]any) { key["key"] = "x" }),
+		"hash only":     edit(func(_, key map[string]any) { delete(key, "key"); key["sha256"] = make([]byte, 32) }),
 	}
 	for name, make := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -430,6 +436,95 @@ func TestLookupAllocatesNothing(t *testing.T) {
 	r := openRing(t, t.TempDir())
 	_, sec := r.Pair()
 	if n := testing.AllocsPerRun(100, func() { r.Lookup(sec) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func TestScopedKey(t *testing.T) {
+	dir, now := t.TempDir(), time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	open := func() *keys.Ring {
+		r, err := keys.OpenRing(keys.RingConfig{Dir: dir, Getenv: noEnv, Now: func() time.Time { return now }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	r := open()
+	made, text, err := r.Create(keys.New{
+		Kind: keys.Secret, Name: "importer", Roles: []string{"staff", "editor", "staff"}, Modules: []string{"orders"}, Life: 90 * 24 * time.Hour,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := keys.Key{
+		ID: made.ID, Name: "importer", Kind: keys.Secret, Roles: []string{"editor", "staff"}, Modules: []string{"orders"}, Created: now, Expires: now.AddDate(0, 0, 90),
+	}
+	for _, ring := range []*keys.Ring{r, open()} {
+		got, ok := ring.Find(text)
+		if diff := cmp.Diff(want, got); !ok || diff != "" || got.IsService() {
+			t.Error(diff)
+		}
+		if list := ring.List(); cmp.Diff(want, list[2]) != "" {
+			t.Errorf("listed %+v", list[2])
+		}
+	}
+	_, sec := r.Pair()
+	if k, ok := r.Find(sec); !ok || !k.IsService() {
+		t.Errorf("the first secret key: %+v", k)
+	}
+
+	// A rotation keeps the scope, and gives the whole life again.
+	now = now.AddDate(0, 0, 60)
+	next, nextText, err := r.Rotate(made.ID, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want.ID, want.Created, want.Expires = next.ID, now, now.AddDate(0, 0, 90)
+	if diff := cmp.Diff(want, next); diff != "" {
+		t.Error(diff)
+	}
+	if old, ok := r.Find(text); !ok || !old.Expires.Equal(now.Add(time.Hour)) || len(old.Roles) != 2 {
+		t.Errorf("the old key: %+v, %v", old, ok)
+	}
+	now = now.AddDate(0, 0, 90)
+	if k, ok := r.Find(nextText); ok || k.ID != "" {
+		t.Errorf("an expired key: %+v", k)
+	}
+}
+
+func TestCreateRefusesScopes(t *testing.T) {
+	r := openRing(t, t.TempDir())
+	many := make([]string, 101)
+	for i := range many {
+		many[i] = fmt.Sprint("r", i)
+	}
+	for want, n := range map[string]keys.New{
+		"a publishable key has no roles": {Kind: keys.Publishable, Roles: []string{"staff"}},
+		"each with a name":               {Kind: keys.Secret, Roles: []string{""}},
+		"at most 100 roles":              {Kind: keys.Secret, Modules: many},
+		"a key has at most":              {Kind: keys.Secret, Modules: []string{"a\nb"}},
+		"a key lives 1s":                 {Kind: keys.Secret, Life: -time.Hour},
+		"to 100 years":                   {Kind: keys.Secret, Life: 101 * 365 * 24 * time.Hour},
+	} {
+		n.Name = "x"
+		_, text, err := r.Create(n)
+		wantFault(t, err, fault.BadRequest, want)
+		if text != "" {
+			t.Errorf("%s: made a key", want)
+		}
+	}
+	if n := len(r.List()); n != 2 {
+		t.Errorf("%d keys", n)
+	}
+}
+
+func TestFindAllocatesNothing(t *testing.T) {
+	r := openRing(t, t.TempDir())
+	_, text, err := r.Create(keys.New{Kind: keys.Secret, Name: "x", Roles: []string{"staff"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := testing.AllocsPerRun(100, func() { r.Find(text) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 }

@@ -124,7 +124,22 @@ type NewKey struct {
 }
 
 func (n *Node) cmdCreateKey(w http.ResponseWriter, r *http.Request) error {
-	k, text, err := n.ring.Create(keys.Kind(r.FormValue("kind")), r.FormValue("name"))
+	if err := r.ParseForm(); err != nil {
+		return fault.New(fault.BadRequest, "the command cannot be read")
+	}
+	spec := keys.New{
+		Kind: keys.Kind(r.Form.Get("kind")), Name: r.Form.Get("name"), Roles: r.Form["role"], Modules: r.Form["module"],
+	}
+	if text := r.Form.Get("expires"); text != "" {
+		var err error
+		if spec.Life, err = parseLife(text); err != nil {
+			return err
+		}
+	}
+	if err := knownScope(n.Application().Model, spec.Roles, spec.Modules); err != nil {
+		return err
+	}
+	k, text, err := n.ring.Create(spec)
 	if err != nil {
 		return err
 	}
