@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/pandobase/pando/internal/fault"
@@ -24,7 +25,9 @@ type Application struct {
 }
 
 // Features are what this build enforces and acts on.
-func Features() model.Features { return model.Features{} }
+func Features() model.Features {
+	return model.Features{FieldPolicies: true, Active: map[string]bool{model.PartPolicy: true, model.PartAuth: true}}
+}
 
 // InvalidError is the error of an application that has problems; all of them.
 type InvalidError struct{ Problems []model.Problem }
@@ -136,16 +139,19 @@ func (a *Application) Supported() error {
 	if len(c.Store.Replicas) > 0 {
 		return fault.New(fault.ConfigInvalid, "store: replicas are not part of this build").WithHint("remove store.replicas")
 	}
-	for _, d := range []struct{ key, url, have string }{
-		{"cache", c.Cache, "memory://"},
-		{"broker", c.Broker, "embedded://"},
-		{"files", c.Files, "file://"},
-		{"keys", c.Keys, "file://"},
-		{"mail", c.Mail, "mailbox://"},
+	for _, d := range []struct {
+		key, url string
+		have     []string
+	}{
+		{"cache", c.Cache, []string{"memory://"}},
+		{"broker", c.Broker, []string{"embedded://"}},
+		{"files", c.Files, []string{"file://"}},
+		{"keys", c.Keys, []string{"file://"}},
+		{"mail", c.Mail, []string{"mailbox://", "smtp://", "smtps://"}},
 	} {
-		if !strings.HasPrefix(d.url, d.have) {
+		if !slices.ContainsFunc(d.have, func(scheme string) bool { return strings.HasPrefix(d.url, scheme) }) {
 			scheme, _, _ := strings.Cut(d.url, "://")
-			return unsupported(d.key, scheme, d.have)
+			return unsupported(d.key, scheme, strings.Join(d.have, ", "))
 		}
 	}
 	return nil
