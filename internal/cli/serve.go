@@ -44,8 +44,13 @@ func (r *root) serveCommand() *cobra.Command {
 }
 
 func (r *root) serveOptions(a *addresses, dir string, watch bool, ready func(*server.Running)) server.ServeOptions {
+	note := func(line string) { fmt.Fprintln(r.out, line) }
+	opt := server.Options{Dir: dir, Env: r.env, Note: note}
+	if watch { // the links and codes in mails are secrets: only a developer's terminal shows them
+		opt.Mail = note
+	}
 	return server.ServeOptions{
-		Options: server.Options{Dir: dir, Env: r.env, Note: func(line string) { fmt.Fprintln(r.out, line) }},
+		Options: opt,
 		Listen:  a.listen, Ops: a.ops, Output: r.err, Version: r.version, Drain: a.drain, Watch: watch,
 		Ready: func(run *server.Running) {
 			fmt.Fprintln(r.out, "listening on "+run.URL)

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"net"
 	"strings"
 
@@ -47,18 +48,31 @@ func findAddress(ctx context.Context, cfg *model.Config, listen string) (*addres
 		}
 		a.listener, at = l, l.Addr().String()
 	}
+	url, err := publicURL(cfg, at)
+	if err != nil {
+		return nil, errors.Join(err, a.close())
+	}
+	a.url = url
+	return a, nil
+}
+
+// publicURL is where clients reach what listens on an address.
+func publicURL(cfg *model.Config, at string) (string, error) {
+	if cfg.URL != "" {
+		return cfg.URL, nil
+	}
 	host, port, err := net.SplitHostPort(at)
 	if err != nil {
-		return nil, fault.Wrap(err, fault.ConfigInvalid, "listen: %s is no address", at).WithHint("write host:port")
+		return "", fault.Wrap(err, fault.ConfigInvalid, "listen: %s is no address", at).WithHint("write host:port")
 	}
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "localhost"
 	}
-	a.url = "http://" + net.JoinHostPort(host, port)
+	scheme := "http://"
 	if cfg.TLS.Cert != "" {
-		a.url = "https" + strings.TrimPrefix(a.url, "http")
+		scheme = "https://"
 	}
-	return a, nil
+	return scheme + net.JoinHostPort(host, port), nil
 }
 
 // close gives up a listener that nobody took over.

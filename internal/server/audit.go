@@ -7,18 +7,12 @@ import (
 	auditdoor "github.com/pandobase/pando/internal/api/audit"
 	"github.com/pandobase/pando/internal/audit"
 	"github.com/pandobase/pando/internal/edge"
-	"github.com/pandobase/pando/internal/fault"
-	"github.com/pandobase/pando/internal/keys"
-	"github.com/pandobase/pando/internal/policy"
 )
 
 // openAudit opens the trail of the store, before anything is written to it.
 func (n *Node) openAudit(ctx context.Context) error {
-	wrapper, err := keys.OpenWrapper(n.data)
-	if err != nil {
-		return err
-	}
-	n.audit, err = audit.Open(ctx, audit.Config{Driver: n.driver, Wrapper: wrapper, Log: n.opt.Log})
+	var err error
+	n.audit, err = audit.Open(ctx, audit.Config{Driver: n.driver, Wrapper: n.wrapper, Log: n.opt.Log})
 	return err
 }
 
@@ -29,20 +23,9 @@ func (n *Node) Audit() *audit.Log { return n.audit }
 func (n *Node) auditDoor() http.Handler {
 	return auditdoor.New(auditdoor.Config{
 		Log: n.audit, Logger: n.opt.Log, Source: "/" + n.Application().Model.Config.App + auditdoor.Prefix,
-		Authenticate: n.caller,
+		Authenticate: n.caller("audit"),
 		RequestID:    func(r *http.Request) string { return edge.RequestID(r.Context()) },
 	})
-}
-
-// caller names who asks. Those who cannot be authenticated are counted.
-func (n *Node) caller(r *http.Request) (policy.Identity, error) {
-	id, err := n.authenticate(r)
-	if err != nil {
-		if f := fault.From(err); f.HTTPStatus() == http.StatusUnauthorized {
-			n.audit.Count(id.Key, string(f.Code))
-		}
-	}
-	return id, err
 }
 
 // commandRecord begins the record of a command.

@@ -15,6 +15,7 @@ import (
 	"github.com/pandobase/pando/internal/api/openapi"
 	"github.com/pandobase/pando/internal/api/rest"
 	"github.com/pandobase/pando/internal/audit"
+	"github.com/pandobase/pando/internal/auth"
 	"github.com/pandobase/pando/internal/edge"
 	"github.com/pandobase/pando/internal/engine"
 	"github.com/pandobase/pando/internal/fault"
@@ -42,6 +43,9 @@ type Options struct {
 	Note func(line string)
 	// URL is where clients reach the node; empty: as pando.yaml says.
 	URL string
+	// Mail receives a line for each mail that mailbox:// takes, with its link or
+	// code: a secret. nil: nobody does.
+	Mail func(line string)
 	// DB measures the store; nil: nobody does.
 	DB *telemetry.DB
 }
@@ -49,13 +53,15 @@ type Options struct {
 // Node is an application with its open store and keys. Listeners are added by
 // [Serve]; commands use a node without them.
 type Node struct {
-	opt    Options
-	data   string
-	lock   *folderLock
-	ring   *keys.Ring
-	signer *keys.Signer
-	driver *sqlite.Driver
-	audit  *audit.Log
+	opt     Options
+	data    string
+	lock    *folderLock
+	ring    *keys.Ring
+	signer  *keys.Signer
+	driver  *sqlite.Driver
+	audit   *audit.Log
+	wrapper *keys.Wrapper
+	auth    *auth.Auth
 
 	late late
 
@@ -115,15 +121,23 @@ func open(ctx context.Context, opt Options, app *Application) (_ *Node, err erro
 	if n.driver, err = sqlite.Open(ctx, sqlite.Options{Path: path, Log: opt.Log}); err != nil {
 		return nil, err
 	}
+	if n.wrapper, err = keys.OpenWrapper(n.data); err != nil {
+		return nil, err
+	}
 	if err := n.openAudit(ctx); err != nil {
 		return nil, err
 	}
-	if opt.Migrate {
-		err = n.bring(ctx, app)
-	} else {
-		n.use(app)
+	if err := n.openAuth(app); err != nil {
+		return nil, err
 	}
-	return n, err
+	if !opt.Migrate {
+		n.use(app)
+		return n, nil
+	}
+	if err := n.bring(ctx, app); err != nil {
+		return nil, err
+	}
+	return n, n.auth.Start(ctx)
 }
 
 func (n *Node) getenv(name string) string {
@@ -166,6 +180,9 @@ func (n *Node) bring(ctx context.Context, app *Application) error {
 	for _, d := range changed {
 		n.opt.Log.Warn("the database differs from what Pando made of it", "drift", d)
 	}
+	if err := n.auth.Use(app.Model); err != nil {
+		return err
+	}
 	n.use(app)
 	seeds, err := transfer.Seeds(ctx, n.Engine(), policy.Identity{Role: policy.Service, Key: "seeds"}, transfer.SeedOptions{
 		Driver: n.driver, FS: os.DirFS(app.Dir), Fresh: fresh,
@@ -187,7 +204,7 @@ func (n *Node) use(app *Application) {
 		return doc
 	})
 	n.live.Store(&live{app: app, engine: eng, rest: rest.New(rest.Config{
-		Engine: eng, Authenticate: n.caller, OpenAPI: document, Logger: n.opt.Log,
+		Engine: eng, Authenticate: n.caller("rest"), OpenAPI: document, Logger: n.opt.Log,
 		RequestID: func(r *http.Request) string { return edge.RequestID(r.Context()) },
 	})})
 }
@@ -220,46 +237,6 @@ func (n *Node) Reload(ctx context.Context) error {
 // ServeHTTP serves the REST door of the application that is live.
 func (n *Node) ServeHTTP(w http.ResponseWriter, r *http.Request) { n.live.Load().rest.ServeHTTP(w, r) }
 
-// authenticate names the caller. Until identities come, the holder of the
-// secret key gets in and nobody else does. A Bearer goes before apikey, since
-// existing clients send the publishable key as apikey with every request.
-func (n *Node) authenticate(r *http.Request) (policy.Identity, error) {
-	apikey := r.Header.Get("Apikey")
-	bearer := r.Header.Get("Authorization")
-	if bearer != "" {
-		const scheme = "bearer "
-		if len(bearer) < len(scheme) || !strings.EqualFold(bearer[:len(scheme)], scheme) {
-			return policy.Identity{}, fault.New(fault.InvalidCredential, "the Authorization header is not a Bearer token").
-				WithHint("send 'Authorization: Bearer KEY', or the key as the apikey header")
-		}
-		bearer = strings.TrimSpace(bearer[len(scheme):])
-	}
-	if apikey == "" && bearer == "" {
-		return policy.Identity{}, fault.New(fault.MissingCredential, "an API key is required").
-			WithHint("send the secret key as the apikey header; `pando keys` shows it")
-	}
-	secret := ""
-	for _, key := range []string{apikey, bearer} {
-		if key == "" {
-			continue
-		}
-		kind, id, ok := n.ring.Lookup(key)
-		if !ok {
-			return policy.Identity{}, fault.New(fault.InvalidCredential, "the API key is not valid").
-				WithHint("`pando keys` shows the keys of this application")
-		}
-		if secret = ""; kind == keys.Secret {
-			secret = id
-		}
-	}
-	if secret == "" {
-		return policy.Identity{}, fault.New(fault.MissingCredential, "the publishable key alone opens nothing yet").
-			WithHint("policies are not active in this build: only the secret key gets in")
-	}
-	edge.SetCaller(r.Context(), secret)
-	return policy.Identity{Role: policy.Service, Key: secret}, nil
-}
-
 // Ready reports whether the store answers.
 func (n *Node) Ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
@@ -271,6 +248,10 @@ func (n *Node) Ready(ctx context.Context) error {
 func (n *Node) Close() error {
 	var errs []error
 	n.late.stop()
+	if n.auth != nil {
+		errs = append(errs, n.auth.Stop(context.Background()))
+		n.auth = nil
+	}
 	if n.audit != nil {
 		errs = append(errs, n.audit.Close(context.Background()))
 		n.audit = nil

@@ -147,6 +147,7 @@ func edgeConfig(cfg model.Config, opt *ServeOptions, at *address, node *Node, te
 		Mounts: []edge.Mount{
 			{Prefix: "/rest/v1", Route: "/rest/v1/{entity}", Handler: node},
 			{Prefix: auditdoor.Prefix, Route: auditdoor.Prefix + "/{resource}", Handler: node.auditDoor()},
+			{Prefix: "/auth/v1", Route: "/auth/v1", Handler: node.authDoor()},
 			{Prefix: openapi.PagePath, Handler: openapi.Page()},
 		},
 		Checks:     []edge.Check{{Name: "store", Func: node.Ready}},
