@@ -162,7 +162,9 @@ func (l *Log) verifyAnchor(r store.Reader, key ed25519.PrivateKey, c *Checkpoint
 		rep.add(f, "the anchor in line %d has a wrong signature: it was changed", c.line)
 		return nil
 	}
-	if key == nil || !key.Public().(ed25519.PublicKey).Equal(ed25519.PublicKey(c.Key)) { //nolint:forcetypeassert // the standard library says so
+	if key == nil {
+		rep.add(f, "the anchor in line %d is signed, and this trail has no usable key: it is older than its first checkpoint, or the key was taken away", c.line)
+	} else if !key.Public().(ed25519.PublicKey).Equal(ed25519.PublicKey(c.Key)) { //nolint:forcetypeassert // the standard library says so
 		rep.add(f, "the anchor in line %d was signed by another key than this trail's: one of the two was exchanged", c.line)
 	}
 	if c.Seal == 0 {
