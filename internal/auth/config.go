@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"io"
 	"log/slog"
+	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -40,6 +41,8 @@ type Config struct {
 	// Mail delivers; without it every mail is an error in the log.
 	Mail      mail.Sender
 	Templates *mail.Templates // default: the built-in ones
+	// HTTP calls the providers. Default: the one of their room.
+	HTTP *http.Client
 	// Secret finds a secret of the application by its name. Default: there are none.
 	Secret func(name string) (string, bool)
 	// URL is the public base of the application, without a slash at its end:
@@ -77,6 +80,7 @@ type live struct {
 	app       *model.App
 	roles     map[string][]string // a role with all that it inherits, sorted
 	redirects provider.Redirects
+	providers *provider.Registry
 	// tokens signs and verifies; it has the node's keys and the application's secret.
 	tokens *token.Set
 }
@@ -128,6 +132,10 @@ func (a *Auth) Use(app *model.App) error {
 	if err != nil {
 		return err
 	}
+	providers, err := provider.New(app.Config.Auth.Providers, provider.Options{HTTP: a.cfg.HTTP, Secret: a.cfg.Secret, Now: a.now})
+	if err != nil {
+		return err
+	}
 	a.keysMu.Lock()
 	defer a.keysMu.Unlock()
 	if ring := a.keyring.Load(); ring != nil {
@@ -135,7 +143,7 @@ func (a *Auth) Use(app *model.App) error {
 			return err
 		}
 	}
-	a.live.Store(&live{app: app, roles: closures(app.Config.Roles), redirects: redirects, tokens: tokens})
+	a.live.Store(&live{app: app, roles: closures(app.Config.Roles), redirects: redirects, providers: providers, tokens: tokens})
 	a.cache.clear() // tokens of a secret that is gone must be refused
 	return nil
 }

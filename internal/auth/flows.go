@@ -103,26 +103,6 @@ func (a *Auth) putFlow(tx store.Tx, kind, secret, userID, provider string, data 
 	return err
 }
 
-// sweepEvery is how often what has expired is removed, at most.
-const sweepEvery = time.Minute
-
-// sweepFlows removes flows and challenges that have expired, now and then: it
-// rides on the transactions that make new ones, so that their number is
-// bounded by the rate of those.
-func (a *Auth) sweepFlows(tx store.Tx) error {
-	now := a.now()
-	last := a.flows.swept.Load()
-	if now.UnixNano()-last < int64(sweepEvery) || !a.flows.swept.CompareAndSwap(last, now.UnixNano()) {
-		return nil
-	}
-	for _, st := range []*store.Statement{a.flows.sweep, a.flows.sweepChallenges} {
-		if _, err := tx.Exec(st, args(at(now))); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // ExchangeCode is grant_type=pkce: it answers the session that a code stands
 // for, which a callback or a link in a mail has given to the browser. A code is
 // spent by its first use, also by one with the wrong verifier: who has a code

@@ -1,14 +1,12 @@
 package auth
 
 import (
-	"sync/atomic"
-
 	"github.com/pandobase/pando/internal/store"
 )
 
 // flowStatements are the statements of flows, factors and clients.
 type flowStatements struct {
-	take, sweep, sweepChallenges *store.Statement
+	take *store.Statement
 
 	factorInsert, factorByID, factorsOf, factorUpdate, factorDelete, factorsDelete, factorsDeleteUnverified *store.Statement
 
@@ -17,8 +15,6 @@ type flowStatements struct {
 	sessionsOfFactor, sessionsBelow, refreshOfSession, codesOfUser, flowsOfUser, identitiesDelete *store.Statement
 
 	clientInsert, clientByID, clients, clientRevoke *store.Statement
-
-	swept atomic.Int64 // when flows were swept last, in Unix nanoseconds
 }
 
 const (
@@ -30,9 +26,7 @@ const (
 func newFlowStatements(d store.Dialect) *flowStatements {
 	st := func(text string) *store.Statement { return sql(d, text) }
 	return &flowStatements{
-		take:            st(`DELETE FROM {flows} WHERE hash = $1 AND kind = $2 RETURNING id, user_id, provider, data, expires_at`),
-		sweep:           st(`DELETE FROM {flows} WHERE expires_at < $1`),
-		sweepChallenges: st(`DELETE FROM {challenges} WHERE expires_at < $1`),
+		take: st(`DELETE FROM {flows} WHERE hash = $1 AND kind = $2 RETURNING id, user_id, provider, data, expires_at`),
 
 		factorInsert:            st(`INSERT INTO {factors} (` + factorColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`),
 		factorByID:              st(`SELECT ` + factorColumns + ` FROM {factors} WHERE id = $1`),

@@ -287,9 +287,6 @@ func (a *Auth) Challenge(ctx context.Context, id *Caller, factorID string) (*Fac
 		if err != nil {
 			return err
 		}
-		if err := a.sweepFlows(tx); err != nil {
-			return err
-		}
 		now := a.now()
 		f.challenged = now
 		if err := a.updateFactor(tx, f); err != nil {

@@ -78,7 +78,7 @@ url: https://shop.example
 roles: { staff: {}, admin: { inherits: [staff] }, auditor: {} }
 auth:
   site: https://shop.example/start
-  redirects: ["https://shop.example/after", "http://localhost:3000/**"]
+  redirects: ["https://shop.example/after", "http://localhost:3000/**", "myapp://callback"]
   rates: { sign_in: 99999/1s, sign_up: 99999/1s, anonymous: 99999/1s, refresh: 99999/1s, verify: 99999/1s, mfa: 99999/1s, account: 99999/1s, mail: 99999/1s, resend: 99999/1s, other: 99999/1s, admin: 99999/1s }
 `
 
