@@ -12,6 +12,7 @@
 package authn
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/json"
 	"io"
@@ -168,34 +169,17 @@ func (q *request) authenticate() error {
 	}
 	id, err := q.auth.Authenticate(q.r.Context(), auth.Credentials{APIKey: q.r.Header.Get("Apikey"), Bearer: bearer}, q.id.Request)
 	if err != nil {
-		return asIdentityFault(err)
+		return auth.Fault(err)
 	}
 	q.id = &id
 	q.caller(q.r, q.id)
 	return nil
 }
 
-// asIdentityFault gives what the doors to rows call a wrong credential the
-// name that the clients of this door know.
-func asIdentityFault(err error) error {
-	f := fault.From(err)
-	out := *f
-	switch f.Code {
-	case fault.InvalidCredential:
-		out.Code = fault.AuthBadJWT
-	case fault.MissingCredential:
-		out.Code = fault.AuthNoAuthorization
-	default:
-		return err
-	}
-	out.Status = http.StatusUnauthorized
-	return &out
-}
-
 // allow refuses a caller who may not ask for a route.
 func (a access) allow(id *auth.Caller) error {
 	switch {
-	case a == member && id.Role != policy.Authenticated:
+	case a == member && (id.Role != policy.Authenticated || id.UID == ""): // a key or a machine may have roles, and is no user
 		return fault.New(fault.AuthNoAuthorization, "this endpoint wants a user's access token").
 			WithHint("sign in, and send 'Authorization: Bearer ACCESS_TOKEN'")
 	case a == admin && id.Role == policy.Anon:
@@ -209,11 +193,13 @@ func (a access) allow(id *auth.Caller) error {
 
 // answer sends v as JSON.
 func (q *request) answer(v any) error {
-	body, err := json.Marshal(v)
-	if err != nil {
+	var body bytes.Buffer
+	enc := json.NewEncoder(&body)
+	enc.SetEscapeHTML(false) // it is no HTML, and a QR code has hundreds of <
+	if err := enc.Encode(v); err != nil {
 		return fault.Wrap(err, fault.Internal, "an internal error occurred")
 	}
-	return q.send(body)
+	return q.send(bytes.TrimSuffix(body.Bytes(), []byte("\n")))
 }
 
 func (q *request) send(body []byte) error {

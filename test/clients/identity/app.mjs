@@ -75,7 +75,7 @@ export async function member(attributes = {}) {
 
 // Mails.
 
-const folder = join(env('PANDO_DATA'), 'mailbox');
+const folder = join(env('PANDO_DATA'), 'mail');
 const seen = new Set();
 
 /** Waits for the next mail to an address that no test has read yet. */
