@@ -67,13 +67,13 @@ func newStatements(d store.Dialect) *statements {
 		oneTimeDelete:   q(`DELETE FROM {one_time_tokens} WHERE id = $1`),
 		oneTimeDrop:     q(`DELETE FROM {one_time_tokens} WHERE user_id = $1`),
 		oneTimeConfirm:  q(`UPDATE {one_time_tokens} SET data = $3 WHERE user_id = $1 AND purpose = $2`),
-		oneTimeExpired:  q(`DELETE FROM {one_time_tokens} WHERE expires_at < $1`),
+		oneTimeExpired:  q(`DELETE FROM {one_time_tokens} WHERE expires_at <= $1`),
 
 		flowsDrop:         q(`DELETE FROM {flows} WHERE user_id = $1`),
-		flowsExpired:      q(`DELETE FROM {flows} WHERE expires_at < $1`),
-		challengesExpired: q(`DELETE FROM {challenges} WHERE expires_at < $1`),
-		sessionsExpired:   q(`DELETE FROM {sessions} WHERE expires_at < $1`),
-		refreshExpired:    q(`DELETE FROM {refresh_tokens} WHERE used_at < $1`),
+		flowsExpired:      q(`DELETE FROM {flows} WHERE expires_at <= $1`),
+		challengesExpired: q(`DELETE FROM {challenges} WHERE expires_at <= $1`),
+		sessionsExpired:   q(`DELETE FROM {sessions} WHERE expires_at <= $1`),
+		refreshExpired:    q(`DELETE FROM {refresh_tokens} WHERE used_at <= $1`),
 
 		sessionState: q(`SELECT u.app_metadata, u.banned_until, u.email, s.expires_at, s.aal FROM {sessions} s JOIN {users} u ON u.id = s.user_id
 			WHERE s.id = $1 AND s.user_id = $2`),
