@@ -65,7 +65,7 @@ func (a *Auth) Authenticate(ctx context.Context, c Credentials, r *policy.Reques
 	if e.client == "" {
 		id.Key = key.ID
 	}
-	id.Modules, id.Request = modulesOf(key), r
+	id.Modules, id.Request = key.Modules, r
 	return id, nil
 }
 
@@ -78,7 +78,7 @@ func (a *Auth) readKeys(c Credentials) (key keys.Key, bearerToken bool, err erro
 	}
 	if c.APIKey != "" {
 		var ok bool
-		if key, ok = a.findKey(c.APIKey); !ok {
+		if key, ok = a.cfg.Ring.Find(c.APIKey); !ok {
 			return key, false, unknownKey()
 		}
 	}
@@ -88,7 +88,7 @@ func (a *Auth) readKeys(c Credentials) (key keys.Key, bearerToken bool, err erro
 	if strings.Count(c.Bearer, ".") == 2 { // no key has a dot; a token has two
 		return key, true, nil
 	}
-	second, ok := a.findKey(c.Bearer)
+	second, ok := a.cfg.Ring.Find(c.Bearer)
 	if !ok {
 		return key, false, unknownKey()
 	}
@@ -102,12 +102,12 @@ func unknownKey() error {
 
 // keyIdentity is the caller that an API key alone stands for.
 func (a *Auth) keyIdentity(k *keys.Key) policy.Identity {
-	id := policy.Identity{Role: policy.Anon, Key: k.ID, Modules: modulesOf(*k)}
+	id := policy.Identity{Role: policy.Anon, Key: k.ID, Modules: k.Modules}
 	switch {
-	case k.Kind == keys.Secret && len(rolesOfKey(*k)) > 0:
-		id.Role, id.Roles = policy.Authenticated, a.live.Load().closure(rolesOfKey(*k))
-	case k.Kind == keys.Secret:
+	case k.IsService():
 		id.Role = policy.Service
+	case k.Kind == keys.Secret:
+		id.Role, id.Roles = policy.Authenticated, a.live.Load().closure(k.Roles)
 	}
 	return id
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/go-jose/go-jose/v4/jwt"
 
 	"github.com/pandobase/pando/internal/fault"
+	"github.com/pandobase/pando/internal/keys"
 	"github.com/pandobase/pando/internal/policy"
 	"github.com/pandobase/pando/internal/store"
 )
@@ -55,6 +56,32 @@ func TestAuthenticateKeys(t *testing.T) {
 			t.Errorf("%s: %v, %+v", name, err, id)
 		}
 	}
+}
+
+// TestScopedKeys uses keys that are bounded to roles and modules.
+func TestScopedKeys(t *testing.T) {
+	w := newWorld(t)
+	w.user("ada@shop.example")
+	_, machine, err := w.ring.Create(keys.New{Kind: keys.Secret, Name: "robot", Roles: []string{"admin"}, Modules: []string{"orders"}, Life: time.Hour})
+	w.must(err)
+	id, err := w.Authenticate(w.ctx, Credentials{APIKey: machine}, nil)
+	w.must(err)
+	if id.Role != policy.Authenticated || id.UID != "" || !slices.Equal(id.Roles, []string{"admin", "staff"}) || !slices.Equal(id.Modules, []string{"orders"}) {
+		t.Errorf("got %+v", id)
+	}
+	if _, err := w.AdminListUsers(w.ctx, &id, 1, 1); !fault.Is(err, fault.AuthNotAdmin) {
+		t.Errorf("it administers users: %v", err)
+	}
+	_, narrow, err := w.ring.Create(keys.New{Kind: keys.Publishable, Name: "app", Modules: []string{"catalog"}})
+	w.must(err)
+	id, err = w.Authenticate(w.ctx, Credentials{APIKey: narrow, Bearer: w.signIn("ada@shop.example").AccessToken}, nil)
+	w.must(err)
+	if id.UID == "" || !slices.Equal(id.Modules, []string{"catalog"}) {
+		t.Errorf("a user is not bounded by the key: %+v", id)
+	}
+	w.clock.add(time.Hour)
+	_, err = w.Authenticate(w.ctx, Credentials{APIKey: machine}, nil)
+	w.refuses(err, fault.InvalidCredential)
 }
 
 // TestAuthenticateTokens is attacks 18 and 19.
