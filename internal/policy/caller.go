@@ -36,13 +36,6 @@ type given struct {
 	val  ref.Val // any other value
 }
 
-func (g given) ref() ref.Val {
-	if g.val == nil {
-		return types.String(g.text)
-	}
-	return g.val
-}
-
 // run evaluates a program. An error of the program is no answer.
 func (s *subject) run(p cel.Program) (ref.Val, bool) {
 	out, _, err := p.Eval(s)

@@ -60,7 +60,7 @@ func (x *Explanation) Row(e *model.Entity, row Row) []Term {
 	add := func(c query.Expr) {
 		term := Term{Source: Text(e, c)}
 		if term.Known = ofOneRow(c); term.Known {
-			term.Truth, _ = Eval(e, c, row) //nolint:errcheck // unknown, as documented
+			term.Truth, _ = Eval(e, c, row)
 		}
 		out = append(out, term)
 	}

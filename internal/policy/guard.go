@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"net/http"
 	"slices"
 	"strings"
 
@@ -194,6 +193,10 @@ func (c *caller) access(u Use) (access, *template) {
 	return judged, t
 }
 
+// unauthorized is the status that asks a caller to say who they are: RFC 9110,
+// section 15.5.2.
+const unauthorized = 401
+
 // userRoles is the entity of the module auth that the service role may write.
 const userRoles = "user_roles"
 
@@ -313,7 +316,7 @@ func (c *caller) denied(u Use) error {
 		f = f.WithHint("no %s policy of %s allows it", u.Rule, name)
 	}
 	if id.Role == Anon {
-		f = f.WithStatus(http.StatusUnauthorized)
+		f = f.WithStatus(unauthorized)
 	}
 	return f
 }

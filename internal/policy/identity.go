@@ -1,6 +1,9 @@
 package policy
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Role is what kind of caller an identity is.
 type Role string
@@ -59,10 +62,5 @@ func (id *Identity) Scope() string {
 
 // HasRole reports whether the caller has a role of the application.
 func (id *Identity) HasRole(name string) bool {
-	for _, r := range id.Roles {
-		if r == name {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(id.Roles, name)
 }

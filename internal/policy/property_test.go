@@ -131,7 +131,7 @@ func textTerm(l, r operandTerm, how string) term {
 
 // inList is `code in auth.claims.l`: an or of comparisons, of which those with
 // what is no text are unknown.
-func inList(w world, list any, v any) Truth {
+func inList(list any, v any) Truth {
 	l, ok := list.([]any)
 	if !ok {
 		return Unknown
@@ -164,17 +164,17 @@ func drawLeaf(t *rapid.T) term {
 		{"row.gift", func(w world) Truth { return truth(w.row["gift"] == true) }},
 		{"row.code == null", func(w world) Truth { return truth(w.row["code"] == nil) }},
 		{"row.qty != null", func(w world) Truth { return truth(w.row["qty"] != nil) }},
-		{"row.code in auth.claims.l", func(w world) Truth { return inList(w, w.id.Claims["l"], w.row["code"]) }},
+		{"row.code in auth.claims.l", func(w world) Truth { return inList(w.id.Claims["l"], w.row["code"]) }},
 		{"row.code in auth.roles", func(w world) Truth {
 			l := []any{}
 			for _, r := range w.id.Roles {
 				l = append(l, r)
 			}
-			return inList(w, l, w.row["code"])
+			return inList(l, w.row["code"])
 		}},
 		{"auth.claims.s in row.tags", func(w world) Truth {
 			if s, ok := w.id.Claims["s"].(string); ok {
-				return inList(w, w.row["tags"], s)
+				return inList(w.row["tags"], s)
 			}
 			return Unknown
 		}},

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"maps"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -185,9 +186,7 @@ func (t *template) fold(state []byte) *residual {
 	}
 	next := make(map[string]*residual, 1)
 	if known != nil {
-		for k, v := range *known {
-			next[k] = v
-		}
+		maps.Copy(next, *known)
 	}
 	next[string(state)] = r
 	t.known.Store(&next)

@@ -216,7 +216,7 @@ func (x *expression) truth(e ast.Expr) (truthFunc, bool) {
 			return func(*subject) Truth { return truth(bool(b)) }, true
 		}
 	case ast.SelectKind:
-		if isMember(e, varAuth, "service") {
+		if isMember(e, "service") {
 			return func(s *subject) Truth { return truth(s.id.Role == Service) }, true
 		}
 	case ast.CallKind:
@@ -281,7 +281,7 @@ func (x *expression) truthCall(call ast.CallExpr) (fn truthFunc, ok, done bool) 
 			}, true, true
 		}
 	case fnAmong:
-		if w, isText := args[0].AsLiteral().(types.String); isText && isMember(args[1], varAuth, "roles") {
+		if w, isText := args[0].AsLiteral().(types.String); isText && isMember(args[1], "roles") {
 			return func(s *subject) Truth { return truth(s.id.HasRole(string(w))) }, true, true
 		}
 	}
@@ -296,7 +296,7 @@ func (x *expression) value(e ast.Expr) (valueFunc, bool) {
 			return given{text: t}, t != ""
 		}, true
 	}
-	if isMember(e, varAuth, "roles") {
+	if isMember(e, "roles") {
 		return roleList, true
 	}
 	if e.Kind() == ast.IdentKind && e.AsIdent() == varNow {
@@ -319,26 +319,27 @@ func (x *expression) value(e ast.Expr) (valueFunc, bool) {
 	}, ok
 }
 
-func isMember(e ast.Expr, variable, name string) bool {
+// isMember reports whether e is auth.name.
+func isMember(e ast.Expr, name string) bool {
 	if e.Kind() != ast.SelectKind || e.AsSelect().IsTestOnly() || e.AsSelect().FieldName() != name {
 		return false
 	}
 	of := e.AsSelect().Operand()
-	return of.Kind() == ast.IdentKind && of.AsIdent() == variable
+	return of.Kind() == ast.IdentKind && of.AsIdent() == varAuth
 }
 
 // memberText reads a text of the identity; empty stands for null.
 func memberText(e ast.Expr) func(*Identity) string {
 	switch {
-	case isMember(e, varAuth, "uid"):
+	case isMember(e, "uid"):
 		return func(id *Identity) string { return id.UID }
-	case isMember(e, varAuth, "role"):
+	case isMember(e, "role"):
 		return func(id *Identity) string { return string(id.Role) }
-	case isMember(e, varAuth, "email"):
+	case isMember(e, "email"):
 		return func(id *Identity) string { return id.Email }
-	case isMember(e, varAuth, "aal"):
+	case isMember(e, "aal"):
 		return func(id *Identity) string { return id.AAL }
-	case isMember(e, varAuth, "session"):
+	case isMember(e, "session"):
 		return func(id *Identity) string { return id.Session }
 	}
 	return nil
@@ -346,7 +347,7 @@ func memberText(e ast.Expr) func(*Identity) string {
 
 // claimPath is the names of auth.claims.a.b, or nil.
 func claimPath(e ast.Expr) []string {
-	if isMember(e, varAuth, "claims") {
+	if isMember(e, "claims") {
 		return []string{}
 	}
 	if e.Kind() != ast.SelectKind || e.AsSelect().IsTestOnly() {
