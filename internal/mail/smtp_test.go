@@ -69,11 +69,14 @@ func serve(t *testing.T, mode smtpMode, insecureAuth bool, refuse error) *smtpSe
 		listener = tls.NewListener(listener, config)
 	case plain:
 	}
-	done := make(chan error, 1)
-	go func() { done <- server.Serve(listener) }()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = server.Serve(listener) // it ends when it is closed
+	}()
 	t.Cleanup(func() {
 		_ = server.Close()
-		_ = <-done // it was closed
+		<-done
 	})
 	return s
 }

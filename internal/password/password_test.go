@@ -123,7 +123,8 @@ func TestEveryoneQueues(t *testing.T) {
 	}
 }
 
-// Dummy costs what a Verify with one of our hashes costs.
+// Dummy does the work of a Verify with one of our hashes: the parameters decide
+// about it, so that no clock is needed to compare.
 func TestDummyIsAVerify(t *testing.T) {
 	t.Parallel()
 	h := New(Config{})
@@ -131,21 +132,19 @@ func TestDummyIsAVerify(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fastest := func(do func() error) time.Duration {
-		best := time.Hour
-		for range 7 {
-			start := time.Now()
-			if err := do(); err != nil {
-				t.Fatal(err)
-			}
-			best = min(best, time.Since(start))
-		}
-		return best
+	own, err := parse(encoded)
+	if err != nil {
+		t.Fatal(err)
 	}
-	verify := fastest(func() error { _, _, err := h.Verify(t.Context(), encoded, "another password"); return err })
-	dummy := fastest(func() error { return h.Dummy(t.Context(), "another password") })
-	if dummy < verify/2 || dummy > verify*2 {
-		t.Errorf("a dummy takes %v, a verify %v", dummy, verify)
+	work := func(h hash) string {
+		a, ok := h.(*argon2Hash)
+		if !ok {
+			t.Fatalf("%T", h)
+		}
+		return fmt.Sprintf("argon2id %v m=%d t=%d p=%d salt %d sum %d", a.id, a.memory, a.passes, a.lanes, len(a.salt), len(a.sum))
+	}
+	if got, want := work(dummy()), work(own); got != want {
+		t.Errorf("a dummy is %s, a hash %s", got, want)
 	}
 }
 
