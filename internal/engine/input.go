@@ -69,7 +69,7 @@ func known(f *model.Field, guard policy.Guard) bool {
 func unknownColumn(e *model.Entity, name string, guard policy.Guard, action query.Action) error {
 	var names []string
 	for _, f := range e.Fields {
-		if guard.Writable(f, action) {
+		if guard.Visible(f) && guard.Writable(f, action) {
 			names = append(names, f.Name)
 		}
 	}

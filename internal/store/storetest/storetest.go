@@ -46,6 +46,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Driver) {
 		{"constraint", (*suite).constraint},
 		{"default", (*suite).defaults},
 		{"hidden", (*suite).hidden},
+		{"policy", (*suite).policies},
 		{"idempotency", (*suite).idempotency},
 		{"search", (*suite).search},
 		{"format", (*suite).format},
@@ -69,7 +70,7 @@ func application(t testing.TB, config, entities string) (*model.App, *policy.Rul
 		"pando.yaml":     {Data: []byte("app: conformance\n" + config)},
 		"modules/t.yaml": {Data: []byte("module: t\nentities:\n" + entities)},
 	}
-	app, problems := model.Load(files, nil, model.Features{})
+	app, problems := model.Load(files, nil, model.Features{FieldPolicies: true})
 	if len(problems) > 0 {
 		t.Fatalf("the application is wrong: %v", problems)
 	}
