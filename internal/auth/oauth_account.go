@@ -156,6 +156,17 @@ func (a *Auth) proved(r store.Reader, u *userRow) (bool, error) {
 	return true, nil
 }
 
+// unproved notes that a user's address is confirmed because the application
+// confirms all of them: nobody has shown that it is theirs. See [Auth.proved].
+func (a *Auth) unproved(tx store.Tx, u *userRow) error {
+	i, err := a.identityBySubject(tx, providerEmail, u.id)
+	if err != nil || i == nil {
+		return err
+	}
+	i.data = merged(i.data, map[string]any{"email_verified": false})
+	return a.updateIdentity(tx, i)
+}
+
 // takeOver takes from a user all that whoever claimed the address first could
 // come back with. What the application and its administrators have given to
 // the address (app_metadata, roles, rows) stays.

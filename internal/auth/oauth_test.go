@@ -242,23 +242,39 @@ func TestPreHijack(t *testing.T) {
 		}
 	})
 	t.Run("a sign-up that was confirmed by itself", func(t *testing.T) {
-		h, i := withIssuer(t)
-		u := h.person("ann@example.com", true)
-		h.write(func(tx store.Tx) error { // as autoconfirm leaves it
-			ids, err := h.identities(tx, u.id)
-			if err != nil {
-				return err
-			}
-			ids[0].data["email_verified"] = false
-			return h.updateIdentity(tx, ids[0])
-		})
-		thief := h.session(u)
-		if _, _, err := h.visit(i, ann); err != nil {
+		h, i := withIssuer(t, "autoconfirm: true")
+		up, err := h.SignUp(t.Context(), h.anon(), SignUpInput{Email: "ann@example.com", Password: good})
+		if err != nil || up.Grant == nil {
+			t.Fatalf("%+v, %v", up, err)
+		}
+		g, _, err := h.visit(i, ann)
+		if err != nil || g.User.ID != up.Grant.User.ID || len(g.User.Identities) != 1 {
+			t.Fatalf("%+v, %v", g, err)
+		}
+		if _, err := h.who(up.Grant.AccessToken); err == nil {
+			t.Error("the session of who never proved the address goes on")
+		}
+		if _, err := h.Refresh(t.Context(), h.anon(), up.Grant.RefreshToken); err == nil {
+			t.Error("it can be refreshed")
+		}
+		_, err = h.SignInPassword(t.Context(), h.anon(), "ann@example.com", good)
+		want(t, "the password", err, fault.AuthInvalidCredentials)
+	})
+	t.Run("an address that was changed without a mail", func(t *testing.T) {
+		h, i := withIssuer(t, "autoconfirm: true")
+		up, err := h.SignUp(t.Context(), h.anon(), SignUpInput{Email: "eve@example.com", Password: good})
+		if err != nil {
 			t.Fatal(err)
 		}
-		if h.stored(u.id).password != "" || h.alive(thief) != "" {
-			t.Error("the password of who never proved the address still works")
+		email := "ann@example.com"
+		if _, err := h.UpdateUser(t.Context(), h.as(up.Grant.AccessToken), UpdateInput{Email: &email}); err != nil {
+			t.Fatal(err)
 		}
+		if _, _, err = h.visit(i, ann); err != nil {
+			t.Fatal(err)
+		}
+		_, err = h.SignInPassword(t.Context(), h.anon(), email, good)
+		want(t, "the password", err, fault.AuthInvalidCredentials)
 	})
 	t.Run("a provider that does not verify", func(t *testing.T) {
 		h, i := withIssuer(t)

@@ -112,6 +112,9 @@ func (a *Auth) signUpNew(ctx context.Context, id *Caller, in SignUpInput, email 
 		}
 		var err error
 		if auto {
+			if err := a.unproved(tx, u); err != nil {
+				return err
+			}
 			if s, err = a.newSession(tx, id, u, aal1, a.amrEntry(methodPassword)); err != nil {
 				return err
 			}

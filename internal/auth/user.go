@@ -189,6 +189,9 @@ func (a *Auth) wantEmail(tx store.Tx, id *Caller, u *userRow, c *change) error {
 		if err := a.changeEmail(tx, u, c.email); err != nil {
 			return err
 		}
+		if err := a.unproved(tx, u); err != nil {
+			return err
+		}
 		return a.record(tx, id, "auth.email_change", u.id, map[string]string{"email": u.email})
 	}
 	u.newEmail = c.email
