@@ -315,3 +315,72 @@ func TestUnenroll(t *testing.T) {
 	})
 	h.write(func(tx store.Tx) error { want(t, "without a factor", h.secondFactor(tx, c, u.id), ""); return nil })
 }
+
+// TestResetKeepsSecondFactor: the mailbox is no second factor. Who can read it
+// gets a session of aal1, in which nothing about the account can be changed.
+func TestResetKeepsSecondFactor(t *testing.T) {
+	h := openHouse(t)
+	h.user("ann@example.com")
+	owner := h.as(h.signIn("ann@example.com").AccessToken)
+	e := h.secured(owner)
+	h.must(h.Recover(h.ctx, h.anon(), RecoverInput{Email: "ann@example.com"}))
+	code, _ := h.mailed("ann@example.com")
+	v, err := h.Verify(h.ctx, h.anon(), VerifyInput{Type: "recovery", Email: "ann@example.com", Token: code})
+	h.must(err)
+	thief := h.as(v.Grant.AccessToken)
+	if thief.AAL != aal1 {
+		t.Errorf("a reset gives %s", thief.AAL)
+	}
+	pw, email := "a password of the thief's own", "eve@example.com"
+	_, err = h.UpdateUser(h.ctx, thief, UpdateInput{Password: &pw})
+	want(t, "another password", err, fault.AuthInsufficientAAL)
+	_, err = h.UpdateUser(h.ctx, thief, UpdateInput{Email: &email})
+	want(t, "another address", err, fault.AuthInsufficientAAL)
+	want(t, "no factor", h.Unenroll(h.ctx, thief, e.ID), fault.AuthInsufficientAAL)
+	if _, err = h.SignInPassword(h.ctx, h.anon(), "ann@example.com", good); err != nil {
+		t.Errorf("the owner's password is gone: %v", err)
+	}
+
+	// With the factor the owner can do all of it.
+	g, err := h.try(thief, e.ID, h.code(e.TOTP.Secret))
+	h.must(err)
+	raised := h.as(g.AccessToken)
+	if raised.AAL != aal2 {
+		t.Errorf("a verified factor gives %s", raised.AAL)
+	}
+	_, err = h.UpdateUser(h.ctx, raised, UpdateInput{Password: &pw})
+	want(t, "the owner's other password", err, "")
+}
+
+// TestTokensBeforeTheFactor: what was stolen of a session before its second
+// factor is worth nothing after it.
+func TestTokensBeforeTheFactor(t *testing.T) {
+	h := openHouse(t)
+	h.user("ann@example.com")
+	first := h.signIn("ann@example.com")
+	other := h.signIn("ann@example.com")
+	c := h.as(first.AccessToken)
+	e := h.enroll(c, "phone")
+	g, err := h.try(c, e.ID, h.code(e.TOTP.Secret))
+	h.must(err)
+	for what, token := range map[string]string{"the session's": first.RefreshToken, "another session's": other.RefreshToken} {
+		if _, err := h.Refresh(h.ctx, h.anon(), token); err == nil {
+			t.Errorf("%s earlier refresh token gives tokens of the second factor", what)
+		}
+	}
+	if _, err := h.who(other.AccessToken); err == nil {
+		t.Error("a session of before the factor goes on")
+	}
+	if old := h.as(first.AccessToken); old.AAL != aal1 {
+		t.Errorf("an earlier access token has %s", old.AAL)
+	}
+	again, err := h.Refresh(h.ctx, h.anon(), g.RefreshToken)
+	h.must(err)
+	if h.as(again.AccessToken).AAL != aal2 {
+		t.Error("a refresh loses the second factor")
+	}
+	h.must(h.Unenroll(h.ctx, h.as(again.AccessToken), e.ID))
+	if aal := h.as(again.AccessToken).AAL; aal != aal1 {
+		t.Errorf("without the factor the token has %s", aal)
+	}
+}

@@ -1,0 +1,132 @@
+package auth
+
+import (
+	"testing"
+
+	"github.com/pandobase/pando/internal/fault"
+)
+
+// link goes through the linking of an account by a caller.
+func (h *house) link(i *openIDIssuer, c *Caller, claims map[string]any) (code, verifier, errorCode string) {
+	h.t.Helper()
+	verifier, challenge := pkce()
+	to, err := h.LinkIdentity(h.ctx, c, AuthorizeInput{Provider: "acme", CodeChallenge: challenge, CodeChallengeMethod: "s256"})
+	h.must(err)
+	q := h.back(i.consent(to, claims))
+	return q.Get("code"), verifier, q.Get("error_code")
+}
+
+func TestLinkIdentity(t *testing.T) {
+	h, i := withIssuer(t, "linking: true")
+	h.user("ann@example.com")
+	ann := h.as(h.signIn("ann@example.com").AccessToken)
+	code, verifier, _ := h.link(i, ann, claimsOf("7", "ann@elsewhere.example", false))
+	g, err := h.ExchangeCode(h.ctx, h.anon(), code, verifier)
+	h.must(err)
+	if g.User.ID != ann.UID || len(g.User.Identities) != 2 || g.User.Email != "ann@example.com" {
+		t.Errorf("linked: %+v", g.User)
+	}
+	if _, _, code := h.link(i, ann, claimsOf("7", "ann@elsewhere.example", false)); code != string(fault.AuthIdentityExists) {
+		t.Errorf("twice: %s", code)
+	}
+	h.user("eve@example.com")
+	eve := h.as(h.signIn("eve@example.com").AccessToken)
+	if _, _, code := h.link(i, eve, claimsOf("7", "eve@example.com", true)); code != string(fault.AuthIdentityExists) {
+		t.Errorf("somebody else's: %s", code)
+	}
+
+	// Whose session ended on the way, by logout or ban, links nothing.
+	to, err := h.LinkIdentity(h.ctx, eve, AuthorizeInput{Provider: "acme"})
+	h.must(err)
+	in := i.consent(to, claimsOf("8", "x@example.com", true))
+	h.must(h.Logout(h.ctx, eve, "local"))
+	if q := h.back(in); q.Get("error_code") != string(fault.AuthSessionNotFound) || q.Get("access_token") != "" {
+		t.Errorf("after the logout: %v", q)
+	}
+	_, err = h.LinkIdentity(h.ctx, h.anon(), AuthorizeInput{Provider: "acme"})
+	want(t, "nobody", err, fault.AuthNoAuthorization)
+	_, err = h.LinkIdentity(h.ctx, service(), AuthorizeInput{Provider: "acme"})
+	want(t, "the service", err, fault.AuthNoAuthorization)
+
+	ids, err := h.Identities(h.ctx, ann)
+	h.must(err)
+	if len(ids) != 2 || ids[0].Provider != "email" || ids[1].Provider != "acme" {
+		t.Errorf("identities %+v", ids)
+	}
+	off, _ := withIssuer(t)
+	off.user("ann@example.com")
+	ann = off.as(off.signIn("ann@example.com").AccessToken)
+	_, err = off.LinkIdentity(off.ctx, ann, AuthorizeInput{Provider: "acme"})
+	want(t, "linking is off", err, fault.AuthLinkingDisabled)
+	want(t, "unlinking too", off.UnlinkIdentity(off.ctx, ann, ids[0].IdentityID), fault.AuthLinkingDisabled)
+	_, err = off.SignInIDToken(off.ctx, ann, IDTokenInput{Provider: "acme", IDToken: "a.b.c", Link: true})
+	want(t, "and by an ID token", err, fault.AuthLinkingDisabled)
+}
+
+func TestAnonymousBecomesPermanent(t *testing.T) {
+	h, i := withIssuer(t, "linking: true", "anonymous: true")
+	h.user("taken@example.com")
+	for email, adopted := range map[string]string{"new@example.com": "new@example.com", "taken@example.com": ""} {
+		g, err := h.SignInAnonymously(h.ctx, h.anon(), nil)
+		h.must(err)
+		code, verifier, _ := h.link(i, h.as(g.AccessToken), claimsOf(email, email, true))
+		now, err := h.ExchangeCode(h.ctx, h.anon(), code, verifier)
+		h.must(err)
+		if now.User.ID != g.User.ID || now.User.IsAnonymous || now.User.Email != adopted || (now.User.EmailConfirmedAt != nil) != (adopted != "") {
+			t.Errorf("%s: %+v", email, now.User)
+		}
+	}
+	g, err := h.SignInAnonymously(h.ctx, h.anon(), nil)
+	h.must(err)
+	linked, err := h.SignInIDToken(h.ctx, h.as(g.AccessToken), IDTokenInput{Provider: "acme", IDToken: i.sign(claimsOf("9", "by-token@example.com", true), ""), Link: true})
+	h.must(err)
+	if linked.User.ID != g.User.ID || linked.User.IsAnonymous || linked.User.Email != "by-token@example.com" {
+		t.Errorf("by an ID token: %+v", linked.User)
+	}
+}
+
+func TestUnlinkIdentity(t *testing.T) {
+	h, i := withIssuer(t, "linking: true")
+	h.user("ann@example.com")
+	h.user("eve@example.com")
+	ann := h.as(h.signIn("ann@example.com").AccessToken)
+	ids, err := h.Identities(h.ctx, ann)
+	h.must(err)
+	want(t, "the last one", h.UnlinkIdentity(h.ctx, ann, ids[0].IdentityID), fault.AuthLastIdentity)
+	if _, _, code := h.link(i, ann, claimsOf("7", "ann@elsewhere.example", true)); code != "" {
+		t.Fatal(code)
+	}
+	eve := h.as(h.signIn("eve@example.com").AccessToken)
+	want(t, "somebody else's", h.UnlinkIdentity(h.ctx, eve, ids[0].IdentityID), fault.AuthIdentityNotFound)
+	want(t, "none", h.UnlinkIdentity(h.ctx, ann, "' OR ''='"), fault.AuthIdentityNotFound)
+
+	// The password goes with the address, which no account left vouches for;
+	// the one of the other account takes its place.
+	want(t, "the address", h.UnlinkIdentity(h.ctx, ann, ids[0].IdentityID), "")
+	u := h.stored(ann.UID)
+	if u.password != "" || u.email != "ann@elsewhere.example" || len(u.providers()) != 1 || u.providers()[0] != "acme" || u.app["provider"] != "acme" {
+		t.Errorf("Ann is %+v", u)
+	}
+	_, err = h.SignInPassword(h.ctx, h.anon(), "ann@example.com", good)
+	want(t, "the password", err, fault.AuthInvalidCredentials)
+	g, _, err := h.visit(i, claimsOf("7", "ann@elsewhere.example", true))
+	if err != nil || g.User.ID != ann.UID {
+		t.Errorf("the account left: %+v, %v", g, err)
+	}
+}
+
+func TestUnlinkProvider(t *testing.T) {
+	h, i := withIssuer(t, "linking: true")
+	h.user("ann@example.com")
+	g, _, err := h.visit(i, claimsOf("7", "ann@example.com", true))
+	h.must(err)
+	ann := h.as(g.AccessToken)
+	for _, id := range g.User.Identities {
+		if id.Provider == "acme" {
+			h.must(h.UnlinkIdentity(h.ctx, ann, id.IdentityID))
+		}
+	}
+	if u := h.stored(ann.UID); u.email != "ann@example.com" || u.password == "" || u.emailConfirmed.IsZero() {
+		t.Errorf("Ann is %+v", u)
+	}
+}
