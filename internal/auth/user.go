@@ -206,10 +206,11 @@ func (a *Auth) wantEmail(tx store.Tx, id *Caller, u *userRow, c *change) error {
 // reauthenticated takes the code that an older session needs for a change of
 // the password; false: it is wrong, and that was counted.
 func (a *Auth) reauthenticated(tx store.Tx, u *userRow, row *sessionRow, nonce *string) (bool, error) {
+	given := nonce != nil && *nonce != "" // then it is judged, needed or not
 	switch {
-	case a.now().Sub(row.created) < freshSession, u.email == "", u.emailConfirmed.IsZero():
+	case !given && (a.now().Sub(row.created) < freshSession || u.email == "" || u.emailConfirmed.IsZero()):
 		return true, nil
-	case nonce == nil || *nonce == "":
+	case !given:
 		return false, fault.New(fault.AuthReauthNeeded, "Password update requires reauthentication").
 			WithHint("ask for a code (reauthenticate) and send it as nonce, or sign in again")
 	}
