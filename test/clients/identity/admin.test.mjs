@@ -94,7 +94,7 @@ describe('users', () => {
     const token = (await client.auth.getSession()).data.session.access_token;
     const answer = await fetch(`${url}/auth/v1/admin/users/${user.id}`, {
       method: 'PUT', body: JSON.stringify({ app_metadata: { roles: ['admin'] } }),
-      headers: { apikey: process.env.PANDO_PUBLISHABLE, authorization: `Bearer ${token}` },
+      headers: { apikey: process.env.PANDO_PUBLISHABLE, authorization: `Bearer ${token}`, 'content-type': 'application/json' },
     });
     assert.deepEqual([answer.status, (await answer.json()).code], [403, 'not_admin']);
   });

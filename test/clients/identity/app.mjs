@@ -113,7 +113,7 @@ function read(dir) {
   });
 }
 
-/** What a mail holds: its text part, its first link and its code. */
+/** What a mail holds: its text part, the link that does it and its code. */
 export function parse(id, raw) {
   const [head, ...rest] = raw.replace(/\r\n/g, '\n').split('\n\n');
   const headers = head.replace(/\n[ \t]+/g, ' ');
@@ -135,7 +135,7 @@ export function parse(id, raw) {
   return {
     id, body, headers,
     from: header('From'), to: header('To'), subject: header('Subject'),
-    link: body.match(/https?:\/\/\S+/)?.[0].replace(/[)>.]+$/, '') ?? '',
+    link: body.match(/https?:\/\/\S+\/auth\/v1\/verify\?\S+/)?.[0].replace(/[)>.]+$/, '') ?? '',
     code: body.match(/\b\d{6}\b/)?.[0] ?? '',
   };
 }

@@ -119,7 +119,7 @@ describe('the own account', () => {
     assert.deepEqual([user.user_metadata.a, user.user_metadata.b, user.user_metadata.c], [1, 3, { d: [1] }]);
     const { session } = await ok(client.auth.getSession());
     const answer = await fetch(`${url}/auth/v1/user`, {
-      method: 'PUT', headers: { apikey: process.env.PANDO_PUBLISHABLE, authorization: `Bearer ${session.access_token}` },
+      method: 'PUT', headers: { apikey: process.env.PANDO_PUBLISHABLE, authorization: `Bearer ${session.access_token}`, 'content-type': 'application/json' },
       body: JSON.stringify({ app_metadata: { roles: ['admin'] }, role: 'service', id: '00000000-0000-7000-8000-000000000000' }),
     });
     assert.equal(answer.status, 403);
