@@ -378,6 +378,7 @@ func loose(text string) string {
 		{`go1\.\S+ \w+/\w+`, "GO"},
 		{`\r`, ""},
 		{`(?m)[ \t]+$`, ""},
+		{`(\S)[ \t]{2,}`, "$1  "}, // the columns of a table
 	} {
 		text = regexp.MustCompile(r.pattern).ReplaceAllString(text, r.with)
 	}

@@ -19,9 +19,9 @@ import (
 func (e *Engine) Read(ctx context.Context, id policy.Identity, q *query.Read, opt ReadOptions) (*Result, error) {
 	res, err := e.read(ctx, id, q, opt)
 	if err != nil {
-		e.refused(ctx, id, query.ReadRows, q.Target, err)
+		return nil, e.refused(ctx, id, query.ReadRows, q.Target, err)
 	}
-	return res, err
+	return res, nil
 }
 
 // Write changes rows, all or none; when it returns without an error, the
@@ -29,9 +29,9 @@ func (e *Engine) Read(ctx context.Context, id policy.Identity, q *query.Read, op
 func (e *Engine) Write(ctx context.Context, id policy.Identity, w *query.Write, idem *Idempotency) (*Result, error) {
 	res, err := e.write(ctx, id, w, idem)
 	if err != nil {
-		e.refused(ctx, id, w.Action, w.Target, err)
+		return nil, e.refused(ctx, id, w.Action, w.Target, err)
 	}
-	return res, err
+	return res, nil
 }
 
 // Load stores the rows of a source and returns how many were stored. Rows are
@@ -40,9 +40,9 @@ func (e *Engine) Write(ctx context.Context, id policy.Identity, w *query.Write, 
 func (e *Engine) Load(ctx context.Context, id policy.Identity, l *Load) (int, error) {
 	n, err := e.loadRows(ctx, id, l)
 	if err != nil {
-		e.refused(ctx, id, query.Create, l.Target, err)
+		return n, e.refused(ctx, id, query.Create, l.Target, err)
 	}
-	return n, err
+	return n, nil
 }
 
 func actionName(a query.Action) string {
@@ -71,37 +71,43 @@ func about(id *policy.Identity, action query.Action, ent *model.Entity) audit.Re
 	return r
 }
 
-// refused puts a denial on record. Of callers who are not known, it is counted
+// refused puts a denial on record and returns it as the caller is told: the
+// anonymous hear 401, since signing in may help. Of callers who are not known, it is counted
 // only: they must not be able to fill the disk.
-func (e *Engine) refused(ctx context.Context, id policy.Identity, action query.Action, target query.Target, err error) {
-	if e.audit == nil {
-		return
-	}
+func (e *Engine) refused(ctx context.Context, id policy.Identity, action query.Action, target query.Target, err error) error {
 	var f *fault.Error
 	if !errors.As(err, &f) {
-		return
+		return err
+	}
+	known := id.Role == policy.Authenticated || id.Role == policy.Service
+	if f.Code == fault.Forbidden && !known {
+		err = f.ToStranger()
+	}
+	if e.audit == nil {
+		return err
 	}
 	switch f.Code { //nolint:exhaustive // the others are no refusals
 	case fault.MissingCredential, fault.InvalidCredential:
 		e.audit.Count(id.Key, string(f.Code))
-		return
+		return err
 	case fault.Forbidden:
 	default:
-		return
+		return err
 	}
-	ent, err := e.planner.Entity(target)
-	if err != nil {
-		return
+	ent, unknown := e.planner.Entity(target)
+	if unknown != nil {
+		return err
 	}
-	if id.Role != policy.Authenticated && id.Role != policy.Service {
+	if !known {
 		e.audit.Count(id.Key, ent.QualifiedName()+"."+actionName(action))
-		return
+		return err
 	}
 	r := about(&id, action, ent)
 	r.Outcome, r.Rule, r.Detail = audit.Denied, r.Entity+"."+r.Action, map[string]string{"reason": f.Message}
-	if err := e.audit.Write(ctx, &r); err != nil {
-		e.log.Error("a denial could not be put on record", "entity", r.Entity, "action", r.Action, "error", err)
+	if failed := e.audit.Write(ctx, &r); failed != nil {
+		e.log.Error("a denial could not be put on record", "entity", r.Entity, "action", r.Action, "error", failed)
 	}
+	return err
 }
 
 // record puts what the change did on record, in its transaction. A change that

@@ -8,6 +8,7 @@ package fault
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 )
 
@@ -51,6 +52,14 @@ func (e *Error) WithHint(format string, args ...any) *Error {
 func (e *Error) WithStatus(status int) *Error {
 	e.Status = status
 	return e
+}
+
+// ToStranger returns e as an anonymous caller hears it: signing in may help,
+// which on HTTP is 401.
+func (e *Error) ToStranger() *Error {
+	told := *e
+	told.Status = http.StatusUnauthorized
+	return &told
 }
 
 // HTTPStatus is the fault's status, or its code's.
