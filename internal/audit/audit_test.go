@@ -142,7 +142,7 @@ func TestUndoneWithTheWrite(t *testing.T) {
 				}
 				inner := tx.Savepoint(func() error {
 					r := number(i)
-					r.UID = "inner-" + strconv.Itoa(i%40)
+					r.UID = "inner-" + strconv.Itoa(i)
 					return errors.Join(tr.Append(tx, &r), failed)
 				})
 				if !errors.Is(inner, failed) {
@@ -150,6 +150,14 @@ func TestUndoneWithTheWrite(t *testing.T) {
 				}
 				if i%3 == 0 {
 					return failed
+				}
+				if i%3 == 1 { // the key that the savepoint took along
+					r.UID = "again-" + strconv.Itoa(i%7)
+					again := tx.Savepoint(func() error { return errors.Join(tr.Append(tx, &r), failed) })
+					if !errors.Is(again, failed) {
+						return again
+					}
+					return tr.Append(tx, &r)
 				}
 				return nil
 			})
@@ -160,7 +168,7 @@ func TestUndoneWithTheWrite(t *testing.T) {
 	}
 	wg.Wait()
 	got := rows(t, tr.driver, `SELECT (SELECT count(*) FROM "pando_audit"), (SELECT sum("count") FROM "pando_audit_seals")`)
-	if got[0][0] != "200" || got[0][1] != "200" {
+	if got[0][0] != "300" || got[0][1] != "300" {
 		t.Errorf("records and sealed ones: %v", got)
 	}
 	// The keys that are used are those of the store.
@@ -168,6 +176,18 @@ func TestUndoneWithTheWrite(t *testing.T) {
 	tr.start()
 	if got := rows(t, tr.driver, `SELECT count(*), 0 FROM "pando_audit_subjects" WHERE "subject" LIKE 'inner%'`); got[0][0] != "0" {
 		t.Errorf("keys of undone records: %v", got)
+	}
+	err := tr.Each(t.Context(), audit.Query{}, func(r *audit.Record) error {
+		if r.Erased || r.IP != "203.0.113.9" {
+			t.Errorf("record %d lies under a key that is not stored", r.ID)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if rep := tr.verify(); !rep.OK {
+		t.Errorf("%+v", rep)
 	}
 }
 
@@ -237,5 +257,43 @@ func BenchmarkAppend(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// TestFailedCommit: a commit that fails takes records, seals and new keys along,
+// and the chain goes on from what is stored.
+func TestFailedCommit(t *testing.T) {
+	tr := open(t)
+	err := tr.driver.Alter(t.Context(), func(tx store.Tx) error {
+		_, err := tx.Exec(&store.Statement{SQL: `CREATE TABLE "b.b" ("id" INTEGER PRIMARY KEY, "ref" INTEGER REFERENCES "b.b"("id") DEFERRABLE INITIALLY DEFERRED)`}, nil)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr.write(number(1))
+	r := caller("new")
+	err = tr.driver.Write(t.Context(), func(tx store.Tx) error {
+		if _, err := tx.Exec(&store.Statement{SQL: `INSERT INTO "b.b" VALUES (1, 2)`}, nil); err != nil {
+			return err
+		}
+		return tr.Append(tx, &r)
+	})
+	if err == nil {
+		t.Fatal("the commit did not fail")
+	}
+	tr.write(r, number(2))
+	if rep := tr.verify(); !rep.OK || rep.Records != 3 || rep.Seals != 2 {
+		t.Errorf("%+v", rep)
+	}
+	got := 0
+	err = tr.Each(t.Context(), audit.Query{}, func(r *audit.Record) error {
+		if got++; r.IP == "" {
+			t.Errorf("%+v", r)
+		}
+		return nil
+	})
+	if err != nil || got != 3 {
+		t.Error(got, err)
 	}
 }
