@@ -32,7 +32,7 @@ func (r *root) keysCommand() *cobra.Command {
 				return r.with(cmd.Context(), false, func(c *client) error { return r.listKeys(cmd.Context(), c) })
 			},
 		},
-		r.createKeyCommand(), r.rotateKeyCommand(),
+		r.createKeyCommand(), r.rotateKeyCommand(), r.keysClientCommand(),
 		&cobra.Command{
 			Use: "revoke ID", Short: "Make a key invalid at once", Args: cobra.ExactArgs(1),
 			RunE: func(cmd *cobra.Command, args []string) error {

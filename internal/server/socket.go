@@ -97,6 +97,7 @@ func (n *Node) Commands() http.Handler {
 	handle("DELETE /import/{id}", imports.stop)
 	handle("GET /export", n.cmdExport)
 	n.auditCommands(handle)
+	n.clientCommands(handle)
 	return mux
 }
 
