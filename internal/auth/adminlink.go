@@ -211,5 +211,11 @@ func (a *Auth) letterOfLink(tx store.Tx, u *userRow, in LinkInput) (*letter, err
 			return nil, err
 		}
 	}
-	return a.putOneTime(tx, u, mine, to, in.Redirect, oneTimeData{})
+	var data oneTimeData
+	if same { // the other side may have confirmed already
+		if _, err := one(tx, a.st.oneTimeRead, args(text(u.id), text(string(mine))), func(s *scan) { data.Other = s.oneTime().data.Other }); err != nil {
+			return nil, err
+		}
+	}
+	return a.putOneTime(tx, u, mine, to, in.Redirect, data)
 }

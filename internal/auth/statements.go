@@ -4,17 +4,17 @@ import "github.com/pandobase/pando/internal/store"
 
 // statements are the SQL of this room's core, in one database's dialect.
 type statements struct {
-	userByID, userByEmail, userLock, userInsert, userUpdate, userDelete                                                                              *store.Statement
-	usersPage, usersCount                                                                                                                            *store.Statement
-	rolesOf, roleInsert, rolesDelete                                                                                                                 *store.Statement
-	identitiesOf, identityBySubject, identityInsert, identityUpdate                                                                                  *store.Statement
-	identityDelete, factorsOf                                                                                                                        *store.Statement
-	sessionByID, sessionInsert, sessionUpdate, sessionsEnd, sessionEnd                                                                               *store.Statement
-	refreshUse, refreshByHash, refreshInsert                                                                                                         *store.Statement
-	flowInsert                                                                                                                                       *store.Statement
-	sessionState, userState, clientState, keysRead, keyInsert, keyDelete, keyTouch                                                                   *store.Statement
-	oneTimeReplace, oneTimeInsert, oneTimeTakeHash, oneTimeNewest, oneTimeOf, oneTimeTry, oneTimeDelete, oneTimeDrop, oneTimeConfirm, oneTimeExpired *store.Statement
-	flowsDrop, flowsExpired, challengesExpired, sessionsExpired, refreshExpired                                                                      *store.Statement
+	userByID, userByEmail, userLock, userInsert, userUpdate, userDelete                                                                                           *store.Statement
+	usersPage, usersCount                                                                                                                                         *store.Statement
+	rolesOf, roleInsert, rolesDelete                                                                                                                              *store.Statement
+	identitiesOf, identityBySubject, identityInsert, identityUpdate                                                                                               *store.Statement
+	identityDelete, factorsOf                                                                                                                                     *store.Statement
+	sessionByID, sessionInsert, sessionUpdate, sessionsEnd, sessionEnd                                                                                            *store.Statement
+	refreshUse, refreshByHash, refreshInsert                                                                                                                      *store.Statement
+	flowInsert                                                                                                                                                    *store.Statement
+	sessionState, userState, clientState, keysRead, keyInsert, keyDelete, keyTouch                                                                                *store.Statement
+	oneTimeReplace, oneTimeInsert, oneTimeTakeHash, oneTimeNewest, oneTimeOf, oneTimeRead, oneTimeTry, oneTimeDelete, oneTimeDrop, oneTimeConfirm, oneTimeExpired *store.Statement
+	flowsDrop, flowsExpired, challengesExpired, sessionsExpired, refreshExpired                                                                                   *store.Statement
 }
 
 func newStatements(d store.Dialect) *statements {
@@ -63,6 +63,7 @@ func newStatements(d store.Dialect) *statements {
 		oneTimeTakeHash: q(`DELETE FROM {one_time_tokens} WHERE hash = $1 RETURNING ` + oneTimeColumns),
 		oneTimeNewest:   q(`SELECT id FROM {one_time_tokens} WHERE email = $1 AND purpose = $2 ORDER BY created_at DESC, id DESC LIMIT 1`),
 		oneTimeOf:       q(`SELECT id FROM {one_time_tokens} WHERE user_id = $1 AND purpose = $2`),
+		oneTimeRead:     q(`SELECT ` + oneTimeColumns + ` FROM {one_time_tokens} WHERE user_id = $1 AND purpose = $2`),
 		oneTimeTry:      q(`UPDATE {one_time_tokens} SET attempts = attempts + 1 WHERE id = $1 AND attempts < $2 RETURNING ` + oneTimeColumns),
 		oneTimeDelete:   q(`DELETE FROM {one_time_tokens} WHERE id = $1`),
 		oneTimeDrop:     q(`DELETE FROM {one_time_tokens} WHERE user_id = $1`),

@@ -192,8 +192,8 @@ func (w *world) mails(to string) (out []*mail.Message) {
 }
 
 var (
-	codePattern = regexp.MustCompile(`\b\d{6}\b`)                 //nolint:gochecknoglobals // a pattern
-	linkPattern = regexp.MustCompile(`https://shop\.example/\S+`) //nolint:gochecknoglobals // a pattern
+	codePattern = regexp.MustCompile(`\b\d{6}\b`)                      //nolint:gochecknoglobals // a pattern
+	linkPattern = regexp.MustCompile(`https://shop\.example/auth/\S+`) //nolint:gochecknoglobals // a pattern
 )
 
 // mailed is the one mail to an address: its code, and the parameters of its link.
@@ -257,4 +257,17 @@ func (w *world) actions() (out []string) {
 		out = append(out, r.Action)
 	}
 	return out
+}
+
+// driverExec changes the store behind the room's back.
+func (w *world) driverExec(sqlText string, values ...string) (n int64, err error) {
+	var bound []value.Value
+	for _, v := range values {
+		bound = append(bound, value.OfText(v))
+	}
+	err = w.driver.Write(w.ctx, func(tx store.Tx) error {
+		n, err = tx.Exec(sql(w.driver.Dialect(), sqlText), bound)
+		return err
+	})
+	return n, err
 }
