@@ -6,8 +6,10 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -356,4 +358,34 @@ func TestHeadersDecideNothing(t *testing.T) {
 	if r := d.call(t, http.MethodGet, "/auth/v1/.well-known/openid-configuration", "", forged...); strings.Contains(r.body, "evil") {
 		t.Error(r.body)
 	}
+}
+
+// The rates count by the client's network and by the account, whatever a
+// client writes into its headers, and say when to try again.
+func TestRates(t *testing.T) {
+	d := newDoor(t)
+	d.member(t, "ada@example.com")
+	limited := 0
+	for i := range 40 {
+		body := fmt.Sprintf(`{"email":"u%d@example.com","password":"not the password at all"}`, i)
+		r := d.call(t, http.MethodPost, "/auth/v1/token?grant_type=password", body, "X-Forwarded-For", fmt.Sprintf("198.51.100.%d", i))
+		switch got := r.code(t); got {
+		case "invalid_credentials":
+			if limited > 0 {
+				t.Errorf("try %d was judged after a refusal", i)
+			}
+		case "over_request_rate_limit":
+			limited++
+			if s, err := strconv.Atoi(r.header.Get("Retry-After")); r.status != http.StatusTooManyRequests || err != nil || s < 1 {
+				t.Errorf("%d, Retry-After %q", r.status, r.header.Get("Retry-After"))
+			}
+		default:
+			t.Fatalf("%d %s", r.status, r.body)
+		}
+	}
+	if limited == 0 {
+		t.Error("40 tries from one network were judged")
+	}
+	d.clock.Advance(5 * time.Minute)
+	d.signIn(t, "ada@example.com") // nobody locked anybody out
 }

@@ -70,7 +70,7 @@ describe('row policies', () => {
     const ada = await member();
     await ok(ada.client.from('notes').insert({ text: 'x' }));
     assert.deepEqual(await ok(visitor().from('notes').select()), []);
-    await refused(visitor().from('notes').insert({ text: 'x', owner_id: ada.user.id }));
+    await refused(visitor().from('notes').insert({ text: 'x', owner_id: ada.user.id }), 401);
     assert.deepEqual(await ok(visitor().from('notes').delete().eq('owner_id', ada.user.id).select()), []);
   });
 

@@ -2,11 +2,13 @@
 // development pages filled in as a browser would.
 
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { after as afterAll, before, describe, test } from 'node:test';
 import { Provider } from 'oidc-provider';
-import { address, after, env, fails, member, ok, url, visitor } from './app.mjs';
+import { address, after, env, fails, member, ok, random, url, visitor } from './app.mjs';
 
 const issuer = env('PANDO_IDP');
+const native = `${after}/native`; // where an app on a phone gets its code
 const accounts = new Map(); // what the provider knows of an account, by its name
 
 let server;
@@ -14,7 +16,7 @@ before(async () => {
   const idp = new Provider(issuer, {
     clients: [{
       client_id: 'notes', client_secret: 'a-secret-of-the-notes-client',
-      redirect_uris: [`${url}/auth/v1/callback`], grant_types: ['authorization_code'], response_types: ['code'],
+      redirect_uris: [`${url}/auth/v1/callback`, native], grant_types: ['authorization_code'], response_types: ['code'],
     }],
     claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name'] },
     conformIdTokenClaims: false,
@@ -181,6 +183,51 @@ describe('sign-in at a provider', () => {
     const forged = await fetch(`${url}/auth/v1/callback?code=x&state=forged`, { redirect: 'manual' });
     assert.equal(forged.status, 400);
     assert.equal((await forged.json()).code, 'bad_oauth_state');
+  });
+
+  test('another browser than the one that began gets nothing', async () => {
+    const victim = new Browser();
+    const name = account({ email: address('idp'), email_verified: true });
+    let callback;
+    const ask = victim.ask.bind(victim);
+    victim.ask = (to, init) => {
+      if (!to.startsWith(`${url}/auth/v1/callback`)) return ask(to, init);
+      callback = to;
+      throw new Error('the callback is followed elsewhere');
+    };
+    await assert.rejects(victim.go(await start(visitor()), name), /elsewhere/);
+    const answer = await fetch(callback, { redirect: 'manual' });
+    const to = answer.headers.get('location') ?? '';
+    assert.ok(!/[?&#](access_token|code)=/.test(to), to);
+    assert.ok(answer.status === 400 || /error=/.test(to), `${answer.status} ${to}`);
+  });
+
+  test('an ID token that an app got itself signs in', async () => {
+    const email = address('native');
+    const name = account({ email, email_verified: true });
+    const nonce = random();
+    const verifier = random() + random();
+    const asked = new URLSearchParams({
+      client_id: 'notes', response_type: 'code', scope: 'openid email', redirect_uri: native, state: random(),
+      nonce: createHash('sha256').update(nonce).digest('hex'),
+      code_challenge: createHash('sha256').update(verifier).digest('base64url'), code_challenge_method: 'S256',
+    });
+    const to = await new Browser().go(`${issuer}/auth?${asked}`, name);
+    const answer = await fetch(`${issuer}/token`, {
+      method: 'POST',
+      headers: { authorization: `Basic ${btoa('notes:a-secret-of-the-notes-client')}` },
+      body: new URLSearchParams({ grant_type: 'authorization_code', code: to.searchParams.get('code'), redirect_uri: native, code_verifier: verifier }),
+    });
+    const tokens = await answer.json();
+    assert.ok(tokens.id_token, JSON.stringify(tokens));
+    const sign = (options) => visitor().auth.signInWithIdToken({ provider: 'example', token: tokens.id_token, access_token: tokens.access_token, nonce, ...options });
+    const { user } = await ok(sign());
+    assert.equal(user.email, email);
+    assert.equal(user.identities[0].id, name);
+    for (const wrong of [{ nonce: 'another' }, { nonce: undefined }, { token: `${tokens.id_token.slice(0, -4)}AAAA` }]) {
+      const { error } = await sign(wrong);
+      assert.ok(error && error.status >= 400 && error.status < 500, JSON.stringify(wrong));
+    }
   });
 
   test('a provider that is not configured, and a place that is not allowed', async () => {
