@@ -46,6 +46,19 @@ func (n *Node) onRecord(r *http.Request, action string, rows int) error {
 	return n.audit.Write(r.Context(), &rec)
 }
 
+// administered puts a command on record that changed the keys or the schema. What
+// it changed lies outside the transaction of the record, which comes right
+// behind it.
+func (n *Node) administered(r *http.Request, action string, keys ...string) error {
+	rec := commandRecord(action)
+	rec.Keys = keys
+	rec.Entity = "keys"
+	if len(keys) == 0 {
+		rec.Entity = "schema"
+	}
+	return n.audit.Write(r.Context(), &rec)
+}
+
 // auditCommands are the endpoints of `pando audit`.
 func (n *Node) auditCommands(handle func(pattern string, fn func(http.ResponseWriter, *http.Request) error)) {
 	handle("GET /audit/records", n.cmdAuditSearch)

@@ -141,6 +141,9 @@ func (n *Node) cmdCreateKey(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	k, text, err := n.ring.Create(spec)
+	if err == nil {
+		err = n.administered(r, "admin.key.create", k.ID)
+	}
 	if err != nil {
 		return err
 	}
@@ -153,6 +156,9 @@ func (n *Node) cmdRotateKey(w http.ResponseWriter, r *http.Request) error {
 		return fault.New(fault.BadRequest, "%q is no duration", r.FormValue("grace")).WithHint("write it as 1h or 30m")
 	}
 	k, text, err := n.ring.Rotate(r.PathValue("id"), grace)
+	if err == nil {
+		err = n.administered(r, "admin.key.rotate", r.PathValue("id"), k.ID)
+	}
 	if err != nil {
 		return err
 	}
@@ -161,6 +167,9 @@ func (n *Node) cmdRotateKey(w http.ResponseWriter, r *http.Request) error {
 
 func (n *Node) cmdRevokeKey(w http.ResponseWriter, r *http.Request) error {
 	if err := n.ring.Revoke(r.PathValue("id")); err != nil {
+		return err
+	}
+	if err := n.administered(r, "admin.key.revoke", r.PathValue("id")); err != nil {
 		return err
 	}
 	return answer(w, struct{}{})
@@ -224,6 +233,7 @@ func (n *Node) cmdApply(w http.ResponseWriter, r *http.Request) error {
 	if err == nil {
 		n.late.replace(nil)
 		n.use(app)
+		err = n.administered(r, "admin.migrate")
 	}
 	return ev.end(Event{Plan: plan}, err)
 }
