@@ -425,7 +425,9 @@ func TestKeysRotate(t *testing.T) {
 	}
 	i.change(func() { i.header = map[jose.HeaderKey]any{"kid": "invented"} })
 	for range 5 {
-		err := verify(func(err error) bool { return err == nil || strings.Contains(errors.Unwrap(err).Error(), "a moment ago") })
+		err := verify(func(err error) bool {
+			return err == nil || strings.Contains(errors.Unwrap(err).Error(), "a moment ago")
+		})
 		wantFault(t, err, fault.AuthValidation, "a moment ago")
 	}
 	if n := i.called("/keys"); n != 2 {
