@@ -12,11 +12,14 @@ import (
 	"github.com/pandobase/pando/internal/store"
 )
 
-// admin refuses callers that are not the service.
+// admin refuses callers that are not the service, and keys of it that are
+// bounded to other modules: users are those of the module auth.
 func admin(id *policy.Identity) error {
 	switch {
-	case id.Role == policy.Service:
+	case id.Role == policy.Service && (len(id.Modules) == 0 || slices.Contains(id.Modules, "auth")):
 		return nil
+	case id.Role == policy.Service:
+		return fault.New(fault.AuthNotAdmin, "User not allowed").WithHint("this key is bounded to other modules than auth")
 	case id.Role == policy.Authenticated:
 		return fault.New(fault.AuthNotAdmin, "User not allowed").WithHint("use the secret key, on a server")
 	}

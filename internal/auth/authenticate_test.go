@@ -72,6 +72,15 @@ func TestScopedKeys(t *testing.T) {
 	if _, err := w.AdminListUsers(w.ctx, &id, 1, 1); !fault.Is(err, fault.AuthNotAdmin) {
 		t.Errorf("it administers users: %v", err)
 	}
+	for modules, want := range map[string]fault.Code{"orders": fault.AuthNotAdmin, "auth": ""} {
+		_, bounded, err := w.ring.Create(keys.New{Kind: keys.Secret, Name: modules, Modules: []string{modules}, Life: time.Hour})
+		w.must(err)
+		id, err := w.Authenticate(w.ctx, Credentials{APIKey: bounded}, nil)
+		w.must(err)
+		if _, err := w.AdminListUsers(w.ctx, &id, 1, 1); want == "" && err != nil || want != "" && !fault.Is(err, want) {
+			t.Errorf("a secret key of the module %s lists users: %v", modules, err)
+		}
+	}
 	_, narrow, err := w.ring.Create(keys.New{Kind: keys.Publishable, Name: "app", Modules: []string{"catalog"}})
 	w.must(err)
 	id, err = w.Authenticate(w.ctx, Credentials{APIKey: narrow, Bearer: w.signIn("ada@shop.example").AccessToken}, nil)
