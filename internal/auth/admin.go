@@ -44,6 +44,7 @@ type AdminUser struct {
 	// Role is authenticated, which every user is, or one of the application's,
 	// which the user then has beside those of before.
 	Role        *string
+	Roles       []string // of the application; the same for several
 	BanDuration *string // like 24h; none lifts the ban
 }
 
@@ -52,7 +53,7 @@ type adminChange struct {
 	in       AdminUser
 	email    string
 	password string // encoded
-	role     string
+	roles    []string
 	ban      time.Duration
 	unban    bool
 }
@@ -80,10 +81,11 @@ func (a *Auth) readAdmin(ctx context.Context, in AdminUser) (c *adminChange, err
 		}
 	}
 	if in.Role != nil && *in.Role != "" && *in.Role != audience {
-		if err := a.knownRoles([]string{*in.Role}); err != nil {
-			return nil, err
-		}
-		c.role = *in.Role
+		c.roles = []string{*in.Role}
+	}
+	c.roles = union(c.roles, in.Roles)
+	if err := a.knownRoles(c.roles); err != nil {
+		return nil, err
 	}
 	if in.BanDuration == nil {
 		return c, nil
@@ -172,10 +174,10 @@ func (a *Auth) AdminCreateUser(ctx context.Context, id *Caller, in AdminUser) (*
 		if err := a.addUser(tx, u); err != nil {
 			return err
 		}
-		if err := a.addRole(tx, u.id, c.role); err != nil {
+		if err := a.addRoles(tx, u.id, c.roles); err != nil {
 			return err
 		}
-		if err := a.record(tx, id, "admin.user.create", u.id, map[string]string{"email": u.email, "role": c.role}); err != nil {
+		if err := a.record(tx, id, "admin.user.create", u.id, map[string]string{"email": u.email, "roles": joined(c.roles)}); err != nil {
 			return err
 		}
 		v, err = a.view(tx, u)
@@ -309,7 +311,7 @@ func (a *Auth) adminUpdate(tx store.Tx, id *Caller, userID string, c *adminChang
 	if err := a.updateUser(tx, u); err != nil {
 		return nil, err
 	}
-	if err := a.addRole(tx, u.id, c.role); err != nil {
+	if err := a.addRoles(tx, u.id, c.roles); err != nil {
 		return nil, err
 	}
 	detail := map[string]string{"changed": c.changed(&was, u)}
@@ -331,7 +333,7 @@ func (c *adminChange) changed(was, is *userRow) string {
 	}{
 		{"email", was.email != is.email}, {"email_confirmed_at", !was.emailConfirmed.Equal(is.emailConfirmed)},
 		{"password", was.password != is.password}, {"user_metadata", c.in.UserMetadata != nil}, {"app_metadata", c.in.AppMetadata != nil},
-		{"roles", c.role != ""}, {"banned_until", !was.bannedUntil.Equal(is.bannedUntil)},
+		{"roles", len(c.roles) > 0}, {"banned_until", !was.bannedUntil.Equal(is.bannedUntil)},
 	} {
 		if f.is {
 			if out != "" {
@@ -452,10 +454,8 @@ func (a *Auth) SetRoles(ctx context.Context, id *Caller, userID string, roles []
 			return err
 		}
 		all := union(roles, nil)
-		for _, role := range all {
-			if err := a.addRole(tx, userID, role); err != nil {
-				return err
-			}
+		if err := a.addRoles(tx, userID, all); err != nil {
+			return err
 		}
 		return a.record(tx, id, "admin.user.roles", userID, map[string]string{"roles": joined(all)})
 	})
@@ -463,15 +463,38 @@ func (a *Auth) SetRoles(ctx context.Context, id *Caller, userID string, roles []
 	return err
 }
 
-// addRole gives a user a role that it may have already.
-func (a *Auth) addRole(tx store.Tx, userID, role string) error {
-	if role == "" {
+// addRoles gives a user roles, some of which it may have already.
+func (a *Auth) addRoles(tx store.Tx, userID string, roles []string) error {
+	if len(roles) == 0 {
 		return nil
 	}
 	have, err := a.rolesOf(tx, userID)
-	if err != nil || slices.Contains(have, role) {
+	if err != nil {
 		return err
 	}
-	_, err = tx.Exec(a.st.roleInsert, args(text(a.newID()), text(userID), text(role), at(a.now())))
-	return err
+	for _, role := range roles {
+		if slices.Contains(have, role) {
+			continue
+		}
+		if _, err := tx.Exec(a.st.roleInsert, args(text(a.newID()), text(userID), text(role), at(a.now()))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Roles are those that auth.user_roles gives a user, sorted, without what they
+// inherit. Only the service may.
+func (a *Auth) Roles(ctx context.Context, id *Caller, userID string) (roles []string, err error) {
+	if err := admin(id); err != nil {
+		return nil, err
+	}
+	if !isUUID(userID) {
+		return nil, userNotFound()
+	}
+	err = a.cfg.Driver.Read(ctx, false, func(r store.Reader) error {
+		roles, err = a.rolesOf(r, userID)
+		return err
+	})
+	return roles, err
 }

@@ -13,6 +13,7 @@ type InviteInput struct {
 	Email    string
 	Data     map[string]any
 	Redirect string
+	Roles    []string // of the application
 }
 
 // Invite makes a user without a password and mails the way in. Only the service
@@ -25,11 +26,17 @@ func (a *Auth) Invite(ctx context.Context, id *Caller, in InviteInput) (*User, e
 	if err != nil {
 		return nil, err
 	}
+	if err := a.knownRoles(in.Roles); err != nil {
+		return nil, err
+	}
 	var l *letter
 	var v *User
 	err = a.cfg.Driver.Write(ctx, func(tx store.Tx) error {
 		u, err := a.invited(tx, email, in.Data)
 		if err != nil {
+			return err
+		}
+		if err := a.addRoles(tx, u.id, union(in.Roles, nil)); err != nil {
 			return err
 		}
 		if l, err = a.putOneTime(tx, u, toAccept, email, in.Redirect, oneTimeData{}); err != nil {

@@ -15,21 +15,21 @@ import (
 
 func (r *root) usersCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "users", Short: "Bring users along from another system", Args: cobra.NoArgs,
+		Use: "user", Aliases: []string{"users"}, Short: "Make, list and change users, and bring them along from another system", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	var format string
 	var dry bool
 	imp := &cobra.Command{
 		Use: "import FILE", Short: "Import users with their ids, metadata and password hashes (- for standard input)", Args: cobra.ExactArgs(1),
-		Long: "Imports users with their ids, metadata and password hashes, so that they sign in as before:\n\n  pando users import users.csv --from supabase     the table auth.users as CSV, with its header\n  pando users import users.json --from pocketbase  the rows of a collection of users, as JSON or CSV\n\nA user whose id or address is taken is skipped and reported with its line, so that an import which\nwas broken off can be run again. --dry-run checks the file and stores nothing.",
+		Long: "Imports users with their ids, metadata and password hashes, so that they sign in as before:\n\n  pando user import users.csv --from supabase     the table auth.users as CSV, with its header\n  pando user import users.json --from pocketbase  the rows of a collection of users, as JSON or CSV\n\nA user whose id or address is taken is skipped and reported with its line, so that an import which\nwas broken off can be run again. --dry-run checks the file and stores nothing.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return r.with(cmd.Context(), true, func(c *client) error { return r.importUsers(cmd.Context(), c, args[0], format, dry) })
 		},
 	}
 	imp.Flags().StringVar(&format, "from", "", "where the users come from: supabase or pocketbase")
 	imp.Flags().BoolVar(&dry, "dry-run", false, "check the file, store nothing")
-	cmd.AddCommand(imp)
+	cmd.AddCommand(imp, r.createUserCommand(), r.listUsersCommand(), r.userRolesCommand(), r.banUserCommand(), r.unbanUserCommand(), r.deleteUserCommand())
 	return cmd
 }
 

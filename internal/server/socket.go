@@ -98,6 +98,7 @@ func (n *Node) Commands() http.Handler {
 	handle("GET /export", n.cmdExport)
 	n.auditCommands(handle)
 	n.clientCommands(handle)
+	n.userCommands(handle)
 	return mux
 }
 
