@@ -2,6 +2,7 @@ package auth
 
 import (
 	"testing"
+	"time"
 
 	"github.com/pandobase/pando/internal/fault"
 )
@@ -20,6 +21,7 @@ func TestLinkIdentity(t *testing.T) {
 	h, i := withIssuer(t, "linking: true")
 	h.user("ann@example.com")
 	ann := h.as(h.signIn("ann@example.com").AccessToken)
+	h.clock.add(time.Second) // the identities are in the order of their making
 	code, verifier, _ := h.link(i, ann, claimsOf("7", "ann@elsewhere.example", false))
 	g, err := h.ExchangeCode(h.ctx, h.anon(), code, verifier)
 	h.must(err)
