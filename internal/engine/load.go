@@ -161,7 +161,10 @@ func (r *loading) row(tx store.Tx, it *item) error {
 	}
 	c, err := r.change, it.err
 	if err == nil {
-		if err = c.references(tx, it.vals); err == nil {
+		if r.out.Judged, err = c.plan.Judge(c.guard, it.vals); err == nil {
+			err = c.references(tx, it.vals)
+		}
+		if err == nil {
 			n := len(r.out.Primary)
 			if err = c.plan.RunAlone(tx, it.vals, c.args, &r.out); err != nil {
 				r.out.Primary = r.out.Primary[:n]

@@ -20,7 +20,7 @@ func (c *change) represent(tx store.Tx, out *store.Outcome) error {
 	if c.w.Action == query.Create && c.w.Conflict.Resolution == query.Fail {
 		// What is stored is what was given: no need to read it back, unless
 		// more than its fields is asked for.
-		done, err := c.e.encode(q, c.guard, c.rows, &c.res)
+		done, err := c.encode(q)
 		if done || err != nil {
 			return err
 		}
@@ -69,23 +69,25 @@ func (c *change) representFiltered(tx store.Tx) error {
 	return c.recordReturned(tx, q, opt, page)
 }
 
-// encode answers rows that were stored just now from their values.
-func (e *Engine) encode(q *query.Read, g policy.Guard, rows [][]value.Value, res *Result) (bool, error) {
+// encode answers rows that were stored just now from their values, where one
+// row tells whether the caller may read it.
+func (c *change) encode(q *query.Read) (bool, error) {
 	sc := scratches.Get().(*scratch) //nolint:forcetypeassert // the pool holds nothing else
 	defer sc.release()
 	sc.shape, sc.args = q.Shape(sc.shape[:0], sc.args[:0])
-	plan, err := e.readPlan(q, g, sc.shape, store.ReadOptions{})
+	plan, err := c.e.readPlan(q, c.guard, sc.shape, store.ReadOptions{})
 	if err != nil {
 		return false, err
 	}
+	res := &c.res
 	res.buf = buffers.Get().(*[]byte) //nolint:forcetypeassert // the pool holds nothing else
-	if !plan.Encode(rows, store.RunOptions{Buffer: (*res.buf)[:0], Format: q.Format}, &sc.page) {
+	if !plan.Encode(c.rows, c.guard, store.RunOptions{Buffer: (*res.buf)[:0], Format: q.Format}, &sc.page) {
 		buffers.Put(res.buf)
 		res.buf = nil
 		return false, nil
 	}
 	res.Body = sc.page.Body
-	return true, nil
+	return true, c.single(&sc.page)
 }
 
 // readIn reads inside a transaction. Into res go the body and its buffer.

@@ -62,6 +62,7 @@ type change struct {
 	loose    []int // fields whose references the store does not check
 	order    []int // of insertion; nil: the rows' own
 	written  []int // create: the rows of the keys that were written
+	judged   bool  // create: the rules let the rows through
 	circle   bool  // the rows refer to each other in no order
 
 	res Result
@@ -156,7 +157,26 @@ func (c *change) prepareCreate() error {
 		}
 	}
 	c.sequence()
-	return c.distinctKeys()
+	if err := c.distinctKeys(); err != nil {
+		return err
+	}
+	return c.judge()
+}
+
+// judge asks, outside the transaction, what the rules say of the new rows, if
+// they tell without the store.
+func (c *change) judge() error {
+	for i, row := range c.rows {
+		known, err := c.plan.Judge(c.guard, row)
+		if err != nil {
+			return numbered(err, i, len(c.rows))
+		}
+		if !known {
+			return nil
+		}
+	}
+	c.judged = true
+	return nil
 }
 
 // replaced are the fields that a merge sets in the row that is there: those
@@ -315,7 +335,7 @@ func (c *change) findLoose() {
 func (c *change) run(tx store.Tx) error {
 	c.res.Release()
 	c.res = Result{Total: -1}
-	out := &store.Outcome{}
+	out := &store.Outcome{Judged: c.judged}
 	var err error
 	switch c.w.Action {
 	case query.Create:

@@ -140,7 +140,7 @@ func (pl *Planner) CompileInsert(e *model.Entity, g policy.Guard, checks Checks,
 	c := pl.compiler(g, query.Slots{})
 	p := &WritePlan{Entity: e, Fields: e.Fields, own: slices.Index(e.Fields, e.Primary)}
 	var err error
-	if p.create, err = c.newRow(e, in.Given); err != nil {
+	if p.create, err = c.created(e, in.Given); err != nil {
 		return nil, err
 	}
 	if p.merges = in.Resolution == query.Merge; p.merges {
@@ -199,12 +199,12 @@ func (pl *Planner) CompileUpdate(w *query.Write, e *model.Entity, fields, given 
 	if err != nil {
 		return nil, err
 	}
-	var before, after query.Expr = check, nil
-	if plain(check) {
-		before, after = nil, check
-	}
+	before := !plain(check)
 	if p.change, err = c.changed(w, e, fields, given, before); err != nil {
 		return nil, err
+	}
+	if before {
+		check = nil
 	}
 	c.statement()
 	var sets []string
@@ -215,7 +215,7 @@ func (pl *Planner) CompileUpdate(w *query.Write, e *model.Entity, fields, given 
 	if err != nil {
 		return nil, err
 	}
-	judges, err := c.judges(e, checks, after)
+	judges, err := c.judges(e, checks, check)
 	if err != nil {
 		return nil, err
 	}
@@ -279,8 +279,20 @@ func (c *compiler) reach(w *query.Write, e *model.Entity) (string, error) {
 	return " WHERE t0." + pk + " IN (SELECT t0." + pk + " FROM " + l.from() + l.tail() + l.orderBy(terms, false) + c.page(&w.Page, true) + ")", nil
 }
 
+// Judge judges a new row in memory, where its rules are about the row by
+// itself; what is given are the values of all fields. known is false where it
+// takes the store, and where it depends on whether the row is there.
+func (p *WritePlan) Judge(g policy.Guard, values []value.Value) (known bool, err error) {
+	if p.create == nil || p.merges {
+		return false, nil
+	}
+	return p.create.known(g, &newRow{fields: p.Entity.Fields, vals: values})
+}
+
 // Outcome is what one run of a plan changed.
 type Outcome struct {
+	// Judged is set for runs whose rows [WritePlan.Judge] has let through.
+	Judged  bool
 	Primary []value.Value // of the affected rows
 	// Existed: the row of an upsert was there before.
 	Existed bool
@@ -334,7 +346,7 @@ func (p *WritePlan) judge(tx Tx, values []value.Value, args []query.Arg, into *O
 	// A row that is merged is not created. One that is ignored is judged all
 	// the same: whether it was there is nobody's to learn by a row that he
 	// could not create.
-	if err == nil && p.create != nil && !(p.merges && into.Existed) {
+	if err == nil && p.create != nil && !into.Judged && (!p.merges || !into.Existed) {
 		_, err = p.create.run(tx, values, args)
 	}
 	if p.merges && !into.Existed {

@@ -17,8 +17,33 @@ import (
 type gate struct {
 	st     Statement
 	params []param
+	uses   []policy.Use   // by column
 	faults []*fault.Error // by column
 }
+
+// known judges a new row by itself. ok is false where it takes the store.
+func (g *gate) known(guard policy.Guard, row policy.Row) (ok bool, err error) {
+	for i, u := range g.uses {
+		t, known, err := policy.Judge(guard, u, row)
+		if err != nil || !known {
+			return false, err
+		}
+		if t != policy.True {
+			told := *g.faults[i]
+			return true, &told
+		}
+	}
+	return true, nil
+}
+
+// newRow is a row of values, one for each field of its entity.
+type newRow struct {
+	fields []*model.Field
+	vals   []value.Value
+}
+
+// Value implements [policy.Row].
+func (r *newRow) Value(f *model.Field) value.Value { return r.vals[slices.Index(r.fields, f)] }
 
 // run judges the rows of the statement; found tells whether there is one.
 func (g *gate) run(r Reader, values []value.Value, args []query.Arg) (found bool, err error) {
@@ -42,22 +67,24 @@ func (g *gate) run(r Reader, values []value.Value, args []query.Arg) (found bool
 // verdicts collects the columns of a gate.
 type verdicts struct {
 	sqls   []string
+	uses   []policy.Use
 	faults []*fault.Error
 }
 
 // add compiles a rule about a level's row into a verdict. What always holds
 // needs none.
-func (v *verdicts) add(l *level, rule query.Expr, f *fault.Error) error {
-	sql, err := l.judge(rule)
-	if err == nil && sql != "" {
-		v.put(l.c, sql, f)
+func (v *verdicts) add(l *level, u policy.Use, f *fault.Error) error {
+	rule, err := l.c.rule(u)
+	if err != nil {
+		return err
 	}
-	return err
-}
-
-func (v *verdicts) put(c *compiler, sql string, f *fault.Error) {
-	v.sqls = append(v.sqls, "coalesce("+sql+","+c.d.Bool(false)+")")
-	v.faults = append(v.faults, f)
+	sql, err := l.judge(rule)
+	if err != nil || sql == "" {
+		return err
+	}
+	v.sqls = append(v.sqls, "coalesce("+sql+","+l.c.d.Bool(false)+")")
+	v.uses, v.faults = append(v.uses, u), append(v.faults, f)
+	return nil
 }
 
 // gate makes the gate of the verdicts about the rows of from; nil when there
@@ -66,7 +93,7 @@ func (v *verdicts) gate(c *compiler, from string) *gate {
 	if len(v.sqls) == 0 {
 		return nil
 	}
-	return &gate{st: Statement{SQL: "SELECT " + strings.Join(v.sqls, ",") + from}, params: c.params, faults: v.faults}
+	return &gate{st: Statement{SQL: "SELECT " + strings.Join(v.sqls, ",") + from}, params: c.params, uses: v.uses, faults: v.faults}
 }
 
 func violates(e *model.Entity, rule string) *fault.Error {
@@ -94,17 +121,13 @@ func places(fields, of []*model.Field) map[*model.Field]int {
 
 // writeRules adds the verdicts of the given fields' own rules, about each of
 // the rows.
-func (v *verdicts) writeRules(c *compiler, given []*model.Field, rows ...*level) error {
+func (v *verdicts) writeRules(given []*model.Field, rows ...*level) error {
 	for _, f := range given {
 		if f.Write == nil {
 			continue
 		}
-		rule, err := c.rule(policy.Use{Entity: f.Entity, Rule: policy.RuleWrite, Field: f})
-		if err != nil {
-			return err
-		}
 		for _, l := range rows {
-			if err := v.add(l, rule, ColumnDenied(f)); err != nil {
+			if err := v.add(l, policy.Use{Entity: f.Entity, Rule: policy.RuleWrite, Field: f}, ColumnDenied(f)); err != nil {
 				return err
 			}
 		}
@@ -112,20 +135,16 @@ func (v *verdicts) writeRules(c *compiler, given []*model.Field, rows ...*level)
 	return nil
 }
 
-// newRow judges a row that is to be created: by the create policy, and by the
+// created judges a row that is to be created: by the create policy, and by the
 // rules of the fields that are given.
-func (c *compiler) newRow(e *model.Entity, given []*model.Field) (*gate, error) {
+func (c *compiler) created(e *model.Entity, given []*model.Field) (*gate, error) {
 	c.statement()
 	l := &level{c: c, e: e, given: places(e.Fields, e.Fields)}
 	var v verdicts
-	rule, err := c.rule(policy.Use{Entity: e, Rule: policy.RuleCreate})
-	if err != nil {
+	if err := v.add(l, policy.Use{Entity: e, Rule: policy.RuleCreate}, violates(e, "create")); err != nil {
 		return nil, err
 	}
-	if err := v.add(l, rule, violates(e, "create")); err != nil {
-		return nil, err
-	}
-	if err := v.writeRules(c, given, l); err != nil {
+	if err := v.writeRules(given, l); err != nil {
 		return nil, err
 	}
 	return v.gate(c, ""), nil
@@ -140,22 +159,18 @@ func (c *compiler) merged(e *model.Entity, in *Insert) (*gate, error) {
 	after := &level{c: c, e: e, alias: stored.alias, given: places(in.Set, e.Fields)}
 	var v verdicts
 	for _, r := range []policy.Rule{policy.RuleRead, policy.RuleUpdate, policy.RuleCheck} {
-		rule, err := c.rule(policy.Use{Entity: e, Rule: r})
-		if err != nil {
-			return nil, err
-		}
 		l := stored
 		if r == policy.RuleCheck {
 			l = after
 		}
-		if err := v.add(l, rule, violates(e, "update")); err != nil {
+		if err := v.add(l, policy.Use{Entity: e, Rule: r}, violates(e, "update")); err != nil {
 			return nil, err
 		}
 	}
 	given := slices.DeleteFunc(slices.Clone(in.Given), func(f *model.Field) bool {
 		return !slices.Contains(in.Set, f) || slices.Contains(in.Conflict, f)
 	})
-	if err := v.writeRules(c, given, stored, after); err != nil {
+	if err := v.writeRules(given, stored, after); err != nil {
 		return nil, err
 	}
 	at := places(in.Conflict, e.Fields)
@@ -169,7 +184,7 @@ func (c *compiler) merged(e *model.Entity, in *Insert) (*gate, error) {
 // changed judges what the rows of an update become, where RETURNING cannot:
 // set fields have their new values, old names the stored ones, and relations
 // start from the new values. Rules of fields judge both rows.
-func (c *compiler) changed(w *query.Write, e *model.Entity, set, given []*model.Field, check query.Expr) (*gate, error) {
+func (c *compiler) changed(w *query.Write, e *model.Entity, set, given []*model.Field, check bool) (*gate, error) {
 	c.statement()
 	reach, err := c.reach(w, e)
 	if err != nil {
@@ -178,10 +193,12 @@ func (c *compiler) changed(w *query.Write, e *model.Entity, set, given []*model.
 	stored := &level{c: c, e: e, alias: "t0"}
 	after := &level{c: c, e: e, alias: "t0", given: places(set, set)}
 	var v verdicts
-	if err := v.add(after, check, violates(e, "update")); err != nil {
-		return nil, err
+	if check {
+		if err := v.add(after, policy.Use{Entity: e, Rule: policy.RuleCheck}, violates(e, "update")); err != nil {
+			return nil, err
+		}
 	}
-	if err := v.writeRules(c, given, stored, after); err != nil {
+	if err := v.writeRules(given, stored, after); err != nil {
 		return nil, err
 	}
 	return v.gate(c, " FROM "+stored.from()+reach), nil

@@ -6,10 +6,9 @@ import (
 )
 
 // plainColumns tells for each column of a statement which field of the root it
-// is; nil when one is anything else than a stored field, or when a rule of the
-// guard decides which rows are answered.
+// is; nil when one is anything else than a stored field.
 func (l *level) plainColumns(cols *resultColumns) []int {
-	if l.aggregated || len(l.joins) > 0 || l.c.rules[policy.Use{Entity: l.e, Rule: policy.RuleRead}] != nil {
+	if l.aggregated || len(l.joins) > 0 {
 		return nil
 	}
 	fields := make(map[string]int, len(l.e.Fields))
@@ -28,17 +27,26 @@ func (l *level) plainColumns(cols *resultColumns) []int {
 }
 
 // Encode appends the rows whose values are given, one for each field of the
-// entity, as a run of the plan would answer them. ok is false when the plan
-// answers more than stored fields: then it has to be run.
-func (p *ReadPlan) Encode(rows [][]value.Value, opt RunOptions, pg *Page) (ok bool) {
+// entity, as a run of the plan would answer them: those that the guard lets be
+// read. ok is false when the plan answers more than stored fields, or when a
+// rule takes the store: then it has to be run.
+func (p *ReadPlan) Encode(rows [][]value.Value, g policy.Guard, opt RunOptions, pg *Page) (ok bool) {
 	if p.plain == nil {
 		return false
 	}
 	pg.reset(p, opt)
 	pg.start()
 	given := &givenRow{plain: p.plain}
+	stored := &newRow{fields: p.Entity.Fields}
 	for _, vals := range rows {
-		given.vals = vals
+		given.vals, stored.vals = vals, vals
+		t, known, err := policy.Judge(g, policy.Use{Entity: p.Entity, Rule: policy.RuleRead}, stored)
+		if err != nil || !known {
+			return false
+		}
+		if t != policy.True {
+			continue
+		}
 		if err := pg.row(given); err != nil {
 			return false
 		}
