@@ -60,7 +60,79 @@ const office = `  people:
     policy: { read: "row.word != 'hush'", create: "row.from == auth.uid", update: { when: "row.from == auth.uid", fields: [word] } }
 `
 
+// exams have a key, a required text and a rank that are not everybody's.
+const exams = `  exams:
+    fields:
+      id: { type: int, primary: true, read: "row.open" }
+      open: { type: bool }
+      word: { type: text, read: "row.open" }
+      rank: { type: int, optional: true, read: "row.marks.exists(m, m.points > 0)" }
+      cap: { type: int, optional: true, write: "row.open" }
+      vault: { type: text, optional: true, hidden: true, write: "auth.service" }
+    search: [word]
+    policy: { read: "true", create: "true", update: { when: "true" } }
+  marks:
+    fields: { id: { type: int, primary: true }, exam_id: { ref: exams }, points: { type: int, optional: true } }
+`
+
+func (s *suite) policyExams(t *testing.T) {
+	w := s.world(t, "", exams)
+	w.add("exams", `{"id":1,"open":true,"word":"cat","rank":1,"vault":"v"}
+{"id":2,"open":false,"word":"dog","rank":2}
+{"id":3,"open":true,"word":"cow","rank":3}`)
+	w.add("marks", `{"id":1,"exam_id":1,"points":5}
+{"id":2,"exam_id":2}`)
+	ann := caller("ann")
+	// A mask is judged by itself, whatever negations are around it.
+	w.sees(ann, "exams(word,rank){order=open.desc,word}", `[{"word":"cat","rank":1},{"word":"cow","rank":null},{"word":null,"rank":null}] of 3`)
+	w.sees(ann, "exams(word){where=not.rank.eq.7}", `[{"word":"cat"}] of 1`)
+	w.sees(ann, "exams(word){where=not.not.rank.gt.0}", `[{"word":"cat"}] of 1`)
+	// A required field is null where it is masked, in the index too.
+	w.sees(ann, "exams(id,word)", `[{"id":1,"word":"cat"},{"id":null,"word":null},{"id":3,"word":"cow"}] of 3`)
+	w.sees(ann, "exams(id){where=word.fts.dog}", `[] of 0`)
+	w.sees(ann, "exams(id){where=not.word.fts.cat}", `[{"id":3}] of 1`)
+	w.sees(ann, "exams(id){where=word.is.null}", `[{"id":null}] of 1`)
+	w.sees(ann, "exams(id){where=id.eq.2}", `[] of 0`)
+	w.sees(ann, "exams(id){order=id.desc}", `[{"id":null},{"id":3},{"id":1}] of 3`)
+	// A cursor would hold the keys.
+	q := read("exams(word)")
+	q.Node.Page.Limit = new(int64(1))
+	for id, has := range map[string]bool{"ann": false, "": true} {
+		as := caller(id)
+		if id == "" {
+			as = service()
+		}
+		if _, res, err := w.page(q, as); err != nil || (res.Next != "") != has {
+			t.Errorf("%q reads a page with a cursor %q: %v", id, res.Next, err)
+		}
+	}
+	// The rule of a field that is written judges the row before and after.
+	for _, wr := range []*query.Write{
+		update("exams", "open.is.false", `{"open":true,"cap":1}`), update("exams", "word.eq.cat", `{"open":false,"cap":1}`), update("exams", "", `{"open":true,"cap":1}`),
+		merge("exams", `{"id":2,"open":true,"word":"x","cap":1}`), merge("exams", `{"id":1,"open":false,"word":"x","cap":1}`), create("exams", `{"id":9,"open":false,"word":"x","cap":1}`),
+	} {
+		_, err := w.engine.Write(context.Background(), ann, bare(wr), nil)
+		if f := refused(t, "a write of cap", "", err, fault.Forbidden); !strings.Contains(f.Message, `column "cap"`) {
+			t.Errorf("the fault is %s", explain(f))
+		}
+	}
+	w.writes(ann, bare(update("exams", "open.is.true", `{"cap":1}`)), "", 2)
+	w.writes(ann, bare(merge("exams", `{"id":1,"open":true,"word":"cat","cap":2}`)), "", 1)
+	w.answers("exams(id,open,cap)", `[{"id":1,"open":true,"cap":2},{"id":2,"open":false,"cap":null},{"id":3,"open":true,"cap":1}]`)
+	// What is neither to be read nor to be written is not there.
+	for _, wr := range []*query.Write{
+		update("exams", "id.eq.1", `{"vault":"x"}`), create("exams", `{"id":9,"open":true,"word":"x","vault":"x"}`), merge("exams", `{"id":1,"open":true,"word":"x","vault":"x"}`),
+		merge("exams", `{"id":1,"open":true,"word":"x"}`, "vault"),
+	} {
+		_, err := w.engine.Write(context.Background(), ann, bare(wr), nil)
+		if f := refused(t, "a write of vault", "", err, fault.UnknownInput); strings.Contains(f.Hint, "vault") {
+			t.Errorf("the hint tells of the field: %s", explain(f))
+		}
+	}
+}
+
 func (s *suite) policies(t *testing.T) {
+	t.Run("exams", s.policyExams)
 	for _, part := range []struct {
 		name string
 		run  func(*world)
