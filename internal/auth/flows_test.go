@@ -27,10 +27,20 @@ func TestCheckChallenge(t *testing.T) {
 		challenge, method string
 		ok                bool
 	}{
-		{"", "", true}, {good, "s256", true}, {good, "S256", true},
-		{good, "", false}, {"", "s256", false}, {good, "plain", false}, {good, "PLAIN", false}, {good, "S512", false},
-		{good + "=", "s256", false}, {good[:42], "s256", false}, {good + "A", "s256", false}, {strings.Repeat("a", 1<<20), "s256", false},
-		{strings.Repeat("+", 43), "s256", false}, {good[:42] + "\n", "s256", false},
+		{"", "", true},
+		{good, "s256", true},
+		{good, "S256", true},
+		{good, "", false},
+		{"", "s256", false},
+		{good, "plain", false},
+		{good, "PLAIN", false},
+		{good, "S512", false},
+		{good + "=", "s256", false},
+		{good[:42], "s256", false},
+		{good + "A", "s256", false},
+		{strings.Repeat("a", 1<<20), "s256", false},
+		{strings.Repeat("+", 43), "s256", false},
+		{good[:42] + "\n", "s256", false},
 	} {
 		_, err := checkChallenge(c.challenge, c.method)
 		if (err == nil) != c.ok {

@@ -10,6 +10,7 @@ import (
 // link goes through the linking of an account by a caller.
 func (h *house) link(i *openIDIssuer, c *Caller, claims map[string]any) (code, verifier, errorCode string) {
 	h.t.Helper()
+	h.clock.add(time.Second) // identities are listed in the order of their making
 	verifier, challenge := pkce()
 	to, err := h.LinkIdentity(h.ctx, c, AuthorizeInput{Provider: "acme", CodeChallenge: challenge, CodeChallengeMethod: "s256"})
 	h.must(err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"time"
 
@@ -246,12 +247,8 @@ func (im *userImport) user(row *importRow) *userRow {
 	if row.confirmed != nil {
 		u.emailConfirmed = or(row.confirmed, now)
 	}
-	for k, v := range row.appData {
-		u.app[k] = v
-	}
-	for k, v := range row.userData {
-		u.user[k] = v
-	}
+	maps.Copy(u.app, row.appData)
+	maps.Copy(u.user, row.userData)
 	if row.sourceID != "" {
 		u.app["imported_id"] = row.sourceID
 	}

@@ -146,7 +146,7 @@ func (u *userReader) next() (*importRow, error) {
 func (u *userReader) ignored() []string { return slices.Sorted(maps.Keys(u.unknown)) }
 
 // errTooLong ends a file with a row beyond maxImportRow.
-var errTooLong = fmt.Errorf("a row is longer than %d bytes", maxImportRow) //nolint:gochecknoglobals // a sentinel
+var errTooLong = fmt.Errorf("a row is longer than %d bytes", maxImportRow)
 
 // budget bounds what is read for one row.
 type budget struct {
@@ -201,8 +201,7 @@ func csvFault(err error) error {
 	if errors.Is(err, errTooLong) {
 		return fault.New(fault.AuthValidation, "%s", errTooLong).WithHint("a quote may be missing")
 	}
-	var parse *csv.ParseError
-	if errors.As(err, &parse) {
+	if parse, ok := errors.AsType[*csv.ParseError](err); ok {
 		return fault.New(fault.AuthValidation, "line %d is no CSV", parse.Line).WithDetails("%s", parse.Err)
 	}
 	return err
@@ -405,9 +404,9 @@ type fieldsOf struct {
 	err    string
 }
 
-func (f *fieldsOf) fail(name, format string, args ...any) {
+func (f *fieldsOf) fail(name, why string) {
 	if f.err == "" {
-		f.err = name + ": " + fmt.Sprintf(format, args...)
+		f.err = name + ": " + why
 	}
 }
 

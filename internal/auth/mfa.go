@@ -48,15 +48,6 @@ func (s *scan) factor() *factorRow {
 	}
 }
 
-// factor is the factor as the door shows it.
-func (f *factorRow) factor() Factor {
-	out := Factor{ID: f.id, FriendlyName: f.name, FactorType: f.kind, Status: f.status, CreatedAt: f.created, UpdatedAt: f.updated}
-	if !f.challenged.IsZero() {
-		out.LastChallengedAt = &f.challenged
-	}
-	return out
-}
-
 // factorsOf are a user's factors, the oldest first.
 func (a *Auth) factorsOf(r store.Reader, userID string) (out []*factorRow, err error) {
 	err = all(r, a.flows.factorsOf, args(text(userID)), func(s *scan) { out = append(out, s.factor()) })

@@ -30,10 +30,16 @@ func TestTOTPWindow(t *testing.T) {
 		last  int64
 		ok    bool
 	}{
-		{0, 0, true}, {30 * time.Second, 0, true}, {-30 * time.Second, 0, true},
-		{60 * time.Second, 0, false}, {-60 * time.Second, 0, false},
-		{0, totpStep(at), false}, {0, totpStep(at) + 1, false}, {0, totpStep(at) - 1, true},
-		{30 * time.Second, totpStep(at), false}, {-30 * time.Second, totpStep(at), false},
+		{0, 0, true},
+		{30 * time.Second, 0, true},
+		{-30 * time.Second, 0, true},
+		{60 * time.Second, 0, false},
+		{-60 * time.Second, 0, false},
+		{0, totpStep(at), false},
+		{0, totpStep(at) + 1, false},
+		{0, totpStep(at) - 1, true},
+		{30 * time.Second, totpStep(at), false},
+		{-30 * time.Second, totpStep(at), false},
 	} {
 		if _, ok := checkTOTP(rfcSecret, code, at.Add(c.shift), c.last); ok != c.ok {
 			t.Errorf("shift %s, last %d: %v", c.shift, c.last, ok)

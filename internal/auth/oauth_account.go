@@ -61,7 +61,7 @@ func (a *Auth) account(tx store.Tx, id *Caller, name string, p *provider.Profile
 	action := "auth.identity.link"
 	if !proved {
 		action = "auth.identity.take_over"
-		if err := a.takeOver(tx, u, p); err != nil {
+		if err := a.takeOver(tx, u); err != nil {
 			return nil, err
 		}
 	}
@@ -170,7 +170,7 @@ func (a *Auth) unproved(tx store.Tx, u *userRow) error {
 // takeOver takes from a user all that whoever claimed the address first could
 // come back with. What the application and its administrators have given to
 // the address (app_metadata, roles, rows) stays.
-func (a *Auth) takeOver(tx store.Tx, u *userRow, p *provider.Profile) error {
+func (a *Auth) takeOver(tx store.Tx, u *userRow) error {
 	for _, st := range []*store.Statement{a.flows.identitiesDelete, a.flows.factorsDelete, a.flows.codesOfUser, a.flows.flowsOfUser} {
 		if _, err := tx.Exec(st, args(text(u.id))); err != nil {
 			return err
