@@ -351,7 +351,7 @@ func (s *shell) script(b block, root string) {
 	if err := os.WriteFile(file, []byte(s.local(strings.Join(b.lines, "\n"))), 0o600); err != nil {
 		s.t.Fatal(err)
 	}
-	out, code := s.exec("PANDO_KEY=$(pando keys secret) NODE_OPTIONS= node --experimental-websocket " + file)
+	out, code := s.exec("secret=$(pando keys secret) publishable=$(pando keys publishable); PANDO_KEY=$secret PANDO_PUBLISHABLE=$publishable NODE_OPTIONS= node --experimental-websocket " + file)
 	want := ""
 	for _, line := range b.lines {
 		if text, ok := strings.CutPrefix(line, "// prints: "); ok {
