@@ -1,9 +1,13 @@
 package auth
 
 import (
+	"encoding/json"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/pandobase/pando/internal/audit"
 	"github.com/pandobase/pando/internal/fault"
 )
 
@@ -131,5 +135,57 @@ func TestUnlinkProvider(t *testing.T) {
 	}
 	if u := h.stored(ann.UID); u.email != "ann@example.com" || u.password == "" || u.emailConfirmed.IsZero() {
 		t.Errorf("Ann is %+v", u)
+	}
+}
+
+// TestFlowsOnRecord: what happens to an account stands in the audit trail, and
+// no secret of it does.
+func TestFlowsOnRecord(t *testing.T) {
+	h, i := withIssuer(t, "linking: true")
+	h.user("ann@example.com")
+	ann := h.as(h.signIn("ann@example.com").AccessToken)
+	e := h.secured(ann)
+	code, verifier, _ := h.link(i, ann, claimsOf("7", "x@example.com", true))
+	_, err := h.ExchangeCode(h.ctx, h.anon(), code, "wrong")
+	want(t, "a wrong verifier", err, fault.AuthBadCodeVerifier)
+	h.person("bob@example.com", false)
+	for sub, email := range map[string]string{"8": "new@example.com", "9": "bob@example.com"} {
+		_, _, err := h.visit(i, claimsOf(sub, email, true))
+		h.must(err)
+	}
+	ids, err := h.Identities(h.ctx, ann)
+	h.must(err)
+	h.must(h.UnlinkIdentity(h.ctx, ann, ids[1].IdentityID))
+	_, err = h.try(ann, e.ID, "000000")
+	want(t, "a wrong code", err, fault.AuthMFAVerificationFailed)
+	h.must(h.Unenroll(h.ctx, ann, e.ID))
+	c, err := h.CreateClient(h.ctx, service(), Client{Name: "warehouse"})
+	h.must(err)
+	_, err = h.ClientCredentials(h.ctx, h.anon(), c.ID, c.Secret, "")
+	h.must(err)
+	h.must(h.RevokeClient(h.ctx, service(), c.ID))
+
+	done := h.actions()
+	for _, action := range []string{
+		"auth.factor.enroll", "auth.factor.challenge", "auth.factor.enrolled", "auth.factor.verify", "auth.factor.remove", "auth.identity.link",
+		"auth.identity.unlink", "auth.identity.take_over", "auth.sign_up", "auth.sign_in", "admin.client.create", "auth.client.token", "admin.client.revoke",
+	} {
+		if !slices.Contains(done, action) {
+			t.Errorf("%s is not on record", action)
+		}
+	}
+	page, err := h.log.Search(h.ctx, audit.Query{Limit: audit.MaxLimit, Outcome: audit.Denied})
+	h.must(err)
+	if len(page.Records) != 2 {
+		t.Errorf("%d denials on record, want 2", len(page.Records))
+	}
+	page, err = h.log.Search(h.ctx, audit.Query{Limit: audit.MaxLimit})
+	h.must(err)
+	raw, err := json.Marshal(page)
+	h.must(err)
+	for what, secret := range map[string]string{"code": code, "verifier": verifier, "TOTP secret": e.TOTP.Secret, "client secret": c.Secret} {
+		if strings.Contains(string(raw), secret) {
+			t.Errorf("the %s is on record", what)
+		}
 	}
 }
