@@ -17,6 +17,7 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"syscall"
 	"time"
 
@@ -36,6 +37,9 @@ type root struct {
 
 // Main runs a command line and returns its exit code.
 func Main(args []string, version string) int {
+	if slices.Equal(args, []string{hashCommand}) {
+		return hashPasswords()
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	// A second Ctrl-C ends what the first one waits for. Not at once: what runs a

@@ -45,7 +45,7 @@ func (r *root) serveCommand() *cobra.Command {
 
 func (r *root) serveOptions(a *addresses, dir string, watch bool, ready func(*server.Running)) server.ServeOptions {
 	note := func(line string) { fmt.Fprintln(r.out, line) }
-	opt := server.Options{Dir: dir, Env: r.env, Note: note}
+	opt := server.Options{Dir: dir, Env: r.env, Note: note, HashWorker: hashWorker}
 	if watch { // the links and codes in mails are secrets: only a developer's terminal shows them
 		opt.Mail = note
 	}

@@ -17,6 +17,8 @@ import (
 	"crypto/rand"
 	"fmt"
 	"io"
+	"log/slog"
+	"os/exec"
 	"runtime"
 	"strings"
 	"time"
@@ -54,10 +56,17 @@ type Config struct {
 	Queue int
 	// Random is where salts come from; default crypto/rand.
 	Random io.Reader
+	// Worker makes the command of a process that runs [Work]: hashes are computed
+	// there and at the lowest priority, so that they hold nobody up. It is
+	// started when it is needed. nil, or a command that does not start: they are
+	// computed in this process.
+	Worker func() *exec.Cmd
+	// Log is told of a worker that fails; default: nobody is.
+	Log *slog.Logger
 }
 
 // Hasher hashes and verifies passwords within bounds. It is safe for concurrent
-// use and owns no goroutine.
+// use. One with a worker is closed at the end.
 //
 // Each method may answer with [fault.Overloaded] (503 with a Retry-After) when
 // its turn does not come in time or too many wait, and with
@@ -66,6 +75,8 @@ type Config struct {
 type Hasher struct {
 	turns  *turns
 	random io.Reader
+	worker *worker // nil: none
+	log    *slog.Logger
 }
 
 // New returns a hasher.
@@ -85,10 +96,37 @@ func New(cfg Config) *Hasher {
 	if cfg.Random == nil {
 		cfg.Random = rand.Reader
 	}
-	return &Hasher{
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	h := &Hasher{
 		turns:  newTurns(cost{cfg.Memory, cfg.Concurrency}, cfg.Queue, cfg.Wait),
 		random: cfg.Random,
+		log:    cfg.Log,
 	}
+	if cfg.Worker != nil {
+		h.worker = &worker{command: cfg.Worker, log: cfg.Log}
+	}
+	return h
+}
+
+// Close ends the worker. Hashes that come later are computed in this process.
+func (h *Hasher) Close() {
+	if h.worker != nil {
+		h.worker.close()
+	}
+}
+
+// compute does the work of a job, whose turn has come.
+func (h *Hasher) compute(j job) result {
+	if h.worker != nil {
+		r, err := h.worker.do(j)
+		if err == nil {
+			return r
+		}
+		h.log.Warn("passwords are hashed in the node's own process", "error", err)
+	}
+	return j.run()
 }
 
 // Hash returns the argon2id PHC string of a password with a new salt. A password
@@ -107,7 +145,7 @@ func (h *Hasher) Hash(ctx context.Context, pw string) (string, error) {
 		return "", err
 	}
 	defer h.turns.give(hash.cost())
-	hash.sum = hash.derive(pw, sumBytes)
+	hash.sum = h.compute(job{Salt: salt, Password: []byte(pw)}).Sum
 	return hash.String(), nil
 }
 
@@ -137,7 +175,7 @@ func (h *Hasher) Verify(ctx context.Context, encoded, pw string) (ok, rehash boo
 		return false, false, err
 	}
 	defer h.turns.give(hash.cost())
-	if !hash.matches(pw) {
+	if !h.compute(job{Encoded: encoded, Password: []byte(pw)}).Match {
 		return false, false, nil
 	}
 	return true, hash.outdated(), nil
@@ -155,7 +193,7 @@ func (h *Hasher) Dummy(ctx context.Context, pw string) error {
 		return err
 	}
 	defer h.turns.give(hash.cost())
-	hash.matches(pw)
+	h.compute(job{Encoded: hash.String(), Password: []byte(pw)})
 	return nil
 }
 

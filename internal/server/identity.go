@@ -14,6 +14,7 @@ import (
 	"github.com/pandobase/pando/internal/edge"
 	"github.com/pandobase/pando/internal/fault"
 	"github.com/pandobase/pando/internal/mail"
+	"github.com/pandobase/pando/internal/password"
 	"github.com/pandobase/pando/internal/policy"
 )
 
@@ -46,8 +47,9 @@ func (n *Node) openAuth(app *Application) error {
 	if err != nil {
 		return err
 	}
+	n.hasher = password.New(password.Config{Worker: n.opt.HashWorker, Log: n.opt.Log})
 	n.auth, err = auth.New(auth.Config{
-		App: app.Model, Driver: n.driver, Ring: n.ring, Wrapper: n.wrapper, Audit: n.audit,
+		App: app.Model, Driver: n.driver, Ring: n.ring, Wrapper: n.wrapper, Audit: n.audit, Passwords: n.hasher,
 		Mail: sender, Templates: templates, Secret: find, URL: base, Log: n.opt.Log,
 	})
 	return err

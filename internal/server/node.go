@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"os/exec"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -21,6 +22,7 @@ import (
 	"github.com/pandobase/pando/internal/fault"
 	"github.com/pandobase/pando/internal/keys"
 	"github.com/pandobase/pando/internal/migrate"
+	"github.com/pandobase/pando/internal/password"
 	"github.com/pandobase/pando/internal/policy"
 	"github.com/pandobase/pando/internal/store/sqlite"
 	"github.com/pandobase/pando/internal/telemetry"
@@ -43,6 +45,9 @@ type Options struct {
 	Note func(line string)
 	// URL is where clients reach the node; empty: as pando.yaml says.
 	URL string
+	// HashWorker makes the command of a process that hashes passwords
+	// (password.Config.Worker); nil: the node does.
+	HashWorker func() *exec.Cmd
 	// Mail receives a line for each mail that mailbox:// takes, with its link or
 	// code: a secret. nil: nobody does.
 	Mail func(line string)
@@ -61,6 +66,7 @@ type Node struct {
 	driver  *sqlite.Driver
 	audit   *audit.Log
 	wrapper *keys.Wrapper
+	hasher  *password.Hasher
 	auth    *auth.Auth
 
 	late late
@@ -251,6 +257,7 @@ func (n *Node) Close() error {
 	if n.auth != nil {
 		errs = append(errs, n.auth.Stop(context.Background()))
 		n.auth = nil
+		n.hasher.Close()
 	}
 	if n.audit != nil {
 		errs = append(errs, n.audit.Close(context.Background()))

@@ -1,0 +1,9 @@
+//go:build !linux
+
+package password
+
+import "os/exec"
+
+func separate(*exec.Cmd) {}
+
+func lowerPriority() {}
