@@ -14,6 +14,7 @@ const (
 	maxJobs    = 1024
 	workers    = 8
 	jobTimeout = time.Minute
+	drainTime  = 10 * time.Second // at most, for what was accepted when the node stops
 )
 
 // housekeepEvery is how often what has expired is removed.
@@ -58,9 +59,12 @@ func (a *Auth) Start(ctx context.Context) error {
 	return nil
 }
 
-// Stop takes no more work, finishes what was accepted while ctx allows, and
-// returns when nothing runs any more. It is safe to call twice and before Start.
+// Stop takes no more work, finishes what was accepted while ctx allows but for
+// ten seconds at most, and returns when nothing runs any more. It is safe to
+// call twice and before Start.
 func (a *Auth) Stop(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, drainTime)
+	defer cancel()
 	a.work.mu.Lock()
 	if !a.work.running {
 		a.work.mu.Unlock()
