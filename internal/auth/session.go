@@ -152,7 +152,7 @@ func (a *Auth) endSessions(tx store.Tx, userID, except string) error {
 func (a *Auth) issue(s *session) (*Grant, error) {
 	life := a.settings().AccessToken
 	now := a.now()
-	access, err := a.sign(a.claims(s, now, now.Add(life)))
+	access, err := a.sign(claims(s, now, now.Add(life)))
 	if err != nil {
 		return nil, err
 	}

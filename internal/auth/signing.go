@@ -229,7 +229,7 @@ func (a *Auth) sign(claims map[string]any) (string, error) { return a.live.Load(
 // claims are those of a user's access token, in GoTrue's names. Roles stand in
 // app_metadata for the client to read; what the server goes by it reads from
 // its own store.
-func (a *Auth) claims(s *session, now, expires time.Time) map[string]any {
+func claims(s *session, now, expires time.Time) map[string]any {
 	app := make(map[string]any, len(s.user.app)+1)
 	for k, v := range s.user.app {
 		app[k] = v

@@ -15,7 +15,7 @@ import (
 func (r *root) checkCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "check", Short: "Check the application without starting it",
-		Long: "Reads pando.yaml, modules/*.yaml and pando.lock, checks them and every expression in them,\nand lists all problems with their places. Exits 1 when there are any.",
+		Long: "Reads pando.yaml, modules/*.yaml, the policy tests and pando.lock, checks them and every\nexpression in them, and lists all problems with their places. Exits 1 when there are any.",
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error { return r.check() },
 	}
@@ -24,6 +24,9 @@ func (r *root) checkCommand() *cobra.Command {
 func (r *root) check() error {
 	app, err := server.Load(r.dir, r.env)
 	var invalid *server.InvalidError
+	if err == nil {
+		_, err = app.CheckTests()
+	}
 	if err != nil && !errors.As(err, &invalid) {
 		return err
 	}
@@ -68,15 +71,18 @@ func count(n int, one, many string) string {
 
 func (r *root) schemaCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "schema [module|config]", Short: "Print the JSON Schema of the module files or of pando.yaml",
-		Long:      "Prints the JSON Schema of modules/*.yaml (the default) or of pando.yaml, for completion and\nchecks in editors. In VS Code's YAML extension, for instance:\n\n  pando schema module > .module.schema.json\n  # yaml-language-server: $schema=../.module.schema.json",
+		Use: "schema [module|config|tests]", Short: "Print the JSON Schema of the module files, of pando.yaml or of policy tests",
+		Long:      "Prints the JSON Schema of modules/*.yaml (the default), of pando.yaml or of modules/*.test.yaml, for\ncompletion and checks in editors. In VS Code's YAML extension, for instance:\n\n  pando schema module > .module.schema.json\n  # yaml-language-server: $schema=../.module.schema.json",
 		Args:      cobra.MatchAll(cobra.MaximumNArgs(1), cobra.OnlyValidArgs),
-		ValidArgs: []string{"module", "config"},
+		ValidArgs: []string{"module", "config", "tests"},
 		RunE: func(_ *cobra.Command, args []string) error {
 			config, module := model.Schema()
 			out := module
-			if len(args) == 1 && args[0] == "config" {
+			switch {
+			case len(args) == 1 && args[0] == "config":
 				out = config
+			case len(args) == 1 && args[0] == "tests":
+				out = model.TestSchema()
 			}
 			_, err := fmt.Fprintf(r.out, "%s\n", out)
 			return err

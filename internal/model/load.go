@@ -45,7 +45,7 @@ type Features struct {
 }
 
 // Load reads and checks the application in fsys: pando.yaml, modules/*.yaml and
-// pando.lock. env is the environment in the form of os.Environ; its PANDO_*
+// pando.lock, but for *.test.yaml, which [LoadTests] reads. env is the environment in the form of os.Environ; its PANDO_*
 // variables override pando.yaml. Load returns the application, or every
 // problem that it has, sorted by place; never both.
 //
@@ -146,7 +146,7 @@ func (l *loader) loadModules(g *grammar) {
 		name := path.Join(ModulesDir, e.Name())
 		stem, isModule := strings.CutSuffix(e.Name(), ".yaml")
 		switch {
-		case strings.HasPrefix(e.Name(), "."), e.IsDir():
+		case strings.HasPrefix(e.Name(), "."), e.IsDir(), strings.HasSuffix(e.Name(), TestSuffix):
 			continue
 		case strings.HasSuffix(e.Name(), ".yml"):
 			l.report.add(Pos{File: name}, "rename it to "+strings.TrimSuffix(name, ".yml")+".yaml", "module files end in .yaml")

@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"slices"
+
 	"github.com/pandobase/pando/internal/model"
 	"github.com/pandobase/pando/internal/query"
 )
@@ -52,18 +54,10 @@ func Explain(g Guard, u Use) Explanation {
 	return x
 }
 
-// Row answers every comparison of the filter for one row, in the filter's
-// order: which of them said no. The last term is the filter itself. A fault of
-// arithmetic leaves its term unknown.
-func (x *Explanation) Row(e *model.Entity, row Row) []Term {
-	var out []Term
-	add := func(c query.Expr) {
-		term := Term{Source: Text(e, c)}
-		if term.Known = ofOneRow(c); term.Known {
-			term.Truth, _ = Eval(e, c, row)
-		}
-		out = append(out, term)
-	}
+// Conditions are the comparisons of the filter, in its order, and last the
+// filter itself where it is more than one of them.
+func (x *Explanation) Conditions() []query.Expr {
+	var out []query.Expr
 	var walk func(query.Expr)
 	walk = func(c query.Expr) {
 		switch c := c.(type) {
@@ -78,14 +72,55 @@ func (x *Explanation) Row(e *model.Entity, row Row) []Term {
 		case *query.Not:
 			walk(c.Arg)
 		case *query.Compare, *query.Exists:
-			add(c)
+			out = append(out, c)
 		}
 	}
 	walk(x.Filter)
 	if n := len(out); n != 1 || x.Filter != nil && !isLeaf(x.Filter) {
-		add(x.Filter)
+		out = append(out, x.Filter)
 	}
 	return out
+}
+
+// Row answers the conditions for one row, in memory: which of them said no. A
+// fault of arithmetic leaves its term unknown.
+func (x *Explanation) Row(e *model.Entity, row Row) []Term {
+	var out []Term
+	for _, c := range x.Conditions() {
+		term := Term{Source: Text(e, c)}
+		if term.Known = ofOneRow(c); term.Known {
+			term.Truth, _ = Eval(e, c, row)
+		}
+		out = append(out, term)
+	}
+	return out
+}
+
+// NamesOld reports whether a condition names the row as it was before a write.
+func NamesOld(x query.Expr) bool {
+	switch x := x.(type) {
+	case *query.And:
+		return slices.ContainsFunc(x.Args, NamesOld)
+	case *query.Or:
+		return slices.ContainsFunc(x.Args, NamesOld)
+	case *query.Not:
+		return NamesOld(x.Arg)
+	case *query.Exists:
+		return x.Old || x.Where != nil && NamesOld(x.Where)
+	case *query.Compare:
+		return operandNamesOld(x.Left) || operandNamesOld(x.Right)
+	}
+	return false
+}
+
+func operandNamesOld(o query.Operand) bool {
+	switch o := o.(type) {
+	case *query.FieldRef:
+		return o.Old
+	case *query.Call:
+		return slices.ContainsFunc(o.Args, operandNamesOld)
+	}
+	return false
 }
 
 func isLeaf(x query.Expr) bool {

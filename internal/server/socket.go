@@ -99,6 +99,7 @@ func (n *Node) Commands() http.Handler {
 	n.auditCommands(handle)
 	n.clientCommands(handle)
 	n.userCommands(handle)
+	n.policyCommands(handle)
 	return mux
 }
 

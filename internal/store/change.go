@@ -49,6 +49,18 @@ type upsert struct {
 // SQL is the statement's text.
 func (p *WritePlan) SQL() string { return p.st.SQL }
 
+// Statements are the texts of all that a run asks, in order: the gates that
+// judge before anything is written, then the change itself.
+func (p *WritePlan) Statements() []string {
+	var out []string
+	for _, g := range []*gate{p.merge, p.change, p.create} {
+		if g != nil {
+			out = append(out, g.st.SQL)
+		}
+	}
+	return append(out, p.st.SQL)
+}
+
 // Checks tells the constraints of an entity.
 type Checks interface {
 	Checks(e *model.Entity) []policy.CheckRule
