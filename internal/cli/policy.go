@@ -108,6 +108,9 @@ func showRule(w io.Writer, p *server.PolicyRule, indent string) {
 	}
 	fmt.Fprintf(w, "%s  left    %s\n", indent, plainText(p.Folded))
 	for i, t := range p.Row {
+		if t.Term == p.Folded && (t.Term == "true" || t.Term == "false") {
+			continue // it says nothing of the row
+		}
 		term := plainText(t.Term)
 		if i > 0 && i == len(p.Row)-1 {
 			term = "the whole"

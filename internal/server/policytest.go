@@ -536,7 +536,18 @@ func (s *stage) explain(ctx context.Context, id policy.Identity, c *model.TestCa
 		}
 	}
 	for i := range d.Rules {
-		r.Explain = append(r.Explain, s.namedRule(policyRule(&d.Rules[i])))
+		if d.Rules[i].Rule != policy.RuleCheck || r.Got == "deny" { // else no new row was judged
+			r.Explain = append(r.Explain, s.namedRule(policyRule(&d.Rules[i])))
+		}
+	}
+	for i := range d.Fields {
+		f := &d.Fields[i]
+		if f.Write == nil || !slices.ContainsFunc(c.Values, func(v model.TestValue) bool { return v.Field == f.Field }) {
+			continue
+		}
+		p := s.namedRule(policyRule(f.Write))
+		p.Rule = f.Field.Name + ".write"
+		r.Explain = append(r.Explain, p)
 	}
 	return nil
 }
@@ -570,6 +581,11 @@ func (s *stage) judgeNew(ctx context.Context, id policy.Identity, c *model.TestC
 			d.Rules[i] = after.Rules[i]
 		}
 	}
+	for i := range after.Fields {
+		if w := after.Fields[i].Write; w != nil {
+			d.Fields[i].Write = w
+		}
+	}
 	return nil
 }
 
@@ -587,7 +603,7 @@ func (s *stage) namedRule(p PolicyRule) PolicyRule {
 func (s *stage) named(text string) string {
 	for key, name := range s.names {
 		if len(key) == len(fixedID("")) {
-			text = strings.ReplaceAll(text, `"`+key+`"`, "$"+name)
+			text = strings.ReplaceAll(text, "'"+key+"'", "$"+name)
 			text = strings.ReplaceAll(text, key, "$"+name)
 		}
 	}
