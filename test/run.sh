@@ -67,7 +67,7 @@ for dir in bench/*/go.mod; do
 done
 
 # The rooms where goroutines meet. The detector needs cgo.
-race="./internal/store/sqlite ./internal/engine ./internal/edge ./internal/lifecycle ./internal/keys"
+race="./internal/store/sqlite ./internal/engine ./internal/edge ./internal/lifecycle ./internal/keys ./internal/password ./internal/limit ./internal/token ./internal/auth ./internal/audit"
 if have gcc || package "gcc libc6-dev" "go test -race"; then
   CGO_ENABLED=1 step "go test -race" go test -race -short -count=1 -timeout 15m $race
 fi

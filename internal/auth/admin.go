@@ -45,7 +45,7 @@ type AdminUser struct {
 	// which the user then has beside those of before.
 	Role        *string
 	Roles       []string // of the application; the same for several
-	BanDuration *string // like 24h; none lifts the ban
+	BanDuration *string  // like 24h; none lifts the ban
 }
 
 // adminChange is what an administrator's input comes to.

@@ -178,6 +178,9 @@ func (a *Auth) RotateSigning(ctx context.Context, id *Caller, revoke bool) error
 	return a.loadKeys(ctx)
 }
 
+// SigningKey is the id of the key that signs access tokens.
+func (a *Auth) SigningKey() string { return a.live.Load().tokens.ActiveID() }
+
 // storeKeys replaces the signing keys of the store.
 func (a *Auth) storeKeys(tx store.Tx, old, keys []token.Key) error {
 	for _, k := range old {

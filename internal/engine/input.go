@@ -210,6 +210,11 @@ func (in *input) required(f *model.Field, v value.Value) error {
 	if !v.IsNull() || f.Optional {
 		return nil
 	}
+	if f.Default != nil && f.Default.Kind == model.DefaultAuthUID && in.id.UID == "" && in.id.Role != policy.Service {
+		// A stranger's row has no owner: that is a matter of who writes it.
+		return fault.New(fault.Forbidden, "permission denied for %s: %q is the caller's id, and the caller is nobody", in.entity.QualifiedName(), f.Name).
+			WithHint("sign in first")
+	}
 	fl := fault.New(fault.NotNull, "null value in column %q of relation %q violates not-null constraint", f.Name, in.entity.Name)
 	if f.Default != nil && f.Default.Kind == model.DefaultAuthUID {
 		return fl.WithHint("it defaults to the caller's id, which this key does not have: give it in the body")

@@ -3,6 +3,7 @@ package server
 import (
 	"maps"
 	"math"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,6 +16,15 @@ import (
 // SigningKey is the answer to `pando keys rotate signing`.
 type SigningKey struct {
 	Active string `json:"active"` // the id of the key that signs now
+}
+
+// cmdRotateSigning lets the next key sign access tokens.
+func (n *Node) cmdRotateSigning(w http.ResponseWriter, r *http.Request) error {
+	id := operator()
+	if err := n.auth.RotateSigning(r.Context(), &id, r.URL.Query().Get("revoke") == "true"); err != nil {
+		return err
+	}
+	return answer(w, SigningKey{Active: n.auth.SigningKey()})
 }
 
 // knownScope checks that the application has the roles and modules that a key

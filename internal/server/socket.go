@@ -88,6 +88,7 @@ func (n *Node) Commands() http.Handler {
 	handle("GET /keys", n.cmdKeys)
 	handle("POST /keys", n.cmdCreateKey)
 	handle("POST /keys/{id}/rotate", n.cmdRotateKey)
+	handle("POST /keys/rotate-signing", n.cmdRotateSigning)
 	handle("DELETE /keys/{id}", n.cmdRevokeKey)
 	handle("GET /migrate/plan", n.cmdPlan)
 	handle("POST /migrate/apply", n.cmdApply)
