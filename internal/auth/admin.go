@@ -331,9 +331,13 @@ func (c *adminChange) changed(was, is *userRow) string {
 		name string
 		is   bool
 	}{
-		{"email", was.email != is.email}, {"email_confirmed_at", !was.emailConfirmed.Equal(is.emailConfirmed)},
-		{"password", was.password != is.password}, {"user_metadata", c.in.UserMetadata != nil}, {"app_metadata", c.in.AppMetadata != nil},
-		{"roles", len(c.roles) > 0}, {"banned_until", !was.bannedUntil.Equal(is.bannedUntil)},
+		{"email", was.email != is.email},
+		{"email_confirmed_at", !was.emailConfirmed.Equal(is.emailConfirmed)},
+		{"password", was.password != is.password},
+		{"user_metadata", c.in.UserMetadata != nil},
+		{"app_metadata", c.in.AppMetadata != nil},
+		{"roles", len(c.roles) > 0},
+		{"banned_until", !was.bannedUntil.Equal(is.bannedUntil)},
 	} {
 		if f.is {
 			if out != "" {

@@ -14,14 +14,12 @@ import (
 	"github.com/pandobase/pando/internal/policy"
 )
 
-func ptr[T any](v T) *T { return &v }
-
 func TestAdminUsers(t *testing.T) {
 	w := newWorld(t)
 	const id = "0198c0de-0000-7000-8000-000000000001"
 	u, err := w.AdminCreateUser(w.ctx, service(), AdminUser{
-		ID: id, Email: ptr("Ada@Shop.example"), PasswordHash: ptr("$2b$04$zIDsvHUvkAmrhqkV7FAlQeBKNX.lTdMHvDEoABeT0gUkPLZkS5vle"), EmailConfirm: ptr(true),
-		UserMetadata: map[string]any{"name": "Ada"}, AppMetadata: map[string]any{"plan": "gold"}, Role: ptr("staff"),
+		ID: id, Email: new("Ada@Shop.example"), PasswordHash: new("$2b$04$zIDsvHUvkAmrhqkV7FAlQeBKNX.lTdMHvDEoABeT0gUkPLZkS5vle"), EmailConfirm: new(true),
+		UserMetadata: map[string]any{"name": "Ada"}, AppMetadata: map[string]any{"plan": "gold"}, Role: new("staff"),
 	})
 	w.must(err)
 	if u.ID != id || u.Email != "ada@shop.example" || u.EmailConfirmedAt == nil || string(u.AppMetadata) != `{"plan":"gold","provider":"email","providers":["email"]}` {
@@ -35,22 +33,22 @@ func TestAdminUsers(t *testing.T) {
 		code fault.Code
 	}{
 		{AdminUser{}, fault.AuthValidation},
-		{AdminUser{Email: ptr("x")}, fault.AuthValidation},
-		{AdminUser{Email: ptr("ada@shop.example")}, fault.AuthEmailExists},
-		{AdminUser{Email: ptr("bob@shop.example"), ID: id}, fault.AuthUserExists},
-		{AdminUser{Email: ptr("bob@shop.example"), ID: "x"}, fault.AuthValidation},
-		{AdminUser{Email: ptr("bob@shop.example"), Password: ptr("short")}, fault.AuthWeakPassword},
-		{AdminUser{Email: ptr("bob@shop.example"), PasswordHash: ptr("plain")}, fault.AuthValidation},
-		{AdminUser{Email: ptr("bob@shop.example"), Password: ptr(good), PasswordHash: ptr("x")}, fault.AuthValidation},
-		{AdminUser{Email: ptr("bob@shop.example"), Role: ptr("owner")}, fault.AuthValidation},
-		{AdminUser{Email: ptr("bob@shop.example"), BanDuration: ptr("soon")}, fault.AuthValidation},
-		{AdminUser{Email: ptr("bob@shop.example"), BanDuration: ptr("-1h")}, fault.AuthValidation},
-		{AdminUser{Email: ptr("bob@shop.example"), Phone: ptr("+1")}, fault.AuthPhoneProviderDisabled},
+		{AdminUser{Email: new("x")}, fault.AuthValidation},
+		{AdminUser{Email: new("ada@shop.example")}, fault.AuthEmailExists},
+		{AdminUser{Email: new("bob@shop.example"), ID: id}, fault.AuthUserExists},
+		{AdminUser{Email: new("bob@shop.example"), ID: "x"}, fault.AuthValidation},
+		{AdminUser{Email: new("bob@shop.example"), Password: new("short")}, fault.AuthWeakPassword},
+		{AdminUser{Email: new("bob@shop.example"), PasswordHash: new("plain")}, fault.AuthValidation},
+		{AdminUser{Email: new("bob@shop.example"), Password: new(good), PasswordHash: new("x")}, fault.AuthValidation},
+		{AdminUser{Email: new("bob@shop.example"), Role: new("owner")}, fault.AuthValidation},
+		{AdminUser{Email: new("bob@shop.example"), BanDuration: new("soon")}, fault.AuthValidation},
+		{AdminUser{Email: new("bob@shop.example"), BanDuration: new("-1h")}, fault.AuthValidation},
+		{AdminUser{Email: new("bob@shop.example"), Phone: new("+1")}, fault.AuthPhoneProviderDisabled},
 	} {
 		_, err := w.AdminCreateUser(w.ctx, service(), c.in)
 		w.refuses(err, c.code)
 	}
-	u, err = w.AdminUpdateUser(w.ctx, service(), id, AdminUser{Email: ptr("eve@shop.example"), UserMetadata: map[string]any{"name": nil, "x": 1}})
+	u, err = w.AdminUpdateUser(w.ctx, service(), id, AdminUser{Email: new("eve@shop.example"), UserMetadata: map[string]any{"name": nil, "x": 1}})
 	w.must(err)
 	if u.Email != "eve@shop.example" || u.Identities[0].Email != "eve@shop.example" || string(u.UserMetadata) != `{"x":1}` {
 		t.Errorf("got %+v, %s", u, u.UserMetadata)
@@ -92,7 +90,7 @@ func TestAdminSoftDelete(t *testing.T) {
 func TestAdminList(t *testing.T) {
 	w := newWorld(t)
 	for i := range 7 {
-		_, err := w.AdminCreateUser(w.ctx, service(), AdminUser{Email: ptr(fmt.Sprintf("u%d@shop.example", i))})
+		_, err := w.AdminCreateUser(w.ctx, service(), AdminUser{Email: new(fmt.Sprintf("u%d@shop.example", i))})
 		w.must(err)
 		w.clock.add(time.Second)
 	}
@@ -125,7 +123,7 @@ func TestOnlyServiceAdministers(t *testing.T) {
 	user := w.as(w.signIn("ada@shop.example").AccessToken)
 	for name, do := range map[string]func(*Caller) error{
 		"create": func(id *Caller) error {
-			_, err := w.AdminCreateUser(w.ctx, id, AdminUser{Email: ptr("x@shop.example")})
+			_, err := w.AdminCreateUser(w.ctx, id, AdminUser{Email: new("x@shop.example")})
 			return err
 		},
 		"list":   func(id *Caller) error { _, err := w.AdminListUsers(w.ctx, id, 1, 1); return err },

@@ -57,7 +57,7 @@ func (a *Auth) Authenticate(ctx context.Context, c Credentials, r *policy.Reques
 		return policy.Identity{}, fault.New(fault.MissingCredential, "an API key is required beside the token").
 			WithHint("send the publishable key as the apikey header; `pando keys` shows it")
 	}
-	st, err := a.stateOf(ctx, c.Bearer, e)
+	st, err := a.stateOf(ctx, e)
 	if err != nil {
 		return policy.Identity{}, err
 	}
@@ -119,14 +119,13 @@ func Fault(err error) error {
 	if !ok {
 		return err
 	}
-	switch f.Code {
-	case fault.InvalidCredential, fault.MissingCredential:
-		if inner, ok := errors.AsType[*fault.Error](f.Cause); ok {
-			return inner
-		}
-		return fault.Wrap(f, fault.AuthNoAuthorization, "%s", f.Message).WithHint("%s", f.Hint)
+	if f.Code != fault.InvalidCredential && f.Code != fault.MissingCredential {
+		return err
 	}
-	return err
+	if inner, ok := errors.AsType[*fault.Error](f.Cause); ok {
+		return inner
+	}
+	return fault.Wrap(f, fault.AuthNoAuthorization, "%s", f.Message).WithHint("%s", f.Hint)
 }
 
 // refused is the fault of a token that is not accepted, for every door.
@@ -163,7 +162,7 @@ func (a *Auth) verified(ctx context.Context, text string) (*cached, error) {
 }
 
 // stateOf returns what the store says of a token, at most lookLife old.
-func (a *Auth) stateOf(ctx context.Context, text string, e *cached) (*state, error) {
+func (a *Auth) stateOf(ctx context.Context, e *cached) (*state, error) {
 	fresh := func() *state {
 		s := e.state.Load()
 		if s != nil && a.now().UnixNano()-s.at < int64(lookLife) && s.live == a.live.Load() && s.stamp == a.stamp(e.claims.Subject).Load() {

@@ -3,6 +3,7 @@ package auth
 import (
 	"encoding/base64"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -102,9 +103,7 @@ func TestAuthenticateTokens(t *testing.T) {
 		c := map[string]any{
 			"sub": u.ID, "role": "authenticated", "session_id": w.as(g.AccessToken).Session, "exp": w.clock.now().Add(time.Minute).Unix(), "aal": "aal1",
 		}
-		for k, v := range change {
-			c[k] = v
-		}
+		maps.Copy(c, change)
 		return c
 	}
 	signed := func(change map[string]any) string {
@@ -234,9 +233,7 @@ func TestForeignTokens(t *testing.T) {
 		signer, err := jose.NewSigner(key, (&jose.SignerOptions{}).WithType("JWT"))
 		w.must(err)
 		all := map[string]any{"iss": "https://shop.example/auth/v1", "aud": "authenticated", "exp": w.clock.now().Add(time.Hour).Unix()}
-		for k, v := range claims {
-			all[k] = v
-		}
+		maps.Copy(all, claims)
 		s, err := jwt.Signed(signer).Claims(all).Serialize()
 		w.must(err)
 		return s

@@ -159,7 +159,7 @@ func (a *Auth) ExchangeCode(ctx context.Context, id *Caller, code, verifier stri
 			denied = errBanned()
 			return nil
 		}
-		if s, err = a.newSession(tx, id, u, aal1, a.amrEntry(c.Method)); err != nil {
+		if s, err = a.newSession(tx, id, u, a.amrEntry(c.Method)); err != nil {
 			return err
 		}
 		return a.record(tx, id, "auth.sign_in", u.id, a.detail("method", c.Method, "provider", c.Provider, "grant", "pkce"))

@@ -51,7 +51,7 @@ func (h *house) session(u *userRow) *Caller {
 		if err != nil {
 			return err
 		}
-		s, err = h.newSession(tx, h.anon(), locked, aal1, h.amrEntry(methodPassword))
+		s, err = h.newSession(tx, h.anon(), locked, h.amrEntry(methodPassword))
 		return err
 	})
 	return h.caller(s.row)

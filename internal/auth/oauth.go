@@ -237,7 +237,7 @@ func (a *Auth) land(ctx context.Context, id *Caller, f *flow, data *stateData, p
 			return err
 		}
 		if data.Challenge == "" {
-			if s, err = a.newSession(tx, id, u, aal1, a.amrEntry(methodOAuth)); err != nil {
+			if s, err = a.newSession(tx, id, u, a.amrEntry(methodOAuth)); err != nil {
 				return err
 			}
 			return a.record(tx, id, "auth.sign_in", u.id, a.detail("method", methodOAuth, "provider", f.provider))
@@ -427,7 +427,7 @@ func (a *Auth) SignInIDToken(ctx context.Context, id *Caller, in IDTokenInput) (
 		if err != nil {
 			return err
 		}
-		if s, err = a.newSession(tx, id, u, aal1, a.amrEntry(methodOAuth)); err != nil {
+		if s, err = a.newSession(tx, id, u, a.amrEntry(methodOAuth)); err != nil {
 			return err
 		}
 		return a.record(tx, id, "auth.sign_in", u.id, a.detail("method", methodOAuth, "provider", p.Name(), "grant", "id_token"))

@@ -9,6 +9,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -102,9 +103,7 @@ func (i *openIDIssuer) sign(claims map[string]any, nonce string) string {
 	if nonce != "" {
 		all["nonce"] = nonce
 	}
-	for k, v := range claims {
-		all[k] = v
-	}
+	maps.Copy(all, claims)
 	text, err := jwt.Signed(signer).Claims(all).Serialize()
 	if err != nil {
 		i.t.Error(err)

@@ -74,15 +74,15 @@ type session struct {
 }
 
 // newSession signs a user in, in tx: it stores the user with the time of the
-// sign-in, the session and its first refresh token. Sign what it returns with
+// sign-in, a session of aal1 and its first refresh token. Sign what it returns with
 // [Auth.issue] after the transaction: the only writer is not kept waiting for it.
-func (a *Auth) newSession(tx store.Tx, id *policy.Identity, u *userRow, aal string, amr ...method) (*session, error) {
+func (a *Auth) newSession(tx store.Tx, id *policy.Identity, u *userRow, amr ...method) (*session, error) {
 	now := micros(a.now())
 	u.lastSignIn = now
 	if err := a.updateUser(tx, u); err != nil {
 		return nil, err
 	}
-	row := &sessionRow{id: a.newID(), userID: u.id, aal: aal, amr: amr, created: now, expires: now.Add(sessionIdle)}
+	row := &sessionRow{id: a.newID(), userID: u.id, aal: aal1, amr: amr, created: now, expires: now.Add(sessionIdle)}
 	if id.Request != nil {
 		row.ip, row.userAgent = clean(id.Request.IP, 64), clean(id.Request.UserAgent, 500)
 	}

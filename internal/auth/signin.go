@@ -75,7 +75,7 @@ func (a *Auth) openBy(ctx context.Context, id *Caller, was *userRow, renewed str
 		if renewed != "" {
 			u.password = renewed
 		}
-		if s, err = a.newSession(tx, id, u, aal1, a.amrEntry(methodPassword)); err != nil {
+		if s, err = a.newSession(tx, id, u, a.amrEntry(methodPassword)); err != nil {
 			return err
 		}
 		return a.record(tx, id, "auth.sign_in", u.id, map[string]string{"method": methodPassword, "session": s.row.id})

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -234,9 +235,7 @@ func (a *Auth) sign(claims map[string]any) (string, error) { return a.live.Load(
 // its own store.
 func claims(s *session, now, expires time.Time) map[string]any {
 	app := make(map[string]any, len(s.user.app)+1)
-	for k, v := range s.user.app {
-		app[k] = v
-	}
+	maps.Copy(app, s.user.app)
 	if roles := union(stringList(app["roles"]), s.roles); len(roles) > 0 {
 		app["roles"] = roles
 	}

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"maps"
 	"strings"
 
 	"github.com/pandobase/pando/internal/fault"
@@ -115,7 +116,7 @@ func (a *Auth) signUpNew(ctx context.Context, id *Caller, in SignUpInput, email 
 			if err := a.unproved(tx, u); err != nil {
 				return err
 			}
-			if s, err = a.newSession(tx, id, u, aal1, a.amrEntry(methodPassword)); err != nil {
+			if s, err = a.newSession(tx, id, u, a.amrEntry(methodPassword)); err != nil {
 				return err
 			}
 			return a.record(tx, id, "auth.sign_in", u.id, map[string]string{"method": methodPassword, "session": s.row.id})
@@ -232,7 +233,7 @@ func (a *Auth) SignInAnonymously(ctx context.Context, id *Caller, data map[strin
 		if err := a.insertUser(tx, u); err != nil {
 			return err
 		}
-		if s, err = a.newSession(tx, id, u, aal1, a.amrEntry(methodAnonymous)); err != nil {
+		if s, err = a.newSession(tx, id, u, a.amrEntry(methodAnonymous)); err != nil {
 			return err
 		}
 		return a.record(tx, id, "auth.sign_in", u.id, map[string]string{"method": methodAnonymous, "session": s.row.id})
@@ -248,9 +249,7 @@ func (u *userRow) mergeUser(data map[string]any) { u.user = merged(u.user, data)
 
 func merged(into, data map[string]any) map[string]any {
 	out := make(map[string]any, len(into)+len(data))
-	for k, v := range into {
-		out[k] = v
-	}
+	maps.Copy(out, into)
 	for k, v := range data {
 		if v == nil {
 			delete(out, k)

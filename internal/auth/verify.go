@@ -175,7 +175,7 @@ func (a *Auth) accept(tx store.Tx, id *Caller, t *oneTime, link bool) (*verifica
 		}
 		return v, a.record(tx, id, "auth.verify", u.id, map[string]string{"purpose": string(t.purpose)})
 	}
-	if v.session, err = a.newSession(tx, id, u, aal1, a.amrEntry(methodOTP)); err != nil {
+	if v.session, err = a.newSession(tx, id, u, a.amrEntry(methodOTP)); err != nil {
 		return nil, err
 	}
 	return v, a.record(tx, id, "auth.sign_in", u.id, map[string]string{"method": methodOTP, "purpose": string(t.purpose), "session": v.session.row.id})

@@ -160,8 +160,11 @@ func (a *Auth) housekeep(ctx context.Context) error {
 		st     *store.Statement
 		before time.Time
 	}{
-		{a.st.oneTimeExpired, now}, {a.st.flowsExpired, now}, {a.st.challengesExpired, now},
-		{a.st.sessionsExpired, now}, {a.st.refreshExpired, now.Add(-keepUsed)},
+		{a.st.oneTimeExpired, now},
+		{a.st.flowsExpired, now},
+		{a.st.challengesExpired, now},
+		{a.st.sessionsExpired, now},
+		{a.st.refreshExpired, now.Add(-keepUsed)},
 	} {
 		// Each in a transaction of its own: nobody waits long for the writer.
 		err := a.cfg.Driver.Write(ctx, func(tx store.Tx) error {

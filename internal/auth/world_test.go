@@ -172,7 +172,7 @@ func (w *world) who(token string) (policy.Identity, error) {
 }
 
 // idle waits until what goes on behind the answers is done.
-func (w *world) idle() { w.Auth.work.open.Wait() }
+func (w *world) idle() { w.work.open.Wait() }
 
 // mails are those that were sent to an address since the last call.
 func (w *world) mails(to string) (out []*mail.Message) {
@@ -192,8 +192,8 @@ func (w *world) mails(to string) (out []*mail.Message) {
 }
 
 var (
-	codePattern = regexp.MustCompile(`\b\d{6}\b`)                      //nolint:gochecknoglobals // a pattern
-	linkPattern = regexp.MustCompile(`https://shop\.example/auth/\S+`) //nolint:gochecknoglobals // a pattern
+	codePattern = regexp.MustCompile(`\b\d{6}\b`)
+	linkPattern = regexp.MustCompile(`https://shop\.example/auth/\S+`)
 )
 
 // mailed is the one mail to an address: its code, and the parameters of its link.
