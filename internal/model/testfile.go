@@ -125,7 +125,7 @@ func testsSpec() spec[rawTests] {
 		bind("time", "When it is made; by default now.", pattern("a time like 2027-06-30T12:00:00Z", `^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})$`,
 			"write it as 2027-06-30T12:00:00Z"), func(r *rawTestRequest) *at[string] { return &r.time }),
 		bind("version", "The version of the API.", version("a version"), func(r *rawTestRequest) *at[string] { return &r.version }, defaults("v1")))
-	word := convert(enum("what is expected", "allow", "deny", "none"), func(w string, _ *yaml.Node) rawExpect { return rawExpect{word: w} })
+	word := convert(enum("an expectation", "allow", "deny", "none"), func(w string, _ *yaml.Node) rawExpect { return rawExpect{word: w} })
 	rows := convert(list("a list of rows", testName("a row's name"), 0), func(l []at[string], _ *yaml.Node) rawExpect { return rawExpect{rows: l} })
 	one := object("a case",
 		bind("as", "Who: a user of this file, anon, service, or role:NAME,... for somebody with these roles.",

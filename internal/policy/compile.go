@@ -213,6 +213,7 @@ type expression struct {
 	frames   []string            // the variables of the exists() around what is being compiled
 	rule     *template           // of a policy: what the caller gives is left open; else nil
 	abouts   map[int64]int
+	joined   map[int64]truthFunc // see join
 	problems []model.Problem
 }
 

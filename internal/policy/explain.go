@@ -46,7 +46,13 @@ func Explain(g Guard, u Use) Explanation {
 	}
 	x := Explanation{Source: t.source.Source, Pos: t.source.Pos}
 	for _, term := range t.truths {
-		x.Callers = append(x.Callers, Term{Source: term.source, Truth: term.eval(&c.subject), Known: true})
+		parts := term.parts
+		if parts == nil {
+			parts = []truthTerm{term}
+		}
+		for _, p := range parts {
+			x.Callers = append(x.Callers, Term{Source: p.source, Truth: p.eval(&c.subject), Known: true})
+		}
 	}
 	r, values := c.answer(t)
 	x.Filter = r.fill(values)

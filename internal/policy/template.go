@@ -36,6 +36,7 @@ type template struct {
 type truthTerm struct {
 	source string
 	eval   truthFunc
+	parts  []truthTerm // what it joins, for explanations; nil: it joins nothing
 }
 
 // valueTerm is a value of the caller beside something of the row.

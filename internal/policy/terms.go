@@ -78,8 +78,41 @@ func (x *expression) callerCondition(e ast.Expr) (query.Expr, bool) {
 	if !ok {
 		return nil, false
 	}
-	x.rule.truths = append(x.rule.truths, truthTerm{source: source, eval: fn})
+	x.rule.truths = append(x.rule.truths, truthTerm{source: source, eval: fn, parts: x.parts(e)})
 	return x.placeholder(len(x.rule.truths) - 1), true
+}
+
+// parts are the conditions that a condition of the caller joins, which was
+// compiled before; none when it joins none.
+func (x *expression) parts(e ast.Expr) []truthTerm {
+	if e.Kind() != ast.CallKind {
+		return nil
+	}
+	call := e.AsCall()
+	switch call.FunctionName() {
+	case operators.LogicalAnd, operators.LogicalOr, operators.LogicalNot:
+	default:
+		return nil
+	}
+	var out []truthTerm
+	for _, a := range call.Args() {
+		if within := x.parts(a); within != nil {
+			out = append(out, within...)
+		} else if fn := x.joined[a.ID()]; fn != nil {
+			out = append(out, truthTerm{source: x.written(a), eval: fn})
+		}
+	}
+	return out
+}
+
+// join remembers what && || and ! join, for explanations.
+func (x *expression) join(e ast.Expr) (truthFunc, bool) {
+	fn, ok := x.truth(e)
+	if x.joined == nil {
+		x.joined = map[int64]truthFunc{}
+	}
+	x.joined[e.ID()] = fn
+	return fn, ok
 }
 
 // unknown is true where a term of the caller is unknown, and else false. The
@@ -240,8 +273,8 @@ func (x *expression) truthCall(call ast.CallExpr) (fn truthFunc, ok, done bool) 
 	args := call.Args()
 	switch name := call.FunctionName(); name {
 	case operators.LogicalAnd, operators.LogicalOr:
-		l, okl := x.truth(args[0])
-		r, okr := x.truth(args[1])
+		l, okl := x.join(args[0])
+		r, okr := x.join(args[1])
 		decisive := False
 		if name == operators.LogicalOr {
 			decisive = True
@@ -258,7 +291,7 @@ func (x *expression) truthCall(call ast.CallExpr) (fn truthFunc, ok, done bool) 
 			}
 		}, okl && okr, true
 	case operators.LogicalNot:
-		a, ok := x.truth(args[0])
+		a, ok := x.join(args[0])
 		return func(s *subject) Truth { return a(s).Not() }, ok, true
 	case fnIsNull, fnIsNotNull:
 		if text := memberText(args[0]); text != nil {

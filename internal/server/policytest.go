@@ -392,7 +392,7 @@ func (s *stage) play(ctx context.Context, c *model.TestCase) (*TestResult, error
 	}
 	if err != nil {
 		f := fault.From(err)
-		switch f.Code { //nolint:exhaustive // the others are no refusals
+		switch f.Code {
 		case fault.Forbidden:
 			r.Got, r.Detail = "deny", s.named(f.Message)
 		case fault.Internal:
