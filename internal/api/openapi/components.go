@@ -136,7 +136,7 @@ func indexEntity(r *resource, e *model.Entity) object {
 	}
 	relations := array{}
 	for _, rel := range e.Relations {
-		if rel.To == nil || rel.To.Internal {
+		if !embeddable(rel) {
 			continue
 		}
 		relations = append(relations, object{

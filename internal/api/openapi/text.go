@@ -101,7 +101,7 @@ func deprecatedText(d *model.Deprecated) string {
 func relationsText(e *model.Entity) string {
 	var b strings.Builder
 	for _, r := range e.Relations {
-		if r.To == nil || r.To.Internal {
+		if !embeddable(r) {
 			continue
 		}
 		if b.Len() == 0 {
@@ -115,6 +115,20 @@ func relationsText(e *model.Entity) string {
 		return ""
 	}
 	return b.String() + "."
+}
+
+// embeddable reports whether requests can use a relation: one that a hidden
+// field makes is as hidden as the field.
+func embeddable(r *model.Relation) bool {
+	if r.To == nil || r.To.Internal {
+		return false
+	}
+	for _, f := range []*model.Field{r.Local, r.Foreign, r.ViaLocal, r.ViaForeign} {
+		if f != nil && f.Hidden {
+			return false
+		}
+	}
+	return true
 }
 
 func cardinality(r *model.Relation) string {
