@@ -69,14 +69,14 @@ func TestBadNames(t *testing.T) {
 	n := fresh(t)
 	list := []attempt{
 		get("unknown entity", "/rest/v1/nothing", 404),
-		get("internal entity", "/rest/v1/users", 404),
+		get("internal entity", "/rest/v1/sessions", 404),
 		get("internal table", "/rest/v1/pando_idempotency", 404),
 		get("sqlite's table", "/rest/v1/sqlite_master", 404),
 		get("unknown operation", "/rest/v1/rpc/nothing", 404),
 		get("two segments", "/rest/v1/safes/1", 404),
 		get("no such door", "/graphql", 404),
 		get("unknown module", safes, 406).with("Accept-Profile: nothing"),
-		get("builtin module", "/rest/v1/users", 404, 406).with("Accept-Profile: auth"),
+		get("internal entity of the builtin module", "/rest/v1/sessions", 404, 406).with("Accept-Profile: auth"),
 		get("unknown field", safes+"?select=nothing", 400),
 		get("unknown filter", safes+"?nothing=eq.1", 400),
 		get("unknown operator", safes+"?count=equals.1", 400),

@@ -10,26 +10,6 @@ import (
 	"testing"
 )
 
-// class counts the variants of one class of attacks; t fails when there are
-// fewer than five.
-type class struct {
-	t     *testing.T
-	name  string
-	tries int
-}
-
-func attackClass(t *testing.T, name string) *class {
-	t.Helper()
-	c := &class{t: t, name: name}
-	t.Cleanup(func() {
-		t.Logf("class %s: %d variants", c.name, c.tries)
-		if c.tries < 5 {
-			t.Errorf("class %s: only %d variants", c.name, c.tries)
-		}
-	})
-	return c
-}
-
 // hidden values of the safes and keepers that every class tries to learn.
 const (
 	theCode   = "S3CRET-CODE-77"
@@ -117,7 +97,7 @@ func TestHiddenFieldOracles(t *testing.T) {
 		"code=eq." + theCode, "code=not.eq.x", "code=is.null", "code=not.is.null", "code=like.S*", "pin=gt.1000", "pin=in.(424242424242,1)", "pin=eq(any).{424242424242}",
 		"and=(code.eq." + theCode + ")", "or=(id.is.null,code.like.S*)", "not.or=(pin.gt.1,id.is.null)", "and=(id.not.is.null,or(pin.eq.424242424242))",
 		"code->>x=eq.1", "\"code\"=eq.x", "CODE=eq.x", "keeper_id=eq.1", "keeper_id=is.null", "code::text=eq.x", "code=isdistinct.x", "pin=cs.{1}",
-		"select=id,user(*)", "select=id&warden.salary=gt.1",
+		"select=id,user(*)&user.password=not.is.null", "select=id&warden.salary=gt.1",
 	} {
 		filter.refused(n, "GET", safes+"?"+q, "")
 	}
@@ -171,7 +151,7 @@ func TestHiddenFieldOracles(t *testing.T) {
 		output.refused(n, "POST", safes+"?select="+field, `{"owner":"carol"}`, rep)
 	}
 	doc := n.want(t, 200, "GET", "/rest/v1/", "", "Accept: application/openapi+json").body
-	for _, name := range []string{`"users"`, "pando_idempotency", "#/components/schemas/auth"} {
+	for _, name := range []string{`"sessions"`, `"refresh_tokens"`, `"password"`, "pando_idempotency", "one_time_tokens", "warden", "can embed `safes`"} {
 		output.tries++
 		if strings.Contains(doc, name) {
 			t.Errorf("the OpenAPI document has %s", name)
@@ -197,8 +177,10 @@ func TestEmbedsAndInternals(t *testing.T) {
 	n := furnished(t)
 	embed := attackClass(t, "5 embedding past the embedded entity's rules")
 	for _, path := range []string{
-		safes + "?select=user(*)", safes + "?select=users(*)", safes + "?select=auth.users(*)", safes + "?select=id,users!user_id(*)", safes + "?select=...user(email)",
-		safes + "?select=id&user.email=eq.x", safes + "?user=not.is.null", safes + "?select=id,user!inner(id)", "/rest/v1/users", "/rest/v1/auth.users", "/rest/v1/auth_users", "/rest/v1/pando_history",
+		// Of users, what is hidden; and the tables beside them.
+		safes + "?select=user(password)", safes + "?select=users(*,password)", safes + "?select=auth.users(*)", safes + "?select=id,users!user_id(failures)", safes + "?select=...user(new_email)",
+		safes + "?select=id&user.email=eq.x", safes + "?user=not.is.null", safes + "?select=id,user!inner(id)&user.password=not.is.null", safes + "?select=user(identities(*))", safes + "?select=user(sessions(*))",
+		"/rest/v1/users?select=password", "/rest/v1/auth.users", "/rest/v1/auth_users", "/rest/v1/pando_history", "/rest/v1/sessions", "/rest/v1/refresh_tokens", "/rest/v1/factors", "/rest/v1/signing_keys", "/rest/v1/one_time_tokens",
 		"/rest/v1/keepers?select=safes(user(email))", safes + "?order=user(email)",
 		// A relation is as hidden as the field that makes it.
 		safes + "?select=id,warden(name)", safes + "?select=id,keepers(name)", safes + "?select=id,keeper_id(name)", safes + "?select=id,keepers!warden(name)",
@@ -208,7 +190,7 @@ func TestEmbedsAndInternals(t *testing.T) {
 		embed.refused(n, "GET", path, "")
 	}
 	for _, profile := range []string{"auth", "pando", "main", "public", "sqlite_master", "vault.safes"} {
-		embed.refused(n, "GET", "/rest/v1/users", "", "Accept-Profile: "+profile)
+		embed.refused(n, "GET", "/rest/v1/sessions", "", "Accept-Profile: "+profile)
 		embed.refused(n, "POST", "/rest/v1/users", `{"email":"x@y"}`, "Content-Profile: "+profile)
 	}
 

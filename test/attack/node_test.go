@@ -47,7 +47,7 @@ func run(m *testing.M) int {
 			return 1
 		}
 	}
-	return m.Run()
+	return conclude(m.Run())
 }
 
 // vault is the module under attack, beside the shop: every type, and fields
