@@ -15,6 +15,7 @@ GOLANGCI := bin/tools/golangci-lint-$(GOLANGCI_VERSION)
 FUZZTIME ?= 10m
 KILL_CYCLES ?= 1000
 METAMORPHIC_CASES ?= 100000
+TIMING_TRIES ?= 10000
 
 .PHONY: help
 help: ## Show the targets.
@@ -54,6 +55,10 @@ kill: ## Kill the server KILL_CYCLES (1000) times under writers; nothing acknowl
 .PHONY: metamorphic
 metamorphic: ## Compare the planner with a model in memory on METAMORPHIC_CASES (100000) random cases.
 	@PANDO_METAMORPHIC=$(METAMORPHIC_CASES) go test -count=1 -timeout 0 -v -run AgreesWithMemory ./internal/store/sqlite
+
+.PHONY: timing
+timing: ## Time TIMING_TRIES (10000) sign-ins and resets for addresses with and without an account.
+	@PANDO_TIMING_TRIES=$(TIMING_TRIES) go test -count=1 -timeout 0 -v -run TestTiming ./test/timing
 
 .PHONY: vuln
 vuln: ## Look dependencies up in Go's vulnerability database (needs the network).
