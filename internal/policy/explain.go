@@ -12,7 +12,8 @@ type Explanation struct {
 	Source string    // of the rule; empty: none was asked
 	Pos    model.Pos // where it stands; zero for a built-in rule
 	Reason string    // where no rule was asked: why not
-	// Callers are the conditions about the caller alone, in the rule's order.
+	// Callers are the conditions about the caller alone, in the rule's order;
+	// those that are joined by && || and ! stand one by one.
 	Callers []Term
 	// Filter is what is left of the rule, with the caller's values.
 	Filter query.Expr

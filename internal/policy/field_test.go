@@ -214,7 +214,7 @@ func TestExplain(t *testing.T) {
 	if x.Source != e.Policy.Read.Source || x.Pos.File != "modules/shop.yaml" || x.Pos.Line == 0 {
 		t.Errorf("the source is %q at %v", x.Source, x.Pos)
 	}
-	if got := fmt.Sprint(x.Callers); got != "[{'staff' in auth.roles && auth.aal == 'aal2' unknown true}]" {
+	if got := fmt.Sprint(x.Callers); got != "[{'staff' in auth.roles true true} {auth.aal == 'aal2' unknown true}]" {
 		t.Errorf("the terms of the caller are %s", got)
 	}
 	if x.Folded != "row.customer_id == '"+ada+"' && row.qty > 3" {
