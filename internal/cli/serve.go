@@ -143,27 +143,37 @@ func (r *root) demo(ctx context.Context, a *addresses, dir string) (err error) {
 // tour prints what a newcomer can do with the demo.
 func (r *root) tour(run *server.Running, dir string) {
 	pub, secret := run.Node.Keys().Pair()
-	rest := run.URL + "/rest/v1"
-	fmt.Fprintf(r.out, `The example shop is served from %s
+	fmt.Fprint(r.out, strings.NewReplacer("DIR", dir, "URL", run.URL, "OPS", run.Ops, "PUB", pub, "SECRET", secret).Replace(demoTour))
+}
 
-  API          %s
-  docs         %s/docs
-  operations   %s
-  publishable  %s
-  secret       %s
+const demoTour = `The example shop is served from DIR
 
-Try:
+  API          URL/rest/v1
+  identity     URL/auth/v1
+  docs         URL/docs
+  operations   OPS
+  publishable  PUB
+  secret       SECRET
 
-  curl -H 'apikey: %s' '%s/products?select=sku,name,price,category(name)&price=lt.12&order=price.desc'
+Try what everybody may read, with the key that may stand in an app's source:
 
-  curl -H 'apikey: %s' '%s/orders?select=number,status,total,customer(name),lines(qty,product(name))&status=eq.paid&limit=2'
+  curl -H 'apikey: PUB' 'URL/rest/v1/products?select=sku,name,price,category(name)&price=lt.12&order=price.desc'
 
-  curl -H 'apikey: %s' -H 'content-type: application/json' -H 'prefer: return=representation' \
-       -d '{"slug":"garden","name":"Garden"}' '%s/categories'
+Sign up and write a review, which is yours alone to change:
+
+  TOKEN=$(curl -s -H 'apikey: PUB' -H 'content-type: application/json' \
+       -d '{"email":"ann@shop.example","password":"correct horse battery staple"}' 'URL/auth/v1/signup' |
+       sed 's/.*"access_token":"\([^"]*\)".*/\1/')
+  curl -H 'apikey: PUB' -H "authorization: Bearer $TOKEN" -H 'content-type: application/json' -H 'prefer: return=representation' \
+       -d '{"product_id":"01980002-0000-7000-8000-000000000001","stars":5,"text":"Every morning."}' 'URL/rest/v1/reviews'
+
+Read what only the staff may, with the secret key, which no policy binds; the audit trail has it all:
+
+  curl -H 'apikey: SECRET' 'URL/rest/v1/orders?select=number,status,total,customer(name),lines(qty,product(name))&status=eq.paid&limit=2'
+  curl -H 'apikey: SECRET' 'URL/audit/v1/records?limit=3'
 
 Ctrl-C stops it.
-`, dir, rest, run.URL, run.Ops, pub, secret, secret, rest, secret, rest, secret, rest)
-}
+`
 
 // freeUnlessDefault is the default address, or a free one where that is taken.
 func freeUnlessDefault(addr string) string {
