@@ -1,0 +1,263 @@
+package matrix
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// door is one way to the rows. A further one is a further line of doors.
+type door struct {
+	name string
+	// method is what request.method of a rule is for an ask.
+	method func(*ask) string
+	// put sends an ask.
+	put func(*node, *caller, *entity, *ask) (*reply, error)
+	// compare tells how the answer differs from the one that must come; empty:
+	// it does not.
+	compare func(*caller, *ask, *result, *reply) string
+}
+
+// doors are all ways to the rows that there are.
+func doors() []door {
+	return []door{{name: "rest", method: restMethod, put: restPut, compare: restCompare}}
+}
+
+// reply is what a door has answered.
+type reply struct {
+	request string // as a person would repeat it
+	status  int
+	header  http.Header
+	body    []byte
+}
+
+func restMethod(q *ask) string {
+	switch q.action {
+	case doRead:
+		return http.MethodGet
+	case doUpdate:
+		return http.MethodPatch
+	case doDelete:
+		return http.MethodDelete
+	case doCreate:
+		if q.put {
+			return http.MethodPut
+		}
+	}
+	return http.MethodPost
+}
+
+// restPut says an ask in PostgREST's grammar.
+func restPut(n *node, c *caller, e *entity, q *ask) (*reply, error) {
+	v := url.Values{}
+	var columns []string
+	columns = append(columns, q.fields...)
+	for _, g := range q.groups {
+		columns = append(columns, strings.TrimPrefix(g.field+"."+g.fn+"()", "."))
+	}
+	for _, x := range q.embeds {
+		inner := ""
+		if x.inner {
+			inner = "!inner"
+		}
+		columns = append(columns, x.relation+inner+"("+strings.Join(x.fields, ",")+")")
+		for _, w := range x.where {
+			v.Add(x.relation+"."+w.field, w.text())
+		}
+	}
+	if len(columns) > 0 {
+		v.Set("select", strings.Join(columns, ","))
+	}
+	for _, w := range q.where {
+		v.Add(w.field, w.text())
+	}
+	if by, down := strings.CutPrefix(q.by, "-"); down {
+		v.Set("order", by+".desc.nullslast,id.asc")
+	} else if q.by != "" {
+		v.Set("order", q.by+".asc.nullsfirst,id.asc")
+	}
+	if q.limit > 0 {
+		v.Set("limit", itoa(q.limit))
+	}
+	h := http.Header{}
+	if e.builtin { // its names are the application's to give away
+		h.Set("Accept-Profile", e.module)
+		h.Set("Content-Profile", e.module)
+	}
+	var prefer []string
+	if q.count {
+		prefer = append(prefer, "count=exact")
+	}
+	if q.returns {
+		prefer = append(prefer, "return=representation")
+	}
+	switch {
+	case q.put:
+		v.Set("id", fmt.Sprintf("eq.%v", q.rows[0]["id"]))
+	case q.merge:
+		prefer = append(prefer, "resolution=merge-duplicates")
+	case q.ignore:
+		prefer = append(prefer, "resolution=ignore-duplicates")
+	}
+	if q.key != "" {
+		v.Set("on_conflict", q.key)
+	}
+	if len(prefer) > 0 {
+		h.Set("Prefer", strings.Join(prefer, ", "))
+	}
+	if q.ifMatch != "" {
+		h.Set("If-Match", q.ifMatch)
+	}
+	return n.send(c, restMethod(q), "/rest/v1/"+e.name+"?"+v.Encode(), restBody(q), h)
+}
+
+// text is a condition's operator and value.
+func (c cond) text() string {
+	switch c.op {
+	case "null":
+		return "is.null"
+	case "set":
+		return "not.is.null"
+	}
+	return fmt.Sprintf("%s.%v", c.op, c.value)
+}
+
+// restBody is one object, or an array of them.
+func restBody(q *ask) []byte {
+	if q.action != doCreate && q.action != doUpdate {
+		return nil
+	}
+	var list []map[string]any
+	for _, r := range q.rows {
+		m := map[string]any{}
+		for _, name := range q.columns {
+			m[name] = r[name]
+		}
+		list = append(list, m)
+	}
+	var body []byte
+	var err error
+	if len(list) == 1 {
+		body, err = json.Marshal(list[0])
+	} else {
+		body, err = json.Marshal(list)
+	}
+	if err != nil {
+		panic(err)
+	}
+	return body
+}
+
+// restStatus is the status of a fault's code; the anonymous are told to sign
+// in where others are told no.
+func restStatus(c *caller, code string) int {
+	switch code {
+	case forbidden:
+		if c.role == anonRole {
+			return http.StatusUnauthorized
+		}
+		return http.StatusForbidden
+	case duplicate, referred:
+		return http.StatusConflict
+	case changed:
+		return http.StatusPreconditionFailed
+	case missingCredential, invalidCredential:
+		return http.StatusUnauthorized
+	}
+	return http.StatusBadRequest
+}
+
+// restSuccess is the status of what was done.
+func restSuccess(q *ask, res *result) int {
+	switch q.action {
+	case doRead:
+		if res.total > len(res.rows) {
+			return http.StatusPartialContent
+		}
+		return http.StatusOK
+	case doCreate:
+		switch {
+		case res.inserted, q.ignore:
+			return http.StatusCreated
+		case q.put && !q.returns:
+			return http.StatusNoContent
+		}
+		return http.StatusOK
+	case doUpdate, doDelete:
+		if q.returns {
+			return http.StatusOK
+		}
+	}
+	return http.StatusNoContent
+}
+
+func restCompare(c *caller, q *ask, res *result, got *reply) string {
+	if res.code != "" {
+		var p struct{ Code string }
+		err := json.Unmarshal(got.body, &p)
+		if err != nil || p.Code != res.code || got.status != restStatus(c, res.code) {
+			return fmt.Sprintf("%d %s", restStatus(c, res.code), res.code)
+		}
+		return ""
+	}
+	if want := restSuccess(q, res); got.status != want {
+		return fmt.Sprintf("%d", want)
+	}
+	if res.total >= 0 {
+		want := fmt.Sprintf("0-%d/%d", len(res.rows)-1, res.total)
+		if len(res.rows) == 0 {
+			want = fmt.Sprintf("*/%d", res.total)
+		}
+		if have := got.header.Get("Content-Range"); have != want {
+			return "Content-Range: " + want + ", not " + have
+		}
+	}
+	if res.rows == nil {
+		if len(got.body) > 0 {
+			return "no body"
+		}
+		return ""
+	}
+	if !sameRows(res.rows, got.body, res.ordered) {
+		text, err := json.Marshal(res.rows)
+		if err != nil {
+			panic(err)
+		}
+		return string(text)
+	}
+	return ""
+}
+
+// sameRows compares rows with a JSON array of them.
+func sameRows(rows []any, body []byte, ordered bool) bool {
+	text, err := json.Marshal(rows)
+	if err != nil {
+		panic(err)
+	}
+	var want, have []any
+	if json.Unmarshal(text, &want) != nil || json.Unmarshal(body, &have) != nil || have == nil {
+		return false
+	}
+	if !ordered {
+		inOrder(want)
+		inOrder(have)
+	}
+	return reflect.DeepEqual(want, have)
+}
+
+// inOrder sorts rows by their text.
+func inOrder(rows []any) {
+	slices.SortFunc(rows, func(x, y any) int {
+		a, err1 := json.Marshal(x)
+		b, err2 := json.Marshal(y)
+		if err1 != nil || err2 != nil {
+			panic("JSON that was read cannot be written")
+		}
+		return bytes.Compare(a, b)
+	})
+}
