@@ -415,8 +415,7 @@ func (s *stage) where(c *model.TestCase) query.Expr {
 	}
 }
 
-// read tells which of the rows the caller sees. It asks for each by its key as
-// well as for all at once, which have to agree.
+// read tells whether the caller sees a row, or which rows of all.
 func (s *stage) read(ctx context.Context, id policy.Identity, c *model.TestCase, r *TestResult) error {
 	eng := s.engine(s.driver, nil)
 	q := &query.Read{Target: targetOf(c.Entity), Unbounded: true}
