@@ -131,9 +131,7 @@ func TestUndoneWithTheWrite(t *testing.T) {
 	failed := errors.New("no")
 	var wg sync.WaitGroup
 	for i := range 300 {
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
+		wg.Go(func() {
 			err := tr.driver.Write(t.Context(), func(tx store.Tx) error {
 				r := number(i)
 				r.UID = "user-" + strconv.Itoa(i%40)
@@ -164,7 +162,7 @@ func TestUndoneWithTheWrite(t *testing.T) {
 			if want := i%3 == 0; errors.Is(err, failed) != want || (err != nil && !want) {
 				t.Errorf("write %d: %v", i, err)
 			}
-		}()
+		})
 	}
 	wg.Wait()
 	got := rows(t, tr.driver, `SELECT (SELECT count(*) FROM "pando_audit"), (SELECT sum("count") FROM "pando_audit_seals")`)

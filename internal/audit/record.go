@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
@@ -8,8 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"time"
-
-	"crypto/sha256"
 
 	"github.com/pandobase/pando/internal/policy"
 	"github.com/pandobase/pando/internal/value"

@@ -63,18 +63,18 @@ func (r *root) connect(ctx context.Context, migrated bool) (*client, error) {
 		}
 	}
 	if c.stop, err = c.node.Answer(ctx); err != nil {
-		return nil, errors.Join(err, c.node.Close())
+		return nil, errors.Join(err, c.node.Close(context.WithoutCancel(ctx)))
 	}
 	return c, nil
 }
 
 // close ends what connect opened.
-func (c *client) close() error {
+func (c *client) close(ctx context.Context) error {
 	c.http.CloseIdleConnections()
 	if c.node == nil {
 		return nil
 	}
-	return errors.Join(c.stop(), c.node.Close())
+	return errors.Join(c.stop(), c.node.Close(ctx))
 }
 
 // with runs fn with a connected client.
@@ -83,7 +83,7 @@ func (r *root) with(ctx context.Context, migrated bool, fn func(*client) error) 
 	if err != nil {
 		return err
 	}
-	return errors.Join(fn(c), c.close())
+	return errors.Join(fn(c), c.close(context.WithoutCancel(ctx)))
 }
 
 // call sends a command; the caller closes the body. A problem comes back as

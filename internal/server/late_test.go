@@ -43,7 +43,7 @@ func openLarge(t *testing.T, dir string) *Node {
 		t.Fatal(describe(err))
 	}
 	t.Cleanup(func() {
-		if err := n.Close(); err != nil {
+		if err := n.Close(context.Background()); err != nil {
 			t.Error(err)
 		}
 	})
@@ -108,7 +108,7 @@ func TestLateGoesOn(t *testing.T) {
 	began := n.late.hold()
 	n.late.start(t.Context())
 	<-began
-	if err := n.Close(); err != nil {
+	if err := n.Close(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 

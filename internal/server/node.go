@@ -115,7 +115,7 @@ func open(ctx context.Context, opt Options, app *Application) (_ *Node, err erro
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, n.Close())
+			err = errors.Join(err, n.Close(context.WithoutCancel(ctx)))
 		}
 	}()
 	if n.ring, err = keys.OpenRing(keys.RingConfig{Dir: n.data, Getenv: n.getenv}); err != nil {
@@ -250,17 +250,18 @@ func (n *Node) Ready(ctx context.Context) error {
 	return n.driver.Ping(ctx)
 }
 
-// Close closes the store and frees the data folder. It is safe to call twice.
-func (n *Node) Close() error {
+// Close closes the store and frees the data folder. Mails and audit records that
+// are on their way have until ctx ends. It is safe to call twice.
+func (n *Node) Close(ctx context.Context) error {
 	var errs []error
 	n.late.stop()
 	if n.auth != nil {
-		errs = append(errs, n.auth.Stop(context.Background()))
+		errs = append(errs, n.auth.Stop(ctx))
 		n.auth = nil
 		n.hasher.Close()
 	}
 	if n.audit != nil {
-		errs = append(errs, n.audit.Close(context.Background()))
+		errs = append(errs, n.audit.Close(ctx))
 		n.audit = nil
 	}
 	if n.driver != nil {

@@ -72,12 +72,12 @@ func Serve(ctx context.Context, opt ServeOptions) error {
 	}
 	if opt.Watch {
 		if err := app.WriteLock(); err != nil {
-			return errors.Join(err, node.Close())
+			return errors.Join(err, node.Close(context.WithoutCancel(ctx)))
 		}
 	}
 	front, err := edge.New(edgeConfig(cfg, &opt, at, node, tel, logs))
 	if err != nil {
-		return errors.Join(err, node.Close())
+		return errors.Join(err, node.Close(context.WithoutCancel(ctx)))
 	}
 	group := lifecycle.New(parts(node, front, tel, &opt)...)
 	if err := group.Start(ctx); err != nil {
@@ -116,7 +116,7 @@ func parts(node *Node, front *edge.Server, tel *telemetry.Telemetry, opt *ServeO
 	socket := &socket{node: node}
 	list := []lifecycle.Part{
 		{Name: "telemetry", Stop: tel.Close},
-		{Name: "store", Stop: func(context.Context) error { return node.Close() }},
+		{Name: "store", Stop: node.Close},
 		{Name: "socket", Start: func(ctx context.Context, _ lifecycle.Life) error { return socket.start(ctx) }, Stop: socket.stop},
 	}
 	if opt.Watch {
