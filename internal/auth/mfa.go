@@ -96,7 +96,7 @@ func (a *Auth) secondFactor(r store.Reader, id *policy.Identity, userID string) 
 // self reads the caller for a change, and the session: both must be there.
 func (a *Auth) self(tx store.Tx, id *Caller) (*userRow, *sessionRow, error) {
 	if id.Role != policy.Authenticated || id.UID == "" || id.Session == "" {
-		return nil, nil, fault.New(fault.AuthNoAuthorization, "This endpoint requires a signed-in user").WithHint("send the access token of a session as Bearer")
+		return nil, nil, errNobody()
 	}
 	u, err := a.lockUser(tx, id.UID)
 	if err != nil {
@@ -114,6 +114,10 @@ func (a *Auth) self(tx store.Tx, id *Caller) (*userRow, *sessionRow, error) {
 		return nil, nil, errBanned()
 	}
 	return u, row, nil
+}
+
+func errNobody() *fault.Error {
+	return fault.New(fault.AuthNoAuthorization, "This endpoint requires a signed-in user").WithHint("send the access token of a session as Bearer")
 }
 
 // EnrollInput asks for a new factor.

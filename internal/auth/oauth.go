@@ -396,8 +396,13 @@ func (a *Auth) SignInIDToken(ctx context.Context, id *Caller, in IDTokenInput) (
 	if err := a.limit(ctx, id, "sign_in", ""); err != nil {
 		return nil, err
 	}
-	if in.Link && !a.settings().Linking {
-		return nil, errLinking()
+	if in.Link {
+		switch {
+		case !a.settings().Linking:
+			return nil, errLinking()
+		case id.Session == "": // before a provider is asked; [Auth.self] judges the rest
+			return nil, errNobody()
+		}
 	}
 	if in.Provider == "" || in.IDToken == "" {
 		return nil, fault.New(fault.AuthValidation, "provider and id_token required")

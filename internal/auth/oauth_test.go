@@ -436,3 +436,26 @@ func TestIDToken(t *testing.T) {
 		t.Errorf("%d sessions", n)
 	}
 }
+
+// TestLinkByIDToken: the account of an ID token becomes the caller's, with the
+// rules of linking by a redirect.
+func TestLinkByIDToken(t *testing.T) {
+	h, i := withIssuer(t, "linking: true")
+	h.user("ann@example.com")
+	ann := h.as(h.signIn("ann@example.com").AccessToken)
+	in := IDTokenInput{Provider: "acme", IDToken: i.sign(claimsOf("7", "ann@elsewhere.example", true), ""), Link: true}
+	_, err := h.SignInIDToken(h.ctx, h.anon(), in)
+	want(t, "nobody", err, fault.AuthNoAuthorization)
+	g, err := h.SignInIDToken(h.ctx, ann, in)
+	if h.must(err); g.User.ID != ann.UID || len(g.User.Identities) != 2 || g.User.Email != "ann@example.com" {
+		t.Errorf("linked: %+v", g.User)
+	}
+	h.user("eve@example.com")
+	eve := h.as(h.signIn("eve@example.com").AccessToken)
+	_, err = h.SignInIDToken(h.ctx, eve, in)
+	want(t, "somebody else's", err, fault.AuthIdentityExists)
+	h.secured(eve)
+	in.IDToken = i.sign(claimsOf("8", "x@example.com", true), "")
+	_, err = h.SignInIDToken(h.ctx, h.as(h.signIn("eve@example.com").AccessToken), in)
+	want(t, "without the second factor", err, fault.AuthInsufficientAAL)
+}

@@ -19,7 +19,7 @@ func (a *Auth) GetUser(ctx context.Context, id *Caller) (*User, error) {
 		return nil, err
 	}
 	if id.Role != policy.Authenticated || id.UID == "" {
-		return nil, fault.New(fault.AuthNoAuthorization, "This endpoint requires a signed-in user").WithHint("send the access token of a session as Bearer")
+		return nil, errNobody()
 	}
 	return a.readUser(ctx, id.UID, 403)
 }
@@ -233,7 +233,7 @@ func (a *Auth) Logout(ctx context.Context, id *Caller, scope string) error {
 		return fault.New(fault.AuthValidation, "Unknown scope of a logout").WithHint("global, local or others")
 	}
 	if id.Role != policy.Authenticated || id.UID == "" || id.Session == "" {
-		return fault.New(fault.AuthNoAuthorization, "This endpoint requires a signed-in user").WithHint("send the access token of a session as Bearer")
+		return errNobody()
 	}
 	err := a.cfg.Driver.Write(ctx, func(tx store.Tx) error {
 		var err error

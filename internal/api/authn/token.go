@@ -95,10 +95,7 @@ func (q *request) byIDToken(f *fields) (*auth.Grant, error) {
 	if f.err != nil {
 		return nil, f.err
 	}
-	if link != nil && *link {
-		return nil, fault.New(fault.AuthLinkingDisabled, "an ID token links no account to a user").
-			WithHint("call linkIdentity with the provider, which leads there and back")
-	}
+	in.Link = link != nil && *link
 	return q.auth.SignInIDToken(q.r.Context(), q.id, in)
 }
 
@@ -110,19 +107,27 @@ func (q *request) byClient(f *fields) error {
 	if f.err != nil {
 		return f.err
 	}
-	if header := q.r.Header.Get("Authorization"); len(header) > 6 && strings.EqualFold(header[:6], "basic ") {
+	header := q.r.Header.Get("Authorization")
+	isBasic := len(header) > 6 && strings.EqualFold(header[:6], "basic ")
+	wrong := func(err error) error {
+		if isBasic { // RFC 6749, section 5.2: who came by a scheme is asked for the same one
+			q.w.Header().Set("WWW-Authenticate", `Basic realm="pando"`)
+		}
+		return oauthFault(err, "invalid_client")
+	}
+	if isBasic {
 		var ok bool
 		if id, secret, ok = basic(header[6:]); !ok {
-			return oauthFault(fault.New(fault.AuthInvalidCredentials, "the Authorization header is no client's name and secret"), "invalid_client")
+			return wrong(fault.New(fault.AuthInvalidCredentials, "the Authorization header is no client's name and secret"))
 		}
 	}
 	if id == "" || secret == "" {
-		return oauthFault(fault.New(fault.AuthInvalidCredentials, "client_id and client_secret are needed"), "invalid_client")
+		return wrong(fault.New(fault.AuthInvalidCredentials, "client_id and client_secret are needed"))
 	}
 	grant, err := q.auth.ClientCredentials(q.r.Context(), q.id, id, secret, audience)
 	if err != nil {
 		if fault.Is(err, fault.AuthInvalidCredentials) {
-			return oauthFault(err, "invalid_client")
+			return wrong(err)
 		}
 		return err
 	}

@@ -142,7 +142,9 @@ func write(w http.ResponseWriter, r *http.Request, d Document, extra map[string]
 	h.Set("Cache-Control", "no-store")
 	switch d.Status {
 	case http.StatusUnauthorized:
-		h.Set("WWW-Authenticate", `Bearer realm="pando"`)
+		if h.Get("WWW-Authenticate") == "" { // a door may ask for another scheme
+			h.Set("WWW-Authenticate", `Bearer realm="pando"`)
+		}
 	case http.StatusServiceUnavailable:
 		if h.Get("Retry-After") == "" {
 			h.Set("Retry-After", "1")
