@@ -165,7 +165,7 @@ func (a *Auth) verified(ctx context.Context, text string) (*cached, error) {
 func (a *Auth) stateOf(ctx context.Context, e *cached) (*state, error) {
 	fresh := func() *state {
 		s := e.state.Load()
-		if s != nil && a.now().UnixNano()-s.at < int64(lookLife) && s.live == a.live.Load() && s.stamp == a.stamp(e.claims.Subject).Load() {
+		if s != nil && isRecent(a.now().UnixNano(), s.at, lookLife) && s.live == a.live.Load() && s.stamp == a.stamp(e.claims.Subject).Load() {
 			return s
 		}
 		return nil

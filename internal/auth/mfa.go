@@ -331,6 +331,11 @@ func (a *Auth) VerifyFactor(ctx context.Context, id *Caller, factorID, challenge
 		if err != nil {
 			return err
 		}
+		if f.status != factorVerified { // one that was left open must not be the way around the others
+			if err := a.secondFactor(tx, id, u.id); err != nil {
+				return err
+			}
+		}
 		if err := a.checkChallengeOf(tx, f, row, challengeID); err != nil {
 			return err
 		}

@@ -132,7 +132,7 @@ func (a *Auth) follow(tx store.Tx, token string, now time.Time) (sessionID, acti
 	if found, err := read(token); !found || err != nil {
 		return "", "", err
 	}
-	late := now.Sub(used) >= reuseWindow
+	late := now.Sub(used).Abs() >= reuseWindow // also before its use, by a clock that was set back
 	for step := 1; step <= maxSteps && revoked.IsZero(); step++ {
 		token = a.refreshOf(token)
 		if found, err := read(token); err != nil || !found {

@@ -36,6 +36,8 @@ const reloadEvery = 4 * time.Second
 type keyring struct {
 	keys   []token.Key
 	secret []byte
+	ids    []string // of all rows
+	damage error    // of rows that cannot be read; nil: of none
 }
 
 // mac derives 32 bytes from a text for one purpose, in the same way on every node.
@@ -48,67 +50,106 @@ func (a *Auth) mac(purpose, text string) []byte {
 // wrapContext binds a wrapped key to its row.
 func wrapContext(id string) []byte { return []byte("pando.auth.signing.v1:" + id) }
 
+// readKeys reads all that is there; what is damaged is told by [keyring.whole].
 func readKeys(r store.Reader, st *store.Statement, unwrap func(wrapped, context []byte) ([]byte, error)) (*keyring, error) {
 	ring := &keyring{}
-	var failed error
 	err := all(r, st, nil, func(s *scan) {
 		id, algorithm, private, state := s.text(), s.text(), s.bytes(), s.text()
 		created, active, retired := s.time(), s.time(), s.time()
+		ring.ids = append(ring.ids, id)
 		plain, err := unwrap(private, wrapContext(id))
 		if err != nil {
-			failed = errors.Join(failed, fault.Wrap(err, fault.ConfigInvalid, "signing key %q cannot be unwrapped", id).
+			ring.damage = errors.Join(ring.damage, fault.Wrap(err, fault.ConfigInvalid, "signing key %q cannot be unwrapped", id).
 				WithHint("the master key of the data folder is not the one that it was wrapped with: restore data/keys from a backup"))
 			return
 		}
-		if algorithm == secretAlgorithm {
+		if id == secretID && algorithm == secretAlgorithm && len(plain) == tokenSize {
 			ring.secret = plain
 			return
 		}
 		k, err := token.Parse(id, plain)
 		if err != nil {
-			failed = errors.Join(failed, err)
+			ring.damage = errors.Join(ring.damage, err)
 			return
 		}
 		k.State, k.Created, k.Activated, k.Retired = token.State(state), created, active, retired
 		ring.keys = append(ring.keys, k)
 	})
-	return ring, errors.Join(err, failed)
+	return ring, err
 }
 
-// openKeys reads the signing keys and makes them at the first start.
-func (a *Auth) openKeys(ctx context.Context) error {
-	if err := a.loadKeys(ctx); err != nil || a.keyring.Load() != nil {
-		return err
+// whole refuses keys that a node must not go on with. Without the secret, in
+// particular, anybody could derive the refresh tokens and codes that follow.
+func (k *keyring) whole() error {
+	switch {
+	case k.damage != nil:
+		return k.damage
+	case k.secret == nil:
+		return fault.New(fault.ConfigInvalid, "the key behind refresh tokens and codes is not in the database").
+			WithHint("restore the table of auth.signing_keys from a backup; with all of its rows removed, the next start makes new keys and every user signs in again")
+	case !k.signs():
+		return fault.New(fault.ConfigInvalid, "no signing key of the database is active").WithHint("start the node again: it makes one active")
 	}
-	err := a.cfg.Driver.Write(ctx, func(tx store.Tx) error {
-		if there, err := has(tx, a.st.keysRead, nil); there || err != nil {
-			return err
-		}
-		// Of two nodes that start at once, the second one's key has the same
-		// id: it is refused, and reads the first one's.
-		if err := a.insertKey(tx, secretID, secretAlgorithm, a.random(tokenSize), []byte("{}"), secretState, a.now(), a.now(), time.Time{}); err != nil {
-			return err
-		}
-		keys, err := token.Rotate(nil, a.now(), false)
-		if err != nil {
-			return err
-		}
-		return a.storeKeys(tx, nil, keys)
-	})
+	return nil
+}
+
+// signs reports whether there is a key that signs.
+func (k *keyring) signs() bool {
+	return slices.ContainsFunc(k.keys, func(k token.Key) bool { return k.State == token.Active })
+}
+
+// openKeys reads the signing keys. It makes them at the first start, and one
+// that signs where that was removed.
+func (a *Auth) openKeys(ctx context.Context) error {
+	missing := func(ring *keyring) bool {
+		return len(ring.ids) == 0 || ring.damage == nil && ring.secret != nil && !ring.signs()
+	}
+	ring, err := a.readRing(ctx)
+	if err == nil && missing(ring) {
+		err = a.cfg.Driver.Write(ctx, func(tx store.Tx) error {
+			ring, err := readKeys(tx, a.st.keysRead, a.cfg.Wrapper.Unwrap)
+			if err != nil || !missing(ring) { // another node was faster
+				return err
+			}
+			// Of two nodes that start at once, the second one's key has the same
+			// id: it is refused, and reads the first one's.
+			if len(ring.ids) == 0 {
+				err = a.insertKey(tx, secretID, secretAlgorithm, a.random(tokenSize), []byte("{}"), secretState, a.now(), a.now(), time.Time{})
+			} else {
+				_, err = tx.Exec(a.st.keyTouch, args(text(secretID)))
+			}
+			if err != nil {
+				return err
+			}
+			keys, err := token.Rotate(ring.keys, a.now(), false)
+			if err != nil {
+				return err
+			}
+			return a.storeKeys(tx, ring, keys)
+		})
+	}
 	if err != nil && !fault.Is(err, fault.Unique) {
 		return err
 	}
 	return a.loadKeys(ctx)
 }
 
-// loadKeys puts the keys of the store to use, if there are any.
-func (a *Auth) loadKeys(ctx context.Context) error {
-	var ring *keyring
-	err := a.cfg.Driver.Read(ctx, true, func(r store.Reader) (err error) {
+func (a *Auth) readRing(ctx context.Context) (ring *keyring, err error) {
+	err = a.cfg.Driver.Read(ctx, true, func(r store.Reader) error {
 		ring, err = readKeys(r, a.st.keysRead, a.cfg.Wrapper.Unwrap)
 		return err
 	})
-	if err != nil || ring.secret == nil && len(ring.keys) == 0 {
+	return ring, err
+}
+
+// loadKeys puts the keys of the store to use if they are whole; else those in
+// use stay.
+func (a *Auth) loadKeys(ctx context.Context) error {
+	ring, err := a.readRing(ctx)
+	if err != nil {
+		return err
+	}
+	if err := ring.whole(); err != nil {
 		return err
 	}
 	return a.useKeys(ring)
@@ -132,7 +173,7 @@ func (a *Auth) useKeys(ring *keyring) error {
 func (a *Auth) lookAgain(ctx context.Context) bool {
 	now := a.now().UnixNano()
 	last := a.looked.Load()
-	if now-last < int64(time.Second) || !a.looked.CompareAndSwap(last, now) {
+	if isRecent(now, last, time.Second) || !a.looked.CompareAndSwap(last, now) {
 		return false
 	}
 	if err := a.loadKeys(ctx); err != nil {
@@ -141,6 +182,10 @@ func (a *Auth) lookAgain(ctx context.Context) bool {
 	}
 	return true
 }
+
+// isRecent reports whether last, in Unix nanoseconds, lies less than d before
+// now. A time after now is not recent: the clock was set back since.
+func isRecent(now, last int64, d time.Duration) bool { return last <= now && now-last < int64(d) }
 
 // RotateSigning lets the next key sign. It has been published since the last
 // rotation, so that no token is refused for it; the one before verifies until
@@ -157,14 +202,17 @@ func (a *Auth) RotateSigning(ctx context.Context, id *Caller, revoke bool) error
 			return err
 		}
 		ring, err := readKeys(tx, a.st.keysRead, a.cfg.Wrapper.Unwrap)
-		if err != nil && !revoke { // damaged keys can be replaced
+		if err != nil {
+			return err
+		}
+		if err := ring.whole(); err != nil && (!revoke || ring.secret == nil) { // damaged keys can be replaced
 			return err
 		}
 		keys, err := token.Rotate(ring.keys, a.now(), revoke)
 		if err != nil {
 			return err
 		}
-		if err := a.storeKeys(tx, ring.keys, keys); err != nil {
+		if err := a.storeKeys(tx, ring, keys); err != nil {
 			return err
 		}
 		detail := map[string]string{"kid": keys[0].ID}
@@ -182,10 +230,14 @@ func (a *Auth) RotateSigning(ctx context.Context, id *Caller, revoke bool) error
 // SigningKey is the id of the key that signs access tokens.
 func (a *Auth) SigningKey() string { return a.live.Load().tokens.ActiveID() }
 
-// storeKeys replaces the signing keys of the store.
-func (a *Auth) storeKeys(tx store.Tx, old, keys []token.Key) error {
-	for _, k := range old {
-		if _, err := tx.Exec(a.st.keyDelete, args(text(k.ID))); err != nil {
+// storeKeys replaces the signing keys of the store, the damaged ones too; the
+// secret stays.
+func (a *Auth) storeKeys(tx store.Tx, old *keyring, keys []token.Key) error {
+	for _, id := range old.ids {
+		if id == secretID {
+			continue
+		}
+		if _, err := tx.Exec(a.st.keyDelete, args(text(id))); err != nil {
 			return err
 		}
 	}
