@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -33,6 +34,14 @@ type remember struct {
 	Key      string `json:"key,omitempty"`
 	Body     []byte `json:"body,omitempty"`
 	HasBody  bool   `json:"has_body,omitempty"`
+	// Rights are the caller's when the answer was made. An answer that tells
+	// what is in rows is not given again under other ones.
+	Rights []byte `json:"rights,omitempty"`
+}
+
+func rights(id *policy.Identity) []byte {
+	sum := sha256.Sum256([]byte(id.Rights()))
+	return sum[:]
 }
 
 func (i *Idempotency) scope(id policy.Identity) string {
@@ -62,18 +71,18 @@ func (e *Engine) once(ctx context.Context, id policy.Identity, idem *Idempotency
 	}()
 	return e.driver.Write(ctx, func(tx store.Tx) error {
 		since := e.now().UTC().Add(-remembered)
-		found, err := e.recall(tx, scope, since, idem, &ch.res)
+		found, err := e.recall(tx, &id, scope, since, idem, &ch.res)
 		if found || err != nil {
 			return err
 		}
 		if err := ch.run(tx); err != nil {
 			return err
 		}
-		return e.keep(tx, scope, since, idem, &ch.res)
+		return e.keep(tx, &id, scope, since, idem, &ch.res)
 	})
 }
 
-func (e *Engine) recall(tx store.Tx, scope string, since time.Time, idem *Idempotency, res *Result) (bool, error) {
+func (e *Engine) recall(tx store.Tx, id *policy.Identity, scope string, since time.Time, idem *Idempotency, res *Result) (bool, error) {
 	var digest, stored []byte
 	found := false
 	d := e.planner.Dialect
@@ -93,6 +102,10 @@ func (e *Engine) recall(tx store.Tx, scope string, since time.Time, idem *Idempo
 	if err := json.Unmarshal(stored, &m); err != nil {
 		return true, fault.Wrap(err, fault.Internal, "an internal error occurred")
 	}
+	if (m.HasBody || m.Key != "") && !bytes.Equal(m.Rights, rights(id)) {
+		return true, fault.New(fault.Forbidden, "the answer to this idempotency key was given under other rights than the caller has now").
+			WithHint("the write was done then: read its rows")
+	}
 	*res = Result{Rows: m.Rows, Total: m.Total, TotalExact: true, Inserted: m.Inserted, Key: m.Key, Replayed: true}
 	if m.HasBody {
 		res.Body = m.Body
@@ -100,9 +113,9 @@ func (e *Engine) recall(tx store.Tx, scope string, since time.Time, idem *Idempo
 	return true, nil
 }
 
-func (e *Engine) keep(tx store.Tx, scope string, since time.Time, idem *Idempotency, res *Result) error {
+func (e *Engine) keep(tx store.Tx, id *policy.Identity, scope string, since time.Time, idem *Idempotency, res *Result) error {
 	stored, err := json.Marshal(remember{
-		Rows: res.Rows, Total: res.Total, Inserted: res.Inserted, Key: res.Key, Body: res.Body, HasBody: res.Body != nil,
+		Rows: res.Rows, Total: res.Total, Inserted: res.Inserted, Key: res.Key, Body: res.Body, HasBody: res.Body != nil, Rights: rights(id),
 	})
 	if err != nil {
 		return err

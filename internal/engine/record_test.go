@@ -34,8 +34,9 @@ entities:
       name:    { type: text }
       pin:     { type: text, optional: true, hidden: true }
     policy:
-      read:   "row.user_id == auth.uid"
+      read:   "row.user_id == auth.uid || 'remover' in auth.roles"
       create: "row.user_id == auth.uid"
+      delete: "'remover' in auth.roles"
       update: { when: "row.user_id == auth.uid", fields: [name] }
   visits:
     fields:
@@ -62,7 +63,7 @@ type recorded struct {
 func openClinic(t *testing.T) *recorded {
 	t.Helper()
 	app, problems := model.Load(fstest.MapFS{
-		"pando.yaml": {Data: nil}, "modules/clinic.yaml": {Data: []byte(clinic)},
+		"pando.yaml": {Data: []byte("roles: { remover: {} }\n")}, "modules/clinic.yaml": {Data: []byte(clinic)},
 	}, nil, model.Features{})
 	if len(problems) > 0 {
 		t.Fatal(problems)

@@ -1,7 +1,11 @@
 package policy
 
 import (
+	"crypto/sha256"
+	"fmt"
+	"maps"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -52,12 +56,40 @@ type Request struct {
 }
 
 // Scope is a text that is equal for two identities exactly when they are the
-// same caller; cursors and idempotency keys are bound to it.
+// same caller; cursors and idempotency keys are bound to it. A caller who is no
+// user is told apart by the key or client and by what the token claims;
+// strangers with one publishable key are one.
 func (id *Identity) Scope() string {
-	if id.Role == Service {
-		return string(id.Role) + ":" + id.UID + ":" + id.Key
+	b := append([]byte(id.Role), ':')
+	b = strconv.AppendInt(b, int64(len(id.UID)), 10)
+	b = append(append(b, ':'), id.UID...)
+	if id.UID != "" && id.Role != Service {
+		return string(b)
 	}
-	return string(id.Role) + ":" + id.UID
+	b = strconv.AppendInt(append(b, ':'), int64(len(id.Key)), 10)
+	b = append(append(b, ':'), id.Key...)
+	return string(appendClaims(append(b, ':'), id.Claims))
+}
+
+// appendClaims appends a digest of the claims that stay when a token is
+// renewed; nothing where there are none.
+func appendClaims(dst []byte, claims map[string]any) []byte {
+	if len(claims) == 0 {
+		return dst
+	}
+	lasting := maps.Clone(claims)
+	for _, name := range [...]string{"exp", "iat", "nbf", "jti"} {
+		delete(lasting, name)
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "%#v", lasting)) // maps are printed in the order of their keys
+	return append(dst, sum[:]...)
+}
+
+// Rights is a text that is equal for two identities of one [Identity.Scope]
+// when nothing that gives rights was granted to or taken from the caller between
+// them: roles, the key's modules, the assurance level.
+func (id *Identity) Rights() string {
+	return fmt.Sprintf("%q %q %t %q", id.Roles, id.Modules, id.Modules == nil, id.AAL)
 }
 
 // HasRole reports whether the caller has a role of the application.
