@@ -69,6 +69,7 @@ type Log struct {
 	subjects subjects
 	chain    chain
 	counts   counts
+	denials  denials
 	finders  finders
 
 	stop context.CancelFunc

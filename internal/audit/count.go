@@ -23,8 +23,9 @@ type counts struct {
 	n  map[counted]int64
 }
 
-// Count counts a refusal of a caller who is not known. key names the API key
-// that was used, if it is one ("none" when empty); rule is the fault's code.
+// Count counts a refusal of a caller who is not known, or who is refused too
+// often ([Log.Refuse]). key names the API key that was used, if it is one ("none"
+// when empty), or the caller; rule is the fault's code, or the rule.
 // It costs no write: what was counted is stored once a minute and at Close, and
 // a crash loses it.
 func (l *Log) Count(key, rule string) {

@@ -73,7 +73,8 @@ func about(id *policy.Identity, action query.Action, ent *model.Entity) audit.Re
 
 // refused puts a denial on record and returns it as the caller is told: the
 // anonymous hear 401, since signing in may help. Of callers who are not known, it is counted
-// only: they must not be able to fill the disk.
+// only: they must not be able to fill the disk, and nor must those who are known,
+// see [audit.Log.Refuse].
 func (e *Engine) refused(ctx context.Context, id policy.Identity, action query.Action, target query.Target, err error) error {
 	var f *fault.Error
 	if !errors.As(err, &f) {
@@ -103,8 +104,8 @@ func (e *Engine) refused(ctx context.Context, id policy.Identity, action query.A
 		return err
 	}
 	r := about(&id, action, ent)
-	r.Outcome, r.Rule, r.Detail = audit.Denied, r.Entity+"."+r.Action, map[string]string{"reason": f.Message}
-	if failed := e.audit.Write(ctx, &r); failed != nil {
+	r.Rule, r.Detail = r.Entity+"."+r.Action, map[string]string{"reason": f.Message}
+	if failed := e.audit.Refuse(ctx, &r); failed != nil {
 		e.log.Error("a denial could not be put on record", "entity", r.Entity, "action", r.Action, "error", failed)
 	}
 	return err

@@ -119,11 +119,11 @@ func (h *handler) allowed(r *http.Request, id *policy.Identity, by *trail.Record
 		return fault.New(fault.MissingCredential, "the audit trail is not public").
 			WithHint("sign in as a user with the role %s, or send the secret key as the apikey header", Role)
 	}
-	by.Outcome, by.Rule = trail.Denied, "audit.read"
+	by.Rule = "audit.read"
 	if by.Action == "" {
 		by.Action = "audit.search"
 	}
-	if err := h.cfg.Log.Write(r.Context(), by); err != nil {
+	if err := h.cfg.Log.Refuse(r.Context(), by); err != nil {
 		return err
 	}
 	return fault.New(fault.Forbidden, "permission denied for the audit trail").
