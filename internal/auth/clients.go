@@ -180,11 +180,9 @@ func (a *Auth) ClientCredentials(ctx context.Context, id *Caller, clientID, secr
 	same := subtle.ConstantTimeCompare([]byte(hash(secret)), []byte(want)) == 1
 	if c == nil || !same || secret == "" || !c.RevokedAt.IsZero() {
 		wrong := fault.New(fault.AuthInvalidCredentials, "Invalid client credentials")
-		if c == nil {
-			return nil, wrong
-		}
-		if err := a.refuse(ctx, id, "auth.client.token", "", a.detail("client", c.ID)); err != nil {
-			return nil, err
+		a.cfg.Audit.Count("", "auth.client.token")
+		if c != nil {
+			a.refuseLater(id, "auth.client.token", "", a.detail("client", c.ID))
 		}
 		return nil, wrong
 	}

@@ -122,6 +122,25 @@ func TestUnlinkIdentity(t *testing.T) {
 	}
 }
 
+// TestUnlinkKeepsTheAddress: whom the application confirmed by itself keeps the
+// address to sign in with.
+func TestUnlinkKeepsTheAddress(t *testing.T) {
+	h, i := withIssuer(t, "autoconfirm: true", "linking: true")
+	up, err := h.SignUp(h.ctx, h.anon(), SignUpInput{Email: "ann@example.com", Password: good})
+	h.must(err)
+	ann := h.as(up.Grant.AccessToken)
+	code, verifier, _ := h.link(i, ann, claimsOf("7", "ann@elsewhere.example", true))
+	_, err = h.ExchangeCode(h.ctx, h.anon(), code, verifier)
+	h.must(err)
+	ids, err := h.Identities(h.ctx, ann)
+	h.must(err)
+	h.must(h.UnlinkIdentity(h.ctx, ann, ids[1].IdentityID))
+	if u := h.stored(ann.UID); u.email != "ann@example.com" {
+		t.Errorf("the address is %q", u.email)
+	}
+	h.signIn("ann@example.com")
+}
+
 func TestUnlinkProvider(t *testing.T) {
 	h, i := withIssuer(t, "linking: true")
 	h.user("ann@example.com")

@@ -288,8 +288,12 @@ func (a *Auth) unlink(tx store.Tx, u *userRow, ids []*identityRow, gone *identit
 }
 
 // keepAddress gives a user the address that one of the accounts left vouches
-// for: the same as before if one does, else the first that is free, else none.
+// for: the same as before if one does, or it is the one to sign in with; else
+// the first that is free, else none.
 func (a *Auth) keepAddress(tx store.Tx, u *userRow, left []*identityRow) error {
+	if slices.ContainsFunc(left, func(i *identityRow) bool { return i.provider == providerEmail && i.email == u.email }) {
+		return nil
+	}
 	vouched := slices.DeleteFunc(slices.Clone(left), func(i *identityRow) bool { return i.email == "" || i.data["email_verified"] != true })
 	if slices.ContainsFunc(vouched, func(i *identityRow) bool { return i.email == u.email }) {
 		return nil

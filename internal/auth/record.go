@@ -43,3 +43,14 @@ func (a *Auth) refuse(ctx context.Context, id *policy.Identity, action, userID s
 	r.Outcome = audit.Denied
 	return a.cfg.Audit.Write(ctx, &r)
 }
+
+// refuseLater is refuse behind the answer, so that its time tells nothing of
+// whom it is about. The caller has counted the refusal: where too much waits,
+// the count is all that is kept.
+func (a *Auth) refuseLater(id *policy.Identity, action, userID string, detail map[string]string) {
+	who := aside(id)
+	err := a.later("audit", func(ctx context.Context) error { return a.refuse(ctx, who, action, userID, detail) })
+	if err != nil {
+		a.log.Warn("a refusal was counted and not written down one by one", "action", action, "error", err)
+	}
+}

@@ -96,13 +96,7 @@ func (a *Auth) failed(id *Caller, email string, u *userRow) error {
 	a.cfg.Audit.Count(id.Key, "auth.sign_in")
 	a.attempts.Failed(networkOf(id), email)
 	if u != nil {
-		who := aside(id)
-		err := a.later("audit", func(ctx context.Context) error {
-			return a.refuse(ctx, who, "auth.sign_in", u.id, map[string]string{"reason": string(fault.AuthInvalidCredentials)})
-		})
-		if err != nil { // it was counted
-			a.log.Warn("a failed sign-in was counted and not written down one by one", "error", err)
-		}
+		a.refuseLater(id, "auth.sign_in", u.id, map[string]string{"reason": string(fault.AuthInvalidCredentials)})
 	}
 	return invalidCredentials()
 }

@@ -94,12 +94,13 @@ func TestSignUpTwice(t *testing.T) {
 		})
 	}
 	w := newWorld(t)
+	var code string
 	for range 2 { // the same person, twice
 		_, err := w.SignUp(w.ctx, w.anon(), SignUpInput{Email: "ann@shop.example", Password: good})
 		w.must(err)
+		code, _ = w.mailed("ann@shop.example") // two mails at once come in any order
 	}
-	all := w.mails("ann@shop.example")
-	_, err := w.Verify(w.ctx, w.anon(), VerifyInput{Type: "email", Email: "ann@shop.example", Token: codePattern.FindString(all[1].Text)})
+	_, err := w.Verify(w.ctx, w.anon(), VerifyInput{Type: "email", Email: "ann@shop.example", Token: code})
 	w.must(err)
 	w.signIn("ann@shop.example")
 }
@@ -123,6 +124,69 @@ func TestPasswordBeforeProof(t *testing.T) {
 			w.must(err)
 			_, err = w.SignInPassword(w.ctx, w.anon(), "eve@shop.example", good)
 			w.refuses(err, fault.AuthInvalidCredentials)
+		})
+	}
+}
+
+// TestClaimBeforeProof is attack 23 where the application confirms every
+// sign-up: the owner comes later, by a mail, and whoever claimed the address
+// first has a password, a session, a code and an account at a provider.
+func TestClaimBeforeProof(t *testing.T) {
+	for _, kind := range []string{"magiclink", "recovery", "email"} {
+		t.Run(kind, func(t *testing.T) {
+			h, i := withIssuer(t, "autoconfirm: true", "linking: true")
+			const email = "ann@example.com"
+			up, err := h.SignUp(h.ctx, h.anon(), SignUpInput{Email: email, Password: good, Data: map[string]any{"name": "Ann"}})
+			h.must(err)
+			thief := h.as(up.Grant.AccessToken)
+			code, verifier, _ := h.link(i, thief, claimsOf("666", "eve@example.com", true))
+			linked, err := h.ExchangeCode(h.ctx, h.anon(), code, verifier)
+			h.must(err)
+			verifier, challenge := pkce()
+			open := h.authCode(h.stored(thief.UID), challenge, methodS256)
+
+			h.mails(email)
+			if kind == "recovery" {
+				h.must(h.Recover(h.ctx, h.anon(), RecoverInput{Email: email}))
+			} else {
+				h.must(h.SendOTP(h.ctx, h.anon(), OTPInput{Email: email}))
+			}
+			typed, mailed := h.mailed(email)
+			in := VerifyInput{Type: kind, TokenHash: mailed.Get("token")}
+			if kind == "email" {
+				in = VerifyInput{Type: kind, Email: email, Token: typed}
+			}
+			out, err := h.Verify(h.ctx, h.anon(), in)
+			h.must(err)
+			owner := h.as(out.Grant.AccessToken)
+			if owner.UID != thief.UID || len(out.Grant.User.Identities) != 1 || h.stored(owner.UID).user["name"] != "Ann" {
+				t.Errorf("the owner is %+v", out.Grant.User)
+			}
+			_, err = h.SignInPassword(h.ctx, h.anon(), email, good)
+			want(t, "the password", err, fault.AuthInvalidCredentials)
+			_, err = h.who(linked.AccessToken)
+			want(t, "a session", err, fault.InvalidCredential)
+			_, err = h.Refresh(h.ctx, h.anon(), linked.RefreshToken)
+			want(t, "its refresh token", err, fault.AuthRefreshNotFound)
+			_, err = h.ExchangeCode(h.ctx, h.anon(), open, verifier)
+			want(t, "a code", err, fault.AuthFlowStateNotFound)
+			if g, _, err := h.visit(i, claimsOf("666", "eve@example.com", true)); err != nil || g.User.ID == owner.UID {
+				t.Errorf("the account at the provider: %+v, %v", g, err)
+			}
+
+			// It happens once: what the owner puts there stays.
+			pw := "the owner's own pass phrase"
+			_, err = h.UpdateUser(h.ctx, owner, UpdateInput{Password: &pw})
+			h.must(err)
+			h.must(h.SendOTP(h.ctx, h.anon(), OTPInput{Email: email}))
+			_, mailed = h.mailed(email)
+			_, err = h.Verify(h.ctx, h.anon(), VerifyInput{Type: "magiclink", TokenHash: mailed.Get("token")})
+			h.must(err)
+			_, err = h.SignInPassword(h.ctx, h.anon(), email, pw)
+			want(t, "the owner's password", err, "")
+			if g, _, err := h.visit(i, claimsOf("7", email, true)); err != nil || g.User.ID != owner.UID || len(g.User.Identities) != 2 {
+				t.Errorf("the owner's own account at the provider: %+v, %v", g, err)
+			}
 		})
 	}
 }

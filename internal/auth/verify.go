@@ -159,7 +159,7 @@ func (a *Auth) accept(tx store.Tx, id *Caller, t *oneTime, link bool) (*verifica
 		if t.email != u.email { // it was mailed to an address that the account has no more
 			return nil, errOTP()
 		}
-		if err := a.confirm(tx, u, t.purpose == toConfirm); err != nil {
+		if err := a.confirm(tx, id, u, t.purpose == toConfirm); err != nil {
 			return nil, err
 		}
 	}
@@ -182,21 +182,42 @@ func (a *Auth) accept(tx store.Tx, id *Caller, t *oneTime, link bool) (*verifica
 }
 
 // confirm marks a user's address as proven. When it was proven in another way
-// than by the mail of the sign-up, a password that was set before does not count
-// any longer: whoever set it may not have been the owner of the address. The
-// caller stores the user.
-func (a *Auth) confirm(tx store.Tx, u *userRow, bySignUp bool) error {
-	if !u.emailConfirmed.IsZero() {
-		return nil
+// than by the mail of the sign-up, nothing counts any longer that somebody else
+// may have put there who only claimed the address: see [Auth.disown]. The caller
+// stores the user.
+func (a *Auth) confirm(tx store.Tx, id *Caller, u *userRow, bySignUp bool) error {
+	proved, err := a.proved(tx, u)
+	if err != nil || proved {
+		return err
 	}
-	u.emailConfirmed = micros(a.now())
+	if u.emailConfirmed.IsZero() {
+		u.emailConfirmed = micros(a.now())
+	}
 	if !bySignUp {
-		u.password = ""
-		if err := a.endSessions(tx, u.id, ""); err != nil {
+		if err := a.disown(tx, u); err != nil {
+			return err
+		}
+		if err := a.record(tx, id, "auth.identity.take_over", u.id, map[string]string{"provider": providerEmail}); err != nil {
 			return err
 		}
 	}
 	return a.syncEmailIdentity(tx, u)
+}
+
+// disown takes from a user what whoever claimed the address before its owner
+// came could sign in with: the password, sessions, codes, and accounts at
+// providers. Second factors stay: one alone signs nobody in, and a mailbox must
+// not be the way around it. The caller stores the user.
+func (a *Auth) disown(tx store.Tx, u *userRow) error {
+	if _, err := tx.Exec(a.flows.identitiesDelete, args(text(u.id))); err != nil {
+		return err
+	}
+	u.password = ""
+	u.setProviders(nil)
+	if err := a.dropPending(tx, u); err != nil {
+		return err
+	}
+	return a.endSessions(tx, u.id, "")
 }
 
 // syncEmailIdentity brings the account at Pando itself to the user's address,
