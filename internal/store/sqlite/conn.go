@@ -62,6 +62,9 @@ func openConn(path string, opt Options, readOnly bool) (*conn, error) {
 func (c *conn) prime(opt Options, readOnly bool) error {
 	c.c.SetBusyTimeout(10 * time.Second)
 	pragmas := []string{
+		// What is deleted is overwritten in its page: an erased person's key, or
+		// a row, must not be found in the file.
+		"PRAGMA secure_delete=FAST",
 		"PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA foreign_keys=ON",
 		"PRAGMA temp_store=MEMORY", "PRAGMA cache_size=-" + itoa(opt.CacheKiB), "PRAGMA mmap_size=" + itoa(opt.MmapBytes),
 		// A checkpoint stalls the commit that it falls into: the fewer, the better,
