@@ -396,10 +396,13 @@ func foreignWrites(t *testing.T, n *town, ann, bob person) {
 	try(mass[restDoor], "POST", docs, "title,salary\nm,5\n", "Content-Type: text/csv")
 	try(mass[restDoor], "POST", docs, "title=m&owner_id="+bob.ID, "Content-Type: application/x-www-form-urlencoded")
 	for _, e := range []string{"users", "user_roles"} {
-		try(mass[restDoor], "POST", "/rest/v1/"+e, encode(object{"user_id": ann.ID, "role": "admin"}))
-		try(mass[restDoor], "PATCH", "/rest/v1/"+e+"?id=eq."+ann.ID, `{"app_metadata":{"roles":["admin"]}}`)
-		try(mass[restDoor], "DELETE", "/rest/v1/"+e+"?id=eq."+bob.ID, "")
+		for _, body := range []object{{"user_id": ann.ID, "role": "admin"}, {"email": "x@town.example"}} {
+			try(mass[restDoor], "POST", "/rest/v1/"+e, encode(body), "Content-Profile: auth")
+		}
+		try(mass[restDoor], "PATCH", "/rest/v1/"+e+"?id=eq."+ann.ID, `{"role":"admin"}`, "Content-Profile: auth")
+		try(mass[restDoor], "DELETE", "/rest/v1/"+e+"?id=eq."+bob.ID, "", "Content-Profile: auth")
 	}
+	try(mass[restDoor], "PATCH", "/rest/v1/users?id=eq."+ann.ID, `{"app_metadata":{"roles":["admin"]}}`)
 
 	merge, ignore := "Prefer: resolution=merge-duplicates,return=representation", "Prefer: resolution=ignore-duplicates,return=representation"
 	for _, id := range []string{bobsDoc, openDoc} {
