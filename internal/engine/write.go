@@ -351,7 +351,7 @@ func (c *change) run(tx store.Tx) error {
 	if c.w.Count != query.CountNone {
 		c.res.Total, c.res.TotalExact = int64(c.res.Rows), true
 	}
-	if len(out.Primary) == 1 && c.guard.Visible(c.entity.Primary) {
+	if len(out.Primary) == 1 && c.readsKeys() {
 		c.res.Key = string(c.entity.Primary.Type.AppendText(nil, out.Primary[0]))
 	}
 	if err := c.bounded(); err != nil {
@@ -364,6 +364,20 @@ func (c *change) run(tx store.Tx) error {
 		return nil
 	}
 	return c.represent(tx, out)
+}
+
+// readsKeys reports whether the caller may read the key of every row that is
+// within reach.
+func (c *change) readsKeys() bool {
+	pk := c.entity.Primary
+	if !c.guard.Visible(pk) {
+		return false
+	}
+	if pk.Read == nil {
+		return true
+	}
+	mask, err := c.guard.Filter(policy.Use{Entity: c.entity, Rule: policy.RuleMask, Field: pk})
+	return mask == nil && err == nil
 }
 
 // bounded enforces max-affected and the single object.
@@ -419,14 +433,14 @@ func (c *change) alter(tx store.Tx, out *store.Outcome) error {
 	var vals []value.Value
 	if c.w.Action == query.Update {
 		vals = c.rows[0]
-		if err := c.references(tx, vals); err != nil {
-			return err
-		}
 	}
 	if err := c.plan.Run(tx, vals, c.args, out); err != nil {
 		return c.explain(tx, err, vals)
 	}
-	return nil
+	if len(out.Primary) == 0 {
+		return nil // whether the rows are there that nothing refers to is not told
+	}
+	return c.references(tx, vals)
 }
 
 // matches compares the one row that the filter names with If-Match.

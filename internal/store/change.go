@@ -34,6 +34,7 @@ type WritePlan struct {
 
 	create *gate // judges the new row, before it is inserted
 	change *gate // judges what an update makes of rows, before it does
+	failed *gate // does so behind an update that a key or a reference has refused
 	upsert
 }
 
@@ -66,11 +67,18 @@ type Checks interface {
 	Checks(e *model.Entity) []policy.CheckRule
 }
 
-// judges compiles what the new row must meet: the entity's checks, where
-// unknown passes, and a rule of the guard, where it does not.
+// judges compiles what the new row must meet: a rule of the guard, and the
+// entity's checks, where unknown passes.
 func (c *compiler) judges(e *model.Entity, checks Checks, rule query.Expr) ([]judgement, error) {
 	l := &level{c: c, e: e, trusted: true}
 	var out []judgement
+	sql, err := l.judge(rule)
+	if err != nil {
+		return nil, err
+	}
+	if sql != "" { // first of all: what a check says is not for who may not write the row
+		out = append(out, judgement{sql: "coalesce(" + sql + "," + c.d.Bool(false) + ")", fault: violates(e, "update")})
+	}
 	for _, ck := range checks.Checks(e) {
 		from := c.args
 		query.ExprSlots(ck.Expr, c.slots, from)
@@ -85,11 +93,7 @@ func (c *compiler) judges(e *model.Entity, checks Checks, rule query.Expr) ([]ju
 		}
 		out = append(out, judgement{sql: "coalesce(" + sql + "," + c.d.Bool(true) + ")", fault: c.checkFault(e, &ck)})
 	}
-	sql, err := l.judge(rule)
-	if err == nil && sql != "" {
-		out = append(out, judgement{sql: "coalesce(" + sql + "," + c.d.Bool(false) + ")", fault: violates(e, "update")})
-	}
-	return out, err
+	return out, nil
 }
 
 // checkFault names a check, which names fields: not to who must not know them.
@@ -217,6 +221,8 @@ func (pl *Planner) CompileUpdate(w *query.Write, e *model.Entity, fields, given 
 	}
 	if before {
 		check = nil
+	} else if p.failed, err = c.changed(w, e, fields, nil, true); err != nil {
+		return nil, err
 	}
 	c.statement()
 	var sets []string
@@ -329,7 +335,7 @@ func (p *WritePlan) Run(tx Tx, values []value.Value, args []query.Arg, into *Out
 		into.Primary = append(into.Primary, values[p.own])
 		return nil
 	}
-	return tx.Query(st, all, func(r Row) error {
+	err = tx.Query(st, all, func(r Row) error {
 		for i, j := range p.judges {
 			if r.Int(i+1) == 0 {
 				f := *j.fault
@@ -339,6 +345,14 @@ func (p *WritePlan) Run(tx Tx, values []value.Value, args []query.Arg, into *Out
 		into.Primary = append(into.Primary, r.Value(0))
 		return nil
 	})
+	if p.failed != nil && (fault.Is(err, fault.Unique) || fault.Is(err, fault.ForeignKey)) {
+		// That a key is taken, or a row not there, is told only to who may
+		// write the row: the rule would have been asked behind the statement.
+		if _, denied := p.failed.run(tx, values, args); denied != nil {
+			return denied
+		}
+	}
+	return err
 }
 
 // judge asks what has to be known before anything is written, and returns the

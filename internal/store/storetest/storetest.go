@@ -47,6 +47,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Driver) {
 		{"default", (*suite).defaults},
 		{"hidden", (*suite).hidden},
 		{"policy", (*suite).policies},
+		{"oracles", (*suite).oracles},
 		{"idempotency", (*suite).idempotency},
 		{"search", (*suite).search},
 		{"format", (*suite).format},
