@@ -182,7 +182,7 @@ func generate(seed uint64) *app {
 			m.fields = append(m.fields,
 				&field{name: "of_id", decl: "ref: " + e.module + "." + e.name + ", on_delete: cascade, inverse: members", ref: e},
 				&field{name: "user_id", decl: "ref: auth.users, on_delete: cascade", ref: a.users},
-				&field{name: "rank", decl: "type: int, default: 1"})
+				&field{name: "rank", decl: "type: int, optional: true, default: 1"})
 			a.entities = append(a.entities, m)
 		}
 	}

@@ -238,9 +238,7 @@ func ownedParent(n int) *clause {
 
 // member looks for the caller among the row's members.
 func member() *clause {
-	return memberAs("row.members.exists(m, m.user_id == auth.uid && m.rank > 1)", func(m row) truth {
-		return truly(m["rank"].(int) > 1) //nolint:forcetypeassert // it is required
-	})
+	return memberAs("row.members.exists(m, m.user_id == auth.uid && m.rank > 1)", highRank)
 }
 
 func listed() *clause {
@@ -258,12 +256,21 @@ func memberAs(cel string, with func(member row) truth) *clause {
 	})
 }
 
-// ranked holds where all members have a rank.
+// highRank is m.rank > 1, of a rank that may be null.
+func highRank(m row) truth {
+	rank, ok := m["rank"].(int)
+	if !ok {
+		return unknown
+	}
+	return truly(rank > 1)
+}
+
+// ranked holds where all members have a high rank.
 func ranked() *clause {
 	return ofRow("row.members.all(m, m.rank > 1)", func(j *judged) truth {
 		out := yes
 		for _, m := range j.world.members(j.entity, j.row) {
-			out = min(out, truly(m["rank"].(int) > 1)) //nolint:forcetypeassert // it is required
+			out = min(out, highRank(m))
 		}
 		return out
 	})

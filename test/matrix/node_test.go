@@ -270,7 +270,7 @@ func callers(t *testing.T, n *node) ([]*caller, people) {
 			name: "auditing key of a module", role: authenticatedRole, module: crm[0], roles: map[string]bool{"auditor": true},
 			key: n.key(t, keys.New{Kind: keys.Secret, Name: "auditing", Modules: crm, Roles: []string{"auditor"}}),
 		},
-		{name: "client", role: authenticatedRole, roles: map[string]bool{"admin": true, "staff": true}, bearer: n.machine(t, "admin")},
+		{name: "client", role: authenticatedRole, roles: map[string]bool{"staff": true}, bearer: n.machine(t, "staff")},
 		{name: "foreign token", role: authenticatedRole, key: n.publishable, uid: ada.User.ID, bearer: n.foreign(ada.User.ID, time.Hour)},
 		{name: "revoked key", refused: invalidCredential, key: n.revoked(t)},
 		{name: "token without a key", refused: missingCredential, bearer: func() string { return ada.AccessToken }},

@@ -96,7 +96,7 @@ func populate(a *app, p people, seed uint64) *world {
 				rec["left_id"], rec["right_id"] = 1+i/2, 1+(i*3)%rowsEach
 			}
 			if e.of != nil {
-				rec["of_id"], rec["user_id"], rec["rank"] = 1+i/2*2%6, users[(i+turn)%len(users)], 1+r.IntN(3)
+				rec["of_id"], rec["user_id"], rec["rank"] = 1+i/2*2%6, users[(i+turn)%len(users)], pick([]any{2, nil, 1, 3, nil}, i)
 			}
 			w.rows[e.name][id] = rec
 		}
