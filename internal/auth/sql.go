@@ -132,11 +132,6 @@ func all(r store.Reader, st *store.Statement, args []value.Value, each func(*sca
 	return err
 }
 
-// has runs a statement and reports whether it answers a row.
-func has(r store.Reader, st *store.Statement, args []value.Value) (bool, error) {
-	return one(r, st, args, func(*scan) {})
-}
-
 // isUUID reports whether s is the canonical form of a UUID: a key of another
 // form is in no table, and some databases refuse to compare it.
 func isUUID(s string) bool {

@@ -260,13 +260,9 @@ func (w *world) actions() (out []string) {
 }
 
 // driverExec changes the store behind the room's back.
-func (w *world) driverExec(sqlText string, values ...string) (n int64, err error) {
-	var bound []value.Value
-	for _, v := range values {
-		bound = append(bound, value.OfText(v))
-	}
+func (w *world) driverExec(sqlText string) (n int64, err error) {
 	err = w.driver.Write(w.ctx, func(tx store.Tx) error {
-		n, err = tx.Exec(sql(w.driver.Dialect(), sqlText), bound)
+		n, err = tx.Exec(sql(w.driver.Dialect(), sqlText), nil)
 		return err
 	})
 	return n, err

@@ -87,7 +87,7 @@ func (e *Engine) refused(ctx context.Context, id policy.Identity, action query.A
 	if e.audit == nil {
 		return err
 	}
-	switch f.Code { //nolint:exhaustive // the others are no refusals
+	switch f.Code {
 	case fault.MissingCredential, fault.InvalidCredential:
 		e.audit.Count(id.Key, string(f.Code))
 		return err
