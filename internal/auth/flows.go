@@ -159,6 +159,11 @@ func (a *Auth) ExchangeCode(ctx context.Context, id *Caller, code, verifier stri
 			denied = errBanned()
 			return nil
 		}
+		if c.Link != nil {
+			if denied, err = a.linkByCode(tx, id, u, &c); denied != nil || err != nil {
+				return err
+			}
+		}
 		if s, err = a.newSession(tx, id, u, a.amrEntry(c.Method)); err != nil {
 			return err
 		}
@@ -169,6 +174,9 @@ func (a *Auth) ExchangeCode(ctx context.Context, id *Caller, code, verifier stri
 	}
 	if denied != nil {
 		return nil, a.denied(ctx, id, "auth.sign_in", userID, denied)
+	}
+	if c.Link != nil {
+		a.forget(userID)
 	}
 	g, err := a.issue(s)
 	if err != nil {

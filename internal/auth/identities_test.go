@@ -33,6 +33,9 @@ func TestLinkIdentity(t *testing.T) {
 	if g.User.ID != ann.UID || len(g.User.Identities) != 2 || g.User.Email != "ann@example.com" {
 		t.Errorf("linked: %+v", g.User)
 	}
+	if _, err := h.LinkIdentity(h.ctx, ann, AuthorizeInput{Provider: "acme"}); !fault.Is(err, fault.AuthValidation) {
+		t.Errorf("without PKCE: %v", err)
+	}
 	if _, _, code := h.link(i, ann, claimsOf("7", "ann@elsewhere.example", false)); code != string(fault.AuthIdentityExists) {
 		t.Errorf("twice: %s", code)
 	}
@@ -43,16 +46,18 @@ func TestLinkIdentity(t *testing.T) {
 	}
 
 	// Whose session ended on the way, by logout or ban, links nothing.
-	to, err := h.LinkIdentity(h.ctx, eve, AuthorizeInput{Provider: "acme"})
+	verifier, challenge := pkce()
+	in8 := AuthorizeInput{Provider: "acme", CodeChallenge: challenge, CodeChallengeMethod: "s256"}
+	to, err := h.LinkIdentity(h.ctx, eve, in8)
 	h.must(err)
 	in := i.consent(to, claimsOf("8", "x@example.com", true))
 	h.must(h.Logout(h.ctx, eve, "local"))
 	if q := h.back(in); q.Get("error_code") != string(fault.AuthSessionNotFound) || q.Get("access_token") != "" {
 		t.Errorf("after the logout: %v", q)
 	}
-	_, err = h.LinkIdentity(h.ctx, h.anon(), AuthorizeInput{Provider: "acme"})
+	_, err = h.LinkIdentity(h.ctx, h.anon(), in8)
 	want(t, "nobody", err, fault.AuthNoAuthorization)
-	_, err = h.LinkIdentity(h.ctx, service(), AuthorizeInput{Provider: "acme"})
+	_, err = h.LinkIdentity(h.ctx, service(), in8)
 	want(t, "the service", err, fault.AuthNoAuthorization)
 
 	ids, err := h.Identities(h.ctx, ann)
@@ -68,6 +73,36 @@ func TestLinkIdentity(t *testing.T) {
 	want(t, "unlinking too", off.UnlinkIdentity(off.ctx, ann, ids[0].IdentityID), fault.AuthLinkingDisabled)
 	_, err = off.SignInIDToken(off.ctx, ann, IDTokenInput{Provider: "acme", IDToken: "a.b.c", Link: true})
 	want(t, "and by an ID token", err, fault.AuthLinkingDisabled)
+}
+
+// TestLedToLink is the linking of a victim's account to the attacker's user
+// (login CSRF, RFC 9700, section 4.7): the victim's browser is led onto the way
+// that the attacker began. Without the attacker's own exchange nothing is linked,
+// and the code is in the victim's browser.
+func TestLedToLink(t *testing.T) {
+	h, i := withIssuer(t, "linking: true")
+	h.user("eve@example.com")
+	eve := h.as(h.signIn("eve@example.com").AccessToken)
+	code, verifier, _ := h.link(i, eve, claimsOf("7", "ann@example.com", true))
+	ids, err := h.Identities(h.ctx, eve)
+	if h.must(err); len(ids) != 1 {
+		t.Fatalf("the victim's account is the attacker's: %+v", ids)
+	}
+	// The victim signs in with it, before or after, and gets a user of their own.
+	g, _, err := h.visit(i, claimsOf("7", "ann@example.com", true))
+	if h.must(err); g.User.ID == eve.UID {
+		t.Error("the victim is signed in as the attacker")
+	}
+	_, err = h.ExchangeCode(h.ctx, h.anon(), code, verifier)
+	want(t, "the account is somebody's by now", err, fault.AuthIdentityExists)
+	_, err = h.ExchangeCode(h.ctx, h.anon(), code, verifier)
+	want(t, "a spent code", err, fault.AuthFlowStateNotFound)
+
+	// The session that began to link has to live when the code is exchanged.
+	code, verifier, _ = h.link(i, eve, claimsOf("8", "eve@elsewhere.example", true))
+	h.must(h.Logout(h.ctx, eve, "local"))
+	_, err = h.ExchangeCode(h.ctx, h.anon(), code, verifier)
+	want(t, "after the logout", err, fault.AuthSessionNotFound)
 }
 
 func TestAnonymousBecomesPermanent(t *testing.T) {
@@ -100,7 +135,8 @@ func TestUnlinkIdentity(t *testing.T) {
 	ids, err := h.Identities(h.ctx, ann)
 	h.must(err)
 	want(t, "the last one", h.UnlinkIdentity(h.ctx, ann, ids[0].IdentityID), fault.AuthLastIdentity)
-	if _, _, code := h.link(i, ann, claimsOf("7", "ann@elsewhere.example", true)); code != "" {
+	code, verifier, _ := h.link(i, ann, claimsOf("7", "ann@elsewhere.example", true))
+	if _, err := h.ExchangeCode(h.ctx, h.anon(), code, verifier); err != nil {
 		t.Fatal(code)
 	}
 	eve := h.as(h.signIn("eve@example.com").AccessToken)
@@ -167,6 +203,9 @@ func TestFlowsOnRecord(t *testing.T) {
 	code, verifier, _ := h.link(i, ann, claimsOf("7", "x@example.com", true))
 	_, err := h.ExchangeCode(h.ctx, h.anon(), code, "wrong")
 	want(t, "a wrong verifier", err, fault.AuthBadCodeVerifier)
+	code, verifier, _ = h.link(i, ann, claimsOf("7", "x@example.com", true))
+	_, err = h.ExchangeCode(h.ctx, h.anon(), code, verifier)
+	h.must(err)
 	h.person("bob@example.com", false)
 	for sub, email := range map[string]string{"8": "new@example.com", "9": "bob@example.com"} {
 		_, _, err := h.visit(i, claimsOf(sub, email, true))

@@ -59,11 +59,18 @@ func (a *Auth) Authorize(ctx context.Context, id *Caller, in AuthorizeInput) (st
 }
 
 // LinkIdentity begins to link an account at a provider to the caller and
-// answers where the browser goes. The session must still be there when it comes
-// back. A user with a second factor needs a session of aal2.
+// answers where the browser goes. The account is linked by the exchange of the
+// code that the browser comes back with, and so needs the verifier: who was led
+// onto somebody else's way to a provider gives their account to nobody. The
+// session must still be there then. A user with a second factor needs a session
+// of aal2.
 func (a *Auth) LinkIdentity(ctx context.Context, id *Caller, in AuthorizeInput) (string, error) {
 	if !a.settings().Linking {
 		return "", errLinking()
+	}
+	if in.CodeChallenge == "" {
+		return "", fault.New(fault.AuthValidation, "an account is linked with PKCE only: code_challenge is missing").
+			WithHint("create the client with the option auth: { flowType: 'pkce' }")
 	}
 	if err := a.limit(ctx, id, "other", id.UID); err != nil {
 		return "", err
@@ -219,7 +226,8 @@ func (a *Auth) arrive(ctx context.Context, id *Caller, in CallbackInput, f *flow
 	return a.land(ctx, id, f, data, profile)
 }
 
-// land signs the user of a profile in, or links the profile to who asked for it.
+// land signs the user of a profile in, or keeps the profile for who asked to
+// link it.
 func (a *Auth) land(ctx context.Context, id *Caller, f *flow, data *stateData, profile *provider.Profile) (to, userID string, err error) {
 	var (
 		s    *session
@@ -228,12 +236,16 @@ func (a *Auth) land(ctx context.Context, id *Caller, f *flow, data *stateData, p
 	)
 	err = a.resolved(ctx, func(tx store.Tx) (err error) {
 		s, code = nil, ""
+		c := authCode{Challenge: data.Challenge, ChallengeMethod: data.ChallengeMethod, Method: methodOAuth, Provider: f.provider}
 		if f.userID != "" {
-			u, err = a.linkAccount(tx, id, f.userID, data.Session, f.provider, profile)
-		} else {
-			u, err = a.account(tx, id, f.provider, profile)
-		}
-		if err != nil {
+			if u, err = a.linkable(tx, f.userID, data.Session, f.provider, profile); err != nil {
+				return err
+			}
+			c.Session = data.Session
+			if c.Link, err = a.seal(linked(profile), linkContext(u.id)); err != nil {
+				return err
+			}
+		} else if u, err = a.account(tx, id, f.provider, profile); err != nil {
 			return err
 		}
 		if data.Challenge == "" {
@@ -245,7 +257,6 @@ func (a *Auth) land(ctx context.Context, id *Caller, f *flow, data *stateData, p
 		if err := a.updateUser(tx, u); err != nil {
 			return err
 		}
-		c := authCode{Challenge: data.Challenge, ChallengeMethod: data.ChallengeMethod, Method: methodOAuth, Provider: f.provider}
 		if c.Tokens, err = a.sealTokens(u.id, profile); err != nil {
 			return err
 		}
@@ -424,7 +435,10 @@ func (a *Auth) SignInIDToken(ctx context.Context, id *Caller, in IDTokenInput) (
 				err = a.secondFactor(tx, id, u.id)
 			}
 			if err == nil {
-				u, err = a.linkAccount(tx, id, id.UID, id.Session, p.Name(), profile)
+				u, err = a.linkable(tx, id.UID, id.Session, p.Name(), profile)
+			}
+			if err == nil {
+				err = a.linkAccount(tx, id, u, p.Name(), profile)
 			}
 		} else {
 			u, err = a.account(tx, id, p.Name(), profile)

@@ -229,9 +229,9 @@ func verifiedEmail(p *provider.Profile) string {
 	return profileEmail(p)
 }
 
-// linkAccount gives the caller's user an account at a provider. An anonymous user
-// becomes a permanent one.
-func (a *Auth) linkAccount(tx store.Tx, id *Caller, userID, sessionID, name string, p *provider.Profile) (*userRow, error) {
+// linkable is the user of a session whom an account at a provider can be
+// linked to.
+func (a *Auth) linkable(tx store.Tx, userID, sessionID, name string, p *provider.Profile) (*userRow, error) {
 	u, err := a.lockUser(tx, userID)
 	if err != nil {
 		return nil, err
@@ -246,19 +246,24 @@ func (a *Auth) linkAccount(tx store.Tx, id *Caller, userID, sessionID, name stri
 		return u, errBanned()
 	}
 	known, err := a.identityBySubject(tx, name, p.Subject)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
+	case known == nil:
+		return u, nil
+	case known.userID == userID:
+		return nil, fault.New(fault.AuthIdentityExists, "Identity is already linked")
 	}
-	if known != nil {
-		if known.userID == userID {
-			return nil, fault.New(fault.AuthIdentityExists, "Identity is already linked")
-		}
-		return nil, fault.New(fault.AuthIdentityExists, "Identity is already linked to another user")
-	}
+	return nil, fault.New(fault.AuthIdentityExists, "Identity is already linked to another user")
+}
+
+// linkAccount gives a user an account at a provider that is linkable. An
+// anonymous user becomes a permanent one. The caller stores the user.
+func (a *Auth) linkAccount(tx store.Tx, id *Caller, u *userRow, name string, p *provider.Profile) error {
 	if err := a.attach(tx, u, name, p); err != nil {
-		return nil, err
+		return err
 	}
-	return u, a.record(tx, id, "auth.identity.link", u.id, a.detail("provider", name))
+	return a.record(tx, id, "auth.identity.link", u.id, a.detail("provider", name))
 }
 
 // unlink takes an identity from a user and with it what it stood for: the
