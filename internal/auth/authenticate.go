@@ -142,6 +142,7 @@ func (a *Auth) verified(ctx context.Context, text string) (*cached, error) {
 		}
 		a.cache.drop(text)
 	}
+	clears := a.cache.clears.Load()
 	tokens := a.live.Load().tokens
 	claims, err := tokens.Verify(text)
 	if reason, ok := errors.AsType[*token.Error](err); ok && reason.Reason == token.UnknownKey && a.lookAgain(ctx) {
@@ -158,7 +159,7 @@ func (a *Auth) verified(ctx context.Context, text string) (*cached, error) {
 	if client, ok := claims.Raw["client_id"].(string); ok && !claims.Foreign && claims.Session == "" {
 		e.client = client
 	}
-	return a.cache.put(text, e), nil
+	return a.cache.put(text, e, clears), nil
 }
 
 // stateOf returns what the store says of a token, at most lookLife old.

@@ -309,6 +309,20 @@ func TestRotateSigning(t *testing.T) {
 	w.refuses(w.RotateSigning(w.ctx, w.anon(), false), fault.AuthNoAuthorization)
 }
 
+// TestVerifiedWhileKeysChange: a token that was verified with a key, which went
+// before the token was kept, is not kept.
+func TestVerifiedWhileKeysChange(t *testing.T) {
+	c := newTokenCache()
+	clears := c.clears.Load()
+	c.clear()
+	if c.put("a.b.c", &cached{}, clears); c.get("a.b.c") != nil {
+		t.Error("it is kept")
+	}
+	if c.put("a.b.c", &cached{}, c.clears.Load()); c.get("a.b.c") == nil {
+		t.Error("nothing is kept")
+	}
+}
+
 func BenchmarkAuthenticate(b *testing.B) {
 	w := newWorld(b)
 	w.user("ada@shop.example")

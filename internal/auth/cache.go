@@ -43,6 +43,7 @@ type state struct {
 // an entry, whatever they hash to.
 type tokenCache struct {
 	seed   maphash.Seed
+	clears atomic.Uint64 // how often it was cleared
 	shards [cacheShards]cacheShard
 }
 
@@ -70,14 +71,19 @@ func (c *tokenCache) get(text string) *cached {
 	return e
 }
 
-// put keeps an entry, or returns the one that is there already.
-func (c *tokenCache) put(text string, e *cached) *cached {
+// put keeps an entry, or returns the one that is there already. clears is the
+// cache's before the token was verified: what was verified with keys that are
+// gone since is not kept.
+func (c *tokenCache) put(text string, e *cached, clears uint64) *cached {
 	e.size = 3*len(text) + cachedOverhead // the text and its claims, decoded
 	s := c.shard(text)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if there := s.all[text]; there != nil {
 		return there
+	}
+	if c.clears.Load() != clears {
+		return e
 	}
 	for t, old := range s.all { // any of them: maps are walked from a random place
 		if s.bytes+e.size <= maxCachedBytes/cacheShards && len(s.all) < maxCached/cacheShards {
@@ -117,7 +123,9 @@ func (c *tokenCache) sweep(now time.Time) {
 	}
 }
 
+// clear forgets every token, and those that are verified at this moment.
 func (c *tokenCache) clear() {
+	c.clears.Add(1) // before the shards: who puts an entry after its shard was cleared sees it
 	for i := range c.shards {
 		s := &c.shards[i]
 		s.mu.Lock()
