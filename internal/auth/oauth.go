@@ -151,6 +151,7 @@ func (a *Auth) unseal(sealed, context []byte, v any) error {
 // CallbackInput is what a provider sends a browser back with.
 type CallbackInput struct {
 	State, Code             string
+	Issuer                  string // the parameter iss
 	Error, ErrorDescription string
 	User                    string // Apple's form: the name, as JSON
 	Browser                 string // see AuthorizeInput
@@ -219,7 +220,7 @@ func (a *Auth) arrive(ctx context.Context, id *Caller, in CallbackInput, f *flow
 	if err := a.unseal(data.Sealed, stateContext(in.State), &s); err != nil {
 		return "", "", err
 	}
-	profile, err := p.Exchange(ctx, provider.Finish{Code: in.Code, Verifier: s.Verifier, Nonce: s.Nonce, RedirectURI: a.callbackURL(), User: in.User})
+	profile, err := p.Exchange(ctx, provider.Finish{Code: in.Code, Verifier: s.Verifier, Nonce: s.Nonce, RedirectURI: a.callbackURL(), Issuer: in.Issuer, User: in.User})
 	if err != nil {
 		return "", "", err
 	}

@@ -38,6 +38,7 @@ type metadata struct {
 	until    time.Time
 	endpoint oauth2.Endpoint
 	userInfo bool
+	names    bool   // every callback names the issuer (RFC 9207, section 3)
 	template string // of the iss, with {tenantid}; empty: it is the issuer
 	oidc     *oidc.Provider
 	verifier *oidc.IDTokenVerifier
@@ -106,11 +107,12 @@ func (p *Provider) discover(ctx context.Context) (*metadata, error) {
 		UserInfo string   `json:"userinfo_endpoint"`
 		Methods  []string `json:"token_endpoint_auth_methods_supported"`
 		Signing  []string `json:"id_token_signing_alg_values_supported"`
+		Names    bool     `json:"authorization_response_iss_parameter_supported"`
 	}
 	if err := found.Claims(&doc); err != nil {
 		return nil, err
 	}
-	m := &metadata{oidc: found, userInfo: doc.UserInfo != "", until: p.reg.now().Add(metadataLife)}
+	m := &metadata{oidc: found, userInfo: doc.UserInfo != "", names: doc.Names, until: p.reg.now().Add(metadataLife)}
 	if p.preset.tenants && doc.Issuer != issuer {
 		if !isTemplate(doc.Issuer, p.issuer) {
 			return nil, errors.New("the metadata is of another issuer; one tenant is named by its id")

@@ -31,6 +31,8 @@ type Finish struct {
 	Verifier    string
 	Nonce       string
 	RedirectURI string
+	// Issuer is the parameter iss of the callback (RFC 9207); empty: it had none.
+	Issuer string
 	// User is the form field "user", by which Apple tells a name once. It is
 	// not signed and only names the user.
 	User string
@@ -50,6 +52,9 @@ func (p *Provider) Exchange(ctx context.Context, f Finish) (*Profile, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := p.answeredBy(ctx, f.Issuer); err != nil { // before the code goes anywhere
+		return nil, err
+	}
 	ctx = oidc.ClientContext(ctx, p.reg.client)
 	tokens, err := cfg.Exchange(ctx, f.Code, oauth2.VerifierOption(f.Verifier))
 	if err != nil {
@@ -66,6 +71,31 @@ func (p *Provider) Exchange(ctx context.Context, f Finish) (*Profile, error) {
 	}
 	profile.AccessToken, profile.RefreshToken = tokens.AccessToken, tokens.RefreshToken
 	return profile, nil
+}
+
+// answeredBy refuses a callback of another issuer than the one that the browser
+// was sent to: its code is not for this one to see (RFC 9207; mix-up, RFC 9700,
+// section 4.4).
+func (p *Provider) answeredBy(ctx context.Context, issuer string) error {
+	if p.preset.plain { // which names another issuer than its address
+		return nil
+	}
+	m, err := p.metadata(ctx)
+	switch {
+	case err != nil:
+		return err
+	case issuer == "" && !m.names, issuer == p.issuer.String(), issuer != "" && m.template != "" && ofTemplate(issuer, m.template):
+		return nil
+	}
+	return fault.Wrap(errors.New("iss is not the issuer of the sign-in"), fault.AuthBadOAuthCallback, "the callback of %s is of another issuer", p.name)
+}
+
+// ofTemplate reports whether an issuer is one of a template's.
+func ofTemplate(issuer, template string) bool {
+	before, after, ok := strings.Cut(template, "{tenantid}")
+	tenant, isBefore := strings.CutPrefix(issuer, before)
+	tenant, isAfter := strings.CutSuffix(tenant, after)
+	return ok && isBefore && isAfter && isTenant(tenant)
 }
 
 // exchangeFault says why a code was not traded. The cause keeps no body, which

@@ -68,6 +68,24 @@ func TestMicrosoft(t *testing.T) {
 		_, err := signIn(t, open(t, i, "azure"))
 		t.Run(name, func(t *testing.T) { wantFault(t, err, fault.ProviderUnavailable, "another issuer") })
 	}
+	for iss, code := range map[string]fault.Code{ // the parameter of the callback
+		tenant: fault.AuthBadOAuthCallback, "/" + tenant + "/v2.0": "", "/x/v2.0": fault.AuthBadOAuthCallback, "/{tenantid}/v2.0": fault.AuthBadOAuthCallback,
+	} {
+		i := newIssuer(t)
+		template(i)
+		i.claims = map[string]any{"iss": i.URL + "/" + tenant + "/v2.0", "tid": tenant}
+		p, verifier := open(t, i, "microsoft"), oauth2.GenerateVerifier()
+		to, err := p.AuthCodeURL(t.Context(), provider.Start{State: "s", Nonce: "n", Verifier: verifier, RedirectURI: redirectURI})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = p.Exchange(t.Context(), provider.Finish{
+			Code: browse(t, to).Get("code"), Verifier: verifier, Nonce: "n", RedirectURI: redirectURI, Issuer: i.URL + iss,
+		})
+		if code == "" && err != nil || code != "" && !fault.Is(err, code) {
+			t.Errorf("iss %s: %v", iss, err)
+		}
+	}
 	i := newIssuer(t)
 	template(i)
 	_, err := signIn(t, open(t, i, "idp")) // templates are Microsoft's alone

@@ -270,6 +270,46 @@ func TestExchangeRefusesCodes(t *testing.T) {
 	}
 }
 
+// TestMixUp: the answer of one issuer is not given to another (RFC 9207).
+func TestMixUp(t *testing.T) {
+	for what, c := range map[string]struct {
+		supported bool
+		iss       func(i *issuer) string
+		good      bool
+	}{
+		"none":                        {false, func(*issuer) string { return "" }, true},
+		"its own":                     {false, func(i *issuer) string { return i.URL }, true},
+		"its own, announced":          {true, func(i *issuer) string { return i.URL }, true},
+		"none, although announced":    {true, func(*issuer) string { return "" }, false},
+		"another":                     {false, func(*issuer) string { return "https://honest.example" }, false},
+		"its own with more":           {false, func(i *issuer) string { return i.URL + "/" }, false},
+		"its own, and another behind": {true, func(i *issuer) string { return i.URL + "@honest.example" }, false},
+	} {
+		t.Run(what, func(t *testing.T) {
+			i := newIssuer(t)
+			i.metadata = map[string]any{"authorization_response_iss_parameter_supported": c.supported}
+			p := open(t, i, "acme")
+			verifier := oauth2.GenerateVerifier()
+			to, err := p.AuthCodeURL(t.Context(), provider.Start{State: "state-1", Nonce: "n", Verifier: verifier, RedirectURI: redirectURI})
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = p.Exchange(t.Context(), provider.Finish{
+				Code: browse(t, to).Get("code"), Verifier: verifier, Nonce: "n", RedirectURI: redirectURI, Issuer: c.iss(i),
+			})
+			if c.good && err != nil {
+				t.Error(err, fault.From(err).Cause)
+			}
+			if !c.good {
+				wantFault(t, err, fault.AuthBadOAuthCallback, "iss")
+				if n := i.called("/token"); n != 0 {
+					t.Errorf("the code was sent %d times", n)
+				}
+			}
+		})
+	}
+}
+
 func TestEmailVerified(t *testing.T) {
 	for name, test := range map[string]struct {
 		claims, userInfo map[string]any

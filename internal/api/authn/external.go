@@ -133,7 +133,7 @@ func (q *request) callback() error {
 		}
 	}
 	to, err := q.auth.Callback(q.r.Context(), q.id, auth.CallbackInput{
-		State: values.Get("state"), Code: values.Get("code"), User: values.Get("user"),
+		State: values.Get("state"), Code: values.Get("code"), Issuer: values.Get("iss"), User: values.Get("user"),
 		Error: values.Get("error"), ErrorDescription: values.Get("error_description"), Browser: q.browser(),
 	})
 	if to != "" {
