@@ -100,6 +100,7 @@ type loading struct {
 	long    bool     // more was taken than is kept
 	out     store.Outcome
 	vals    [][]value.Value // of the rows whose keys out has
+	merged  []bool          // which of them were there before
 	stored  int
 }
 
@@ -137,7 +138,7 @@ func (r *loading) run(ctx context.Context, tx store.Tx) error {
 }
 
 func (r *loading) batch(tx store.Tx, batch []item) error {
-	r.out.Primary, r.vals = r.out.Primary[:0], r.vals[:0]
+	r.out.Primary, r.vals, r.merged = r.out.Primary[:0], r.vals[:0], r.merged[:0]
 	for i := range batch {
 		if err := r.row(tx, &batch[i]); err != nil {
 			return err
@@ -170,7 +171,7 @@ func (r *loading) row(tx store.Tx, it *item) error {
 				r.out.Primary = r.out.Primary[:n]
 				err = c.explain(tx, err, it.vals)
 			} else if len(r.out.Primary) > n {
-				r.vals = append(r.vals, it.vals)
+				r.vals, r.merged = append(r.vals, it.vals), append(r.merged, r.out.Existed)
 			}
 		}
 	}

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/pandobase/pando/internal/audit"
 	"github.com/pandobase/pando/internal/fault"
@@ -117,19 +118,56 @@ func (c *change) record(tx store.Tx, out *store.Outcome) error {
 	if c.e.audit == nil || len(out.Primary) == 0 {
 		return nil
 	}
+	if c.w.Action == query.Create {
+		return c.recordStored(tx, out.Primary, func(i int) ([]value.Value, bool) {
+			n := c.written[i]
+			return c.rows[n], c.merged != nil && c.merged[n]
+		})
+	}
 	r := about(&c.id, c.w.Action, c.entity)
-	switch c.w.Action {
-	case query.Create:
-		r.Fields = c.w.Columns
-	case query.Update:
+	if c.w.Action == query.Update {
 		r.Fields = fieldNames(c.plan.Fields)
-	case query.Delete, query.ReadRows:
 	}
-	row := func(i int) []value.Value { return c.rows[c.written[i]] }
-	if c.w.Action != query.Create {
-		row = nil
+	return c.append(tx, &r, out.Primary, func(_ int, keys []value.Value) ([]audit.Values, error) {
+		if c.w.Action == query.Delete {
+			return nil, nil
+		}
+		return c.sameValues(tx, keys)
+	})
+}
+
+// recordStored puts the rows of a create on record: those that were new, and as
+// an update those that were merged into a row that was there. row gives the
+// values of the i-th key's row, and whether it was merged.
+func (c *change) recordStored(tx store.Tx, keys []value.Value, row func(i int) (vals []value.Value, merged bool)) error {
+	var mergedKeys []value.Value
+	var mergedRows, newRows [][]value.Value
+	newKeys := make([]value.Value, 0, len(keys))
+	for i, k := range keys {
+		if vals, merged := row(i); merged {
+			mergedKeys, mergedRows = append(mergedKeys, k), append(mergedRows, vals)
+		} else {
+			newKeys, newRows = append(newKeys, k), append(newRows, vals)
+		}
 	}
-	return c.append(tx, &r, out.Primary, row)
+	if len(newKeys) > 0 {
+		r := about(&c.id, query.Create, c.entity)
+		r.Fields = c.w.Columns
+		err := c.append(tx, &r, newKeys, func(at int, keys []value.Value) ([]audit.Values, error) {
+			return c.newValues(keys, newRows[at:]), nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if len(mergedKeys) == 0 {
+		return nil
+	}
+	r := about(&c.id, query.Update, c.entity)
+	r.Fields = fieldNames(c.set)
+	return c.append(tx, &r, mergedKeys, func(at int, keys []value.Value) ([]audit.Values, error) {
+		return c.mergedValues(tx, keys, mergedRows[at:])
+	})
 }
 
 func fieldNames(fields []*model.Field) []string {
@@ -140,16 +178,15 @@ func fieldNames(fields []*model.Field) []string {
 	return names
 }
 
-// append writes as many records as the keys need. row gives the values of the
-// i-th key's row where each has its own.
-func (c *change) append(tx store.Tx, r *audit.Record, keys []value.Value, row func(i int) []value.Value) error {
+// append writes as many records as the keys need. values gives those of the
+// keys from the at-th on.
+func (c *change) append(tx store.Tx, r *audit.Record, keys []value.Value, values func(at int, keys []value.Value) ([]audit.Values, error)) error {
 	var err error
 	for at := 0; at < len(keys); at += audit.MaxKeys {
 		part := keys[at:min(len(keys), at+audit.MaxKeys)]
 		r.Rows, r.Keys = len(part), c.e.keyTexts(c.entity, part)
-		if c.entity.Audit.Values && c.w.Action != query.Delete {
-			r.Values, err = c.values(tx, at, part, r.Keys, row)
-			if err != nil {
+		if c.entity.Audit.Values {
+			if r.Values, err = values(at, part); err != nil {
 				return err
 			}
 		}
@@ -180,48 +217,77 @@ func ownerField(e *model.Entity) *model.Field {
 	return nil
 }
 
-// values are the values that were set, under the key of the user whom the row
-// is about.
-func (c *change) values(tx store.Tx, at int, keys []value.Value, texts []string, row func(i int) []value.Value) ([]audit.Values, error) {
-	owner := ownerField(c.entity)
+// owner is the field that tells whom a row of the change is about; nil: nobody.
+func (c *change) owner() *model.Field {
 	if c.entity.Module.Builtin && c.entity.Name == "users" {
-		owner = c.entity.Primary
+		return c.entity.Primary
 	}
-	if row == nil {
-		return c.sameValues(tx, owner, keys)
-	}
+	return ownerField(c.entity)
+}
+
+// newValues are the values of rows that were new, under the keys of the users
+// whom they are about.
+func (c *change) newValues(keys []value.Value, rows [][]value.Value) []audit.Values {
+	owner, texts := slices.Index(c.plan.Fields, c.owner()), c.e.keyTexts(c.entity, keys)
 	out := make([]audit.Values, len(keys))
 	for i := range keys {
-		vals := row(at + i)
-		out[i] = audit.Values{Key: texts[i], Data: valuesJSON(c.plan.Fields, vals)}
-		for j, f := range c.plan.Fields {
-			if f == owner {
-				out[i].Subject = vals[j].Str
-			}
+		out[i] = audit.Values{Key: texts[i], Data: valuesJSON(c.plan.Fields, rows[i], nil)}
+		if owner >= 0 {
+			out[i].Subject = rows[i][owner].Str
 		}
+	}
+	return out
+}
+
+// mergedValues are the values that a merge has set in the rows of the keys.
+func (c *change) mergedValues(tx store.Tx, keys []value.Value, rows [][]value.Value) ([]audit.Values, error) {
+	subjects, err := c.subjects(tx, keys)
+	if err != nil {
+		return nil, err
+	}
+	texts := c.e.keyTexts(c.entity, keys)
+	out := make([]audit.Values, len(keys))
+	for i := range keys {
+		out[i] = audit.Values{Key: texts[i], Subject: subjects[i], Data: valuesJSON(c.plan.Fields, rows[i], c.set)}
 	}
 	return out, nil
 }
 
 // sameValues are those of an update, which sets every row alike: once for each
 // user whom the rows are about.
-func (c *change) sameValues(tx store.Tx, owner *model.Field, keys []value.Value) ([]audit.Values, error) {
-	data := valuesJSON(c.plan.Fields, c.rows[0])
-	if owner == nil {
+func (c *change) sameValues(tx store.Tx, keys []value.Value) ([]audit.Values, error) {
+	data := valuesJSON(c.plan.Fields, c.rows[0], nil)
+	if c.owner() == nil {
 		return []audit.Values{{Data: data}}, nil
+	}
+	subjects, err := c.subjects(tx, keys)
+	if err != nil {
+		return nil, err
+	}
+	var out []audit.Values
+	seen := map[string]bool{}
+	for _, subject := range subjects {
+		if !seen[subject] {
+			seen[subject] = true
+			out = append(out, audit.Values{Subject: subject, Data: data})
+		}
+	}
+	return out, nil
+}
+
+// subjects are the users whom stored rows are about; empty: nobody.
+func (c *change) subjects(tx store.Tx, keys []value.Value) ([]string, error) {
+	out := make([]string, len(keys))
+	owner := c.owner()
+	if owner == nil {
+		return out, nil
 	}
 	d := c.e.planner.Dialect
 	st := &store.Statement{SQL: "SELECT " + d.Ident(owner.Name) + " FROM " + d.Table(c.entity.Module.Name, c.entity.Name) +
 		" WHERE " + d.Ident(c.entity.Primary.Name) + "=" + d.Param(1)}
-	var out []audit.Values
-	seen := map[string]bool{}
-	for _, k := range keys {
+	for i, k := range keys {
 		err := tx.Query(st, []value.Value{k}, func(r store.Row) error {
-			subject := string(r.Append(nil, 0))
-			if !seen[subject] {
-				seen[subject] = true
-				out = append(out, audit.Values{Subject: subject, Data: data})
-			}
+			out[i] = string(r.Append(nil, 0))
 			return nil
 		})
 		if err != nil {
@@ -231,11 +297,12 @@ func (c *change) sameValues(tx store.Tx, owner *model.Field, keys []value.Value)
 	return out, nil
 }
 
-// valuesJSON is an object of the fields that may be on record.
-func valuesJSON(fields []*model.Field, vals []value.Value) []byte {
+// valuesJSON is an object of the fields that may be on record; only those of
+// set, where it is not nil.
+func valuesJSON(fields []*model.Field, vals []value.Value, set []*model.Field) []byte {
 	out := []byte{'{'}
 	for i, f := range fields {
-		if f.Hidden || f.Encrypted {
+		if f.Hidden || f.Encrypted || set != nil && !slices.Contains(set, f) {
 			continue
 		}
 		if len(out) > 1 {
@@ -253,9 +320,7 @@ func (r *loading) recordChunk(tx store.Tx) error {
 	if c.e.audit == nil || len(r.out.Primary) == 0 {
 		return nil
 	}
-	rec := about(&c.id, query.Create, c.entity)
-	rec.Fields = c.w.Columns
-	return c.append(tx, &rec, r.out.Primary, func(i int) []value.Value { return r.vals[i] })
+	return c.recordStored(tx, r.out.Primary, func(i int) ([]value.Value, bool) { return r.vals[i], r.merged[i] })
 }
 
 // audited reports whether a plan reads an entity whose reads are on record.

@@ -3,6 +3,7 @@ package engine
 import (
 	"slices"
 
+	"github.com/pandobase/pando/internal/query"
 	"github.com/pandobase/pando/internal/store"
 	"github.com/pandobase/pando/internal/value"
 )
@@ -104,6 +105,9 @@ func (c *change) create(tx store.Tx, out *store.Outcome) error {
 func (c *change) insert(tx store.Tx, out *store.Outcome) ([]int, error) {
 	out.Primary = make([]value.Value, 0, len(c.rows))
 	written := make([]int, 0, len(c.rows))
+	if c.merged = nil; c.w.Conflict.Resolution == query.Merge {
+		c.merged = make([]bool, len(c.rows))
+	}
 	for n := range c.rows {
 		i := n
 		if c.order != nil {
@@ -119,6 +123,8 @@ func (c *change) insert(tx store.Tx, out *store.Outcome) ([]int, error) {
 		written = append(written, i)
 		if !out.Existed {
 			c.res.Inserted++
+		} else if c.merged != nil {
+			c.merged[i] = true
 		}
 	}
 	if c.order != nil {

@@ -59,11 +59,13 @@ type change struct {
 	args     []query.Arg
 	rows     [][]value.Value // create: a value for each field; update: one row of set values
 	conflict []*model.Field
-	loose    []int // fields whose references the store does not check
-	order    []int // of insertion; nil: the rows' own
-	written  []int // create: the rows of the keys that were written
-	judged   bool  // create: the rules let the rows through
-	circle   bool  // the rows refer to each other in no order
+	loose    []int          // fields whose references the store does not check
+	order    []int          // of insertion; nil: the rows' own
+	written  []int          // create: the rows of the keys that were written
+	set      []*model.Field // merge: what it sets in a row that is there
+	merged   []bool         // merge: the rows that were there
+	judged   bool           // create: the rules let the rows through
+	circle   bool           // the rows refer to each other in no order
 
 	res Result
 }
@@ -133,13 +135,12 @@ func (c *change) prepareCreate() error {
 	if err := c.resolveConflict(); err != nil {
 		return err
 	}
-	set, err := c.replaced(in)
-	if err != nil {
+	if c.set, err = c.replaced(in); err != nil {
 		return err
 	}
 	plan, err := c.e.writePlan(w, c.guard, func() (*store.WritePlan, error) {
 		return c.e.planner.CompileInsert(c.entity, c.guard, c.e.rules, &store.Insert{
-			Given: in.columns, Resolution: w.Conflict.Resolution, Conflict: c.conflict, Set: set,
+			Given: in.columns, Resolution: w.Conflict.Resolution, Conflict: c.conflict, Set: c.set,
 		})
 	})
 	if err != nil {
