@@ -66,6 +66,7 @@ func post(name, body string, status ...int) attempt {
 }
 
 func TestBadNames(t *testing.T) {
+	t.Parallel()
 	n := fresh(t)
 	list := []attempt{
 		get("unknown entity", "/rest/v1/nothing", 404),
@@ -117,6 +118,7 @@ func (a attempt) with(header ...string) attempt {
 }
 
 func TestBadValues(t *testing.T) {
+	t.Parallel()
 	n := fresh(t)
 	list := []attempt{}
 	// What no field of a type takes, from JSON.
@@ -167,6 +169,7 @@ func TestBadValues(t *testing.T) {
 }
 
 func TestMalformedBodies(t *testing.T) {
+	t.Parallel()
 	n := fresh(t)
 	deep := strings.Repeat("[", 100_000)
 	list := []attempt{}
@@ -214,6 +217,7 @@ func TestMalformedBodies(t *testing.T) {
 }
 
 func TestBadQueries(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	application(t, dir)
 	// With the default limit most of these would not get past the edge.
@@ -316,6 +320,7 @@ func wideOf(item string, k int) string {
 }
 
 func TestForgedCursors(t *testing.T) {
+	t.Parallel()
 	n := fresh(t)
 	a := n.want(t, http.StatusOK, http.MethodGet, products+"?select=id,name&order=price.desc&limit=2", "")
 	_, rest, _ := strings.Cut(a.header.Get("Link"), "cursor=")
@@ -353,6 +358,7 @@ func TestForgedCursors(t *testing.T) {
 }
 
 func TestBadHeaders(t *testing.T) {
+	t.Parallel()
 	n := fresh(t)
 	h := func(name string, status []int, header ...string) attempt {
 		return attempt{name: name, method: http.MethodGet, path: products, header: header, status: status}
@@ -412,6 +418,7 @@ func TestBadHeaders(t *testing.T) {
 }
 
 func TestBadMethodsAndPaths(t *testing.T) {
+	t.Parallel()
 	n := fresh(t)
 	list := []attempt{}
 	for _, m := range []string{"TRACE", "CONNECTX", "PROPFIND", "LOCK", "get", "X", "PRI", strings.Repeat("M", 200), "QUERY"} {
@@ -523,6 +530,7 @@ func TestAnswersOfAnySize(t *testing.T) {
 
 // TestBadInputOverHTTP2 sends a part of the above as HTTP/2 without TLS.
 func TestBadInputOverHTTP2(t *testing.T) {
+	t.Parallel()
 	n := fresh(t)
 	var p http.Protocols
 	p.SetUnencryptedHTTP2(true)
@@ -546,6 +554,7 @@ func TestBadInputOverHTTP2(t *testing.T) {
 // TestFuzzOverHTTP changes valid requests at random; whatever comes of it must
 // be an answer that the grammar of answers knows.
 func TestFuzzOverHTTP(t *testing.T) {
+	t.Parallel()
 	n := fresh(t)
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)

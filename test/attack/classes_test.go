@@ -91,6 +91,7 @@ func (c *class) equal(n *node, method, right, wrong, body string, header ...stri
 }
 
 func TestHiddenFieldOracles(t *testing.T) {
+	t.Parallel()
 	n := furnished(t)
 	filter := attackClass(t, "1 filter oracle")
 	for _, q := range []string{
@@ -174,6 +175,7 @@ func TestHiddenFieldOracles(t *testing.T) {
 }
 
 func TestEmbedsAndInternals(t *testing.T) {
+	t.Parallel()
 	n := furnished(t)
 	embed := attackClass(t, "5 embedding past the embedded entity's rules")
 	for _, path := range []string{
@@ -208,6 +210,7 @@ func TestEmbedsAndInternals(t *testing.T) {
 }
 
 func TestInjection(t *testing.T) {
+	t.Parallel()
 	n := furnished(t)
 	before := n.census(t)
 	c := attackClass(t, "10 SQL injection")
@@ -268,6 +271,7 @@ func TestInjection(t *testing.T) {
 }
 
 func TestTransport(t *testing.T) {
+	t.Parallel()
 	n := furnished(t)
 	spoof := attackClass(t, "16 X-Forwarded-For spoof")
 	for _, h := range []string{"X-Forwarded-For: 6.6.6.6", "X-Real-Ip: 6.6.6.6", "Forwarded: for=6.6.6.6", "True-Client-Ip: 6.6.6.6", "Cf-Connecting-Ip: 6.6.6.6", "X-Forwarded-Host: 6.6.6.6", "X-Original-Url: /6.6.6.6", "X-Rewrite-Url: /6.6.6.6"} {
@@ -341,6 +345,7 @@ func TestTransport(t *testing.T) {
 }
 
 func TestCollisions(t *testing.T) {
+	t.Parallel()
 	n := furnished(t)
 	c := attackClass(t, "35 cache and idempotency collisions")
 	idem := func(status int, method, path, body string, header ...string) {
@@ -401,6 +406,7 @@ func TestCollisions(t *testing.T) {
 }
 
 func TestLogs(t *testing.T) {
+	t.Parallel()
 	for _, format := range []string{"text", "json"} {
 		t.Run(format, func(t *testing.T) { testLogs(t, format) })
 	}
@@ -454,6 +460,7 @@ func testLogs(t *testing.T, format string) {
 }
 
 func TestBrowsers(t *testing.T) {
+	t.Parallel()
 	n := furnished(t)
 	c := attackClass(t, "40 CORS and keys in URLs")
 	for _, origin := range []string{"https://evil.example", "null", "http://localhost:3000", "https://x\"y", "file://"} {
@@ -499,6 +506,7 @@ func TestBrowsers(t *testing.T) {
 
 // TestCommandLinePaths tries to lead the binary out of its folder.
 func TestCommandLinePaths(t *testing.T) {
+	t.Parallel()
 	c := attackClass(t, "30 path traversal")
 	n := fresh(t)
 	for _, p := range []string{"/docs/../pando.yaml", "/docs/%2e%2e/pando.yaml", "/docs/..%2fpando.yaml", "/docs/..%5cpando.yaml", "/docs/%2e%2e%2fdata%2fshop.db", "/docs//pando.yaml", "/docs/data/shop.db", "/../pando.yaml", "/docs/assets/../../../../etc/passwd", "/docs/app.js/../../pando.yaml"} {

@@ -134,7 +134,8 @@ func conclude(code int) int {
 		return code
 	}
 	if complete := tally.print(); code == 0 && !complete {
-		fmt.Fprintln(os.Stderr, "attacks are missing")
+		fmt.Fprintln(os.Stderr, "FAIL: attacks are missing")
+		return 1
 	}
 	return code
 }

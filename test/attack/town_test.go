@@ -306,6 +306,16 @@ func knocks() []knock {
 	return []knock{{restDoor, "/rest/v1/ranks?select=rank"}, {authDoor, "/auth/v1/user"}, {auditDoor, "/audit/v1/records?limit=1"}}
 }
 
+// knockAt is the path of a door's knock.
+func knockAt(door string) string {
+	for _, k := range knocks() {
+		if k.door == door {
+			return k.path
+		}
+	}
+	return "/"
+}
+
 // trusted is a user for whom every door opens, and finds something behind it.
 func (n *town) trusted(t *testing.T, name string) person {
 	t.Helper()
