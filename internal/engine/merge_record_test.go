@@ -46,3 +46,29 @@ func TestMergesAreUpdates(t *testing.T) {
 		t.Errorf("after the erasure: %+v, %v", rec, err)
 	}
 }
+
+// TestAMovedKeyIsOnRecord: an update that gives a row another key names both.
+func TestAMovedKeyIsOnRecord(t *testing.T) {
+	r, ctx := openClinic(t), t.Context()
+	if _, err := r.Write(ctx, service, patients(1, 2, bob), nil); err != nil {
+		t.Fatal(err)
+	}
+	r.take()
+	move := &query.Write{
+		Action: query.Update, Target: query.Target{Entity: "patients"}, Where: byID(query.Eq, "1"), Columns: []string{"id"},
+		Rows: [][]query.Cell{{cell("7")}},
+	}
+	if _, err := r.Write(ctx, service, move, nil); err != nil {
+		t.Fatal(err)
+	}
+	if rec := r.one(); !reflect.DeepEqual(rec.Keys, []string{"7"}) || rec.Detail["was"] != "1" {
+		t.Errorf("%+v", rec)
+	}
+	move.Where = byID(query.Eq, "7") // to the key that it has
+	if _, err := r.Write(ctx, service, move, nil); err != nil {
+		t.Fatal(err)
+	}
+	if rec := r.one(); rec.Detail != nil {
+		t.Errorf("%+v", rec)
+	}
+}

@@ -127,6 +127,9 @@ func (c *change) record(tx store.Tx, out *store.Outcome) error {
 	r := about(&c.id, c.w.Action, c.entity)
 	if c.w.Action == query.Update {
 		r.Fields = fieldNames(c.plan.Fields)
+		if b := out.Before; len(b) == 1 && len(out.Primary) == 1 && b[0] != out.Primary[0] { // two rows cannot get one key
+			r.Detail = map[string]string{"was": c.e.keyTexts(c.entity, b)[0]}
+		}
 	}
 	return c.append(tx, &r, out.Primary, func(_ int, keys []value.Value) ([]audit.Values, error) {
 		if c.w.Action == query.Delete {

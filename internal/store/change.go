@@ -34,6 +34,7 @@ type WritePlan struct {
 
 	create *gate // judges the new row, before it is inserted
 	change *gate // judges what an update makes of rows, before it does
+	before *gate // judges nothing: names the rows that get another key
 	failed *gate // does so behind an update that a key or a reference has refused
 	upsert
 }
@@ -215,6 +216,11 @@ func (pl *Planner) CompileUpdate(w *query.Write, e *model.Entity, fields, given 
 	if err != nil {
 		return nil, err
 	}
+	if slices.Contains(fields, e.Primary) {
+		if p.before, err = c.keysOf(w, e); err != nil {
+			return nil, err
+		}
+	}
 	before := !plain(check)
 	if p.change, err = c.changed(w, e, fields, given, before); err != nil {
 		return nil, err
@@ -240,6 +246,17 @@ func (pl *Planner) CompileUpdate(w *query.Write, e *model.Entity, fields, given 
 	p.st.SQL = "UPDATE " + pl.Dialect.Table(e.Module.Name, e.Name) + " AS t0 SET " + strings.Join(sets, ",") + where + c.returning(p, judges)
 	p.params, p.rules = c.params[len(fields):], c.asked()
 	return p, nil
+}
+
+// keysOf names the rows that an update is about to change.
+func (c *compiler) keysOf(w *query.Write, e *model.Entity) (*gate, error) {
+	c.statement()
+	where, err := c.reach(w, e)
+	if err != nil {
+		return nil, err
+	}
+	sql := "SELECT t0." + c.d.Ident(e.Primary.Name) + " FROM " + c.d.Table(e.Module.Name, e.Name) + " AS t0" + where
+	return &gate{st: Statement{SQL: sql}, params: c.params}, nil
 }
 
 // CompileDelete plans the removal of the rows that match.
@@ -312,6 +329,9 @@ type Outcome struct {
 	// Judged is set for runs whose rows [WritePlan.Judge] has let through.
 	Judged  bool
 	Primary []value.Value // of the affected rows
+	// Before are the keys that the rows had, in no order, where an update sets
+	// the key.
+	Before []value.Value
 	// Existed: the row of an upsert was there before.
 	Existed bool
 }
@@ -323,6 +343,11 @@ func (p *WritePlan) Run(tx Tx, values []value.Value, args []query.Arg, into *Out
 	st, err := p.judge(tx, values, args, into)
 	if err != nil {
 		return err
+	}
+	if p.before != nil {
+		if into.Before, err = p.before.keys(tx, values, args); err != nil {
+			return err
+		}
 	}
 	all, err := bindParams(p.params, nil, args, slices.Clip(values))
 	if err != nil {

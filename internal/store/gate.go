@@ -64,6 +64,19 @@ func (g *gate) run(r Reader, values []value.Value, args []query.Arg) (found bool
 	return found, err
 }
 
+// keys are the values of the statement's one column.
+func (g *gate) keys(r Reader, values []value.Value, args []query.Arg) (out []value.Value, err error) {
+	bound, err := bindParams(g.params, values, args, nil)
+	if err != nil {
+		return nil, err
+	}
+	err = r.Query(&g.st, bound, func(row Row) error {
+		out = append(out, row.Value(0))
+		return nil
+	})
+	return out, err
+}
+
 // verdicts collects the columns of a gate.
 type verdicts struct {
 	sqls   []string
