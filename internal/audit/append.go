@@ -57,6 +57,7 @@ func (l *Log) Append(tx store.Tx, r *Record) error {
 	}
 	_, err := tx.Exec(l.st.insertAs, sc.args[:])
 	if fault.Is(err, fault.Unique) { // somebody put a row there by hand: it stays outside the chain
+		l.cfg.Log.Error("a record of the audit trail is there that this node did not write", "record", n.id)
 		if n.id, err = l.passNewest(tx); err == nil {
 			sc.args[8] = value.OfInt(n.id)
 			_, err = tx.Exec(l.st.insertAs, sc.args[:])

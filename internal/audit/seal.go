@@ -112,8 +112,9 @@ func (l *Log) beforeCommit(tx store.Tx) error {
 	c.next = c.head
 	err = l.link(tx, &c.next, stored)
 	if fault.Is(err, fault.Unique) {
-		// Somebody put a seal there by hand. Writes go on behind it, and Verify
-		// finds it.
+		// Somebody put a seal there by hand. Writes go on behind it. Verify finds
+		// it, unless it was made to fit: the log of the node tells of it then.
+		l.cfg.Log.Error("a seal of the audit trail is there that this node did not make", "seal", c.next.seq+1)
 		if err = l.readHead(tx, &c.next); err == nil {
 			err = l.link(tx, &c.next, stored)
 		}
