@@ -72,7 +72,10 @@ func (e *Engine) once(ctx context.Context, id policy.Identity, idem *Idempotency
 	return e.driver.Write(ctx, func(tx store.Tx) error {
 		since := e.now().UTC().Add(-remembered)
 		found, err := e.recall(tx, &id, scope, since, idem, &ch.res)
-		if found || err != nil {
+		if found && err == nil {
+			return ch.recordReplay(tx)
+		}
+		if err != nil {
 			return err
 		}
 		if err := ch.run(tx); err != nil {

@@ -28,6 +28,7 @@ func TestIdempotencyKeysAreTheCallers(t *testing.T) {
 	if err != nil || !strings.Contains(string(res.Body), `"name":"N"`) {
 		t.Fatalf("%v %s", err, res.Body)
 	}
+	r.take()
 	res, err = r.Write(ctx, machine("two", "remover"), remove(), idem)
 	if err != nil || res.Replayed || string(res.Body) != "[]" {
 		t.Errorf("the other machine: %v, replayed %t: %s", err, res.Replayed, res.Body)
@@ -35,6 +36,9 @@ func TestIdempotencyKeysAreTheCallers(t *testing.T) {
 	res, err = r.Write(ctx, machine("one", "remover"), remove(), idem)
 	if err != nil || !res.Replayed || !strings.Contains(string(res.Body), `"name":"N"`) {
 		t.Errorf("the same machine: %v, replayed %t: %s", err, res.Replayed, res.Body)
+	}
+	if recs := r.take(); len(recs) != 2 || recs[1].Action != "read" || recs[1].Key != "one" || recs[1].Detail["replayed"] != "true" {
+		t.Errorf("the rows that were told again are not on record: %+v", recs)
 	}
 }
 

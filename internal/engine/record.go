@@ -326,6 +326,16 @@ func (r *loading) recordChunk(tx store.Tx) error {
 	return c.recordStored(tx, r.out.Primary, func(i int) ([]value.Value, bool) { return r.vals[i], r.merged[i] })
 }
 
+// recordReplay puts the rows on record that an answer tells once more.
+func (c *change) recordReplay(tx store.Tx) error {
+	if c.res.Body == nil || !c.e.keysOnRecord(c.w.Target) {
+		return nil
+	}
+	r := about(&c.id, query.ReadRows, c.entity)
+	r.Rows, r.Detail = c.res.Rows, map[string]string{"replayed": "true"}
+	return c.e.audit.Append(tx, &r)
+}
+
 // audited reports whether a plan reads an entity whose reads are on record.
 func (e *Engine) audited(p *store.ReadPlan) bool {
 	if !e.onRead {
