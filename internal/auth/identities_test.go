@@ -46,7 +46,7 @@ func TestLinkIdentity(t *testing.T) {
 	}
 
 	// Whose session ended on the way, by logout or ban, links nothing.
-	verifier, challenge := pkce()
+	_, challenge := pkce()
 	in8 := AuthorizeInput{Provider: "acme", CodeChallenge: challenge, CodeChallengeMethod: "s256"}
 	to, err := h.LinkIdentity(h.ctx, eve, in8)
 	h.must(err)
@@ -200,10 +200,10 @@ func TestFlowsOnRecord(t *testing.T) {
 	h.user("ann@example.com")
 	ann := h.as(h.signIn("ann@example.com").AccessToken)
 	e := h.secured(ann)
-	code, verifier, _ := h.link(i, ann, claimsOf("7", "x@example.com", true))
+	code, _, _ := h.link(i, ann, claimsOf("7", "x@example.com", true))
 	_, err := h.ExchangeCode(h.ctx, h.anon(), code, "wrong")
 	want(t, "a wrong verifier", err, fault.AuthBadCodeVerifier)
-	code, verifier, _ = h.link(i, ann, claimsOf("7", "x@example.com", true))
+	code, verifier, _ := h.link(i, ann, claimsOf("7", "x@example.com", true))
 	_, err = h.ExchangeCode(h.ctx, h.anon(), code, verifier)
 	h.must(err)
 	h.person("bob@example.com", false)

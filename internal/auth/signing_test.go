@@ -10,7 +10,7 @@ import (
 // without is a node on a store some of whose keys are gone or changed.
 func (w *world) without(change string) error {
 	w.t.Helper()
-	if _, err := w.driverExec(change); err != nil {
+	if err := w.driverExec(change); err != nil {
 		w.t.Fatal(err)
 	}
 	a, err := New(Config{App: w.app, Driver: w.driver, Ring: w.ring, Wrapper: w.wrapper, Audit: w.log, URL: "https://shop.example", Mail: w.box, Now: w.clock.now})
@@ -56,7 +56,7 @@ func TestSigningKeyRemoved(t *testing.T) {
 			w := newWorld(t)
 			w.user("ada@shop.example")
 			g := w.signIn("ada@shop.example")
-			if _, err := w.driverExec(change); err != nil {
+			if err := w.driverExec(change); err != nil {
 				t.Fatal(err)
 			}
 			w.refuses(w.loadKeys(w.ctx), fault.ConfigInvalid)
@@ -76,7 +76,7 @@ func TestDamagedKeysAreReplaced(t *testing.T) {
 	w := newWorld(t)
 	w.user("ada@shop.example")
 	g := w.signIn("ada@shop.example")
-	if _, err := w.driverExec(`UPDATE {signing_keys} SET private = x'0102' WHERE state = 'next'`); err != nil {
+	if err := w.driverExec(`UPDATE {signing_keys} SET private = x'0102' WHERE state = 'next'`); err != nil {
 		t.Fatal(err)
 	}
 	w.refuses(w.RotateSigning(w.ctx, service(), false), fault.ConfigInvalid)
@@ -90,7 +90,7 @@ func TestDamagedKeysAreReplaced(t *testing.T) {
 
 	// The secret is no key that a rotation makes anew: what was derived from
 	// it would be lost without a word.
-	if _, err := w.driverExec(`UPDATE {signing_keys} SET private = x'0102' WHERE id = 'secret'`); err != nil {
+	if err := w.driverExec(`UPDATE {signing_keys} SET private = x'0102' WHERE id = 'secret'`); err != nil {
 		t.Fatal(err)
 	}
 	w.refuses(w.RotateSigning(w.ctx, service(), true), fault.ConfigInvalid)

@@ -260,10 +260,9 @@ func (w *world) actions() (out []string) {
 }
 
 // driverExec changes the store behind the room's back.
-func (w *world) driverExec(sqlText string) (n int64, err error) {
-	err = w.driver.Write(w.ctx, func(tx store.Tx) error {
-		n, err = tx.Exec(sql(w.driver.Dialect(), sqlText), nil)
+func (w *world) driverExec(sqlText string) error {
+	return w.driver.Write(w.ctx, func(tx store.Tx) error {
+		_, err := tx.Exec(sql(w.driver.Dialect(), sqlText), nil)
 		return err
 	})
-	return n, err
 }

@@ -36,6 +36,7 @@ auth:
   linking: true
   redirects: ["https://app.example/after"]
   jwt_secret: "secret:jwt"
+  providers: { github: { client_id: notes, client_secret: a-secret-of-the-notes-client } }
 `
 
 // jwtSecret is the HS256 secret of those who migrate.

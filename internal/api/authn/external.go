@@ -42,22 +42,24 @@ func (q *request) authorize() error {
 // who is led to the end of a stranger's sign-in has another one, or none (RFC
 // 9700, section 4.7.1). It means nothing anywhere else.
 const (
-	cookieName   = "pando-sign-in"
-	secureCookie = "__Secure-" + cookieName
+	cookieName = "pando-sign-in"
+	// A browser takes __Host- from this very host alone (RFC 6265bis): no other
+	// host of the domain can put the secret of its own there.
+	secureCookie = "__Host-" + cookieName
 	cookieLife   = 10 * time.Minute // as long as a provider may take
 	secretSize   = 32               // bytes
 )
 
 func (q *request) secure() bool { return strings.HasPrefix(q.auth.Issuer(), "https:") }
 
-// cookie comes back to the callback alone. Apple sends the browser back with a
+// cookie comes back to the callback, and nothing else reads it. Apple sends the browser back with a
 // form, which brings only cookies of SameSite=None, and those are for https.
 func (q *request) cookie(secret string) *http.Cookie {
 	c := &http.Cookie{
 		Name: cookieName, Value: secret, Path: Path + "/", MaxAge: int(cookieLife.Seconds()), HttpOnly: true, SameSite: http.SameSiteLaxMode,
 	}
 	if q.secure() {
-		c.Name, c.Secure, c.SameSite = secureCookie, true, http.SameSiteNoneMode
+		c.Name, c.Path, c.Secure, c.SameSite = secureCookie, "/", true, http.SameSiteNoneMode
 	}
 	return c
 }

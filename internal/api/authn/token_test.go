@@ -30,6 +30,21 @@ func TestClientChallenge(t *testing.T) {
 	}
 }
 
+// TestSignInCookie: the cookie that binds a sign-in to its browser is one that
+// no other host of the domain can set, and no script can read.
+func TestSignInCookie(t *testing.T) {
+	d := newDoor(t)
+	d.Client().CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	r := d.call(t, http.MethodGet, "/auth/v1/authorize?provider=github&redirect_to=https%3A%2F%2Fapp.example%2Fafter", "")
+	c, err := http.ParseSetCookie(r.header.Get("Set-Cookie"))
+	if err != nil || r.status != http.StatusFound {
+		t.Fatal(r.status, err, r.body)
+	}
+	if c.Name != "__Host-pando-sign-in" || c.Path != "/" || c.Domain != "" || !c.Secure || !c.HttpOnly || c.SameSite != http.SameSiteNoneMode || len(c.Value) != 43 {
+		t.Errorf("%+v", c)
+	}
+}
+
 // TestLinkByIDToken: the door hands link_identity on, to who is signed in.
 func TestLinkByIDToken(t *testing.T) {
 	d := newDoor(t)
