@@ -72,7 +72,7 @@ func (s *suite) oracles(t *testing.T) {
 	}
 	// What one may write is told why it fails.
 	_, err := w.engine.Write(w.Context(), ann, bare(update("cards", "id.eq.1", `{"fan_id":"nobody"}`)), nil)
-	refused(t, "a reference", "", err, fault.ForeignKey)
+	_ = refused(t, "a reference", "", err, fault.ForeignKey)
 	// A key that the caller may not read of this row is not in the answer.
 	wr := merge("badges", `{"open":false,"word":"cat"}`, "word")
 	for id, want := range map[string]string{"ann": "", "": "0198f1c2-0000-7000-8000-000000000071"} {
