@@ -182,7 +182,7 @@ func (a *Auth) ClientCredentials(ctx context.Context, id *Caller, clientID, secr
 		wrong := fault.New(fault.AuthInvalidCredentials, "Invalid client credentials")
 		a.cfg.Audit.Count("", "auth.client.token")
 		if c != nil {
-			a.refuseLater(id, "auth.client.token", "", a.detail("client", c.ID))
+			a.refuseLater(id, "auth.client.token", c.ID, "", a.detail("client", c.ID))
 		}
 		return nil, wrong
 	}

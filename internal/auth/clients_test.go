@@ -78,6 +78,36 @@ func TestClientRefusals(t *testing.T) {
 	want(t, "revoke none", h.RevokeClient(h.ctx, service(), "x"), fault.NotFound)
 }
 
+// TestRefusalsAreBounded: strangers do not fill the audit trail.
+func TestRefusalsAreBounded(t *testing.T) {
+	h := openHouse(t)
+	c, err := h.CreateClient(h.ctx, service(), Client{Name: "warehouse"})
+	h.must(err)
+	written := func() (n int) {
+		for _, action := range h.actions() {
+			if action == "auth.client.token" {
+				n++
+			}
+		}
+		return n
+	}
+	try := func() {
+		for range 2 * refusalsKept().Count {
+			_, err := h.ClientCredentials(h.ctx, h.anon(), c.ID, "wrong", "")
+			want(t, "a wrong secret", err, fault.AuthInvalidCredentials)
+		}
+	}
+	try()
+	if n := written(); n != refusalsKept().Count {
+		t.Errorf("%d refusals are written down", n)
+	}
+	h.clock.add(refusalsKept().Per)
+	try()
+	if n := written(); n != 2*refusalsKept().Count {
+		t.Errorf("an hour later there are %d", n)
+	}
+}
+
 func TestRevokeClient(t *testing.T) {
 	h := openHouse(t)
 	c, err := h.CreateClient(h.ctx, service(), Client{Name: "warehouse"})

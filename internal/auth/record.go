@@ -2,8 +2,10 @@ package auth
 
 import (
 	"context"
+	"time"
 
 	"github.com/pandobase/pando/internal/audit"
+	"github.com/pandobase/pando/internal/limit"
 	"github.com/pandobase/pando/internal/policy"
 	"github.com/pandobase/pando/internal/store"
 )
@@ -44,12 +46,22 @@ func (a *Auth) refuse(ctx context.Context, id *policy.Identity, action, userID s
 	return a.cfg.Audit.Write(ctx, &r)
 }
 
+// refusalsKept is how many refusals about one account or client are written down
+// one by one. They come before authentication, so that strangers on many networks
+// could fill the disk with them; the caller has counted all of them.
+func refusalsKept() limit.Rate { return limit.Rate{Count: 60, Per: time.Hour} }
+
 // refuseLater is refuse behind the answer, so that its time tells nothing of
-// whom it is about. The caller has counted the refusal: where too much waits,
-// the count is all that is kept.
-func (a *Auth) refuseLater(id *policy.Identity, action, userID string, detail map[string]string) {
+// whom it is about: about is a user's id or a client's. Where too much waits, or
+// there were enough, the count is all that is kept.
+func (a *Auth) refuseLater(id *policy.Identity, action, about, userID string, detail map[string]string) {
 	who := aside(id)
-	err := a.later("audit", func(ctx context.Context) error { return a.refuse(ctx, who, action, userID, detail) })
+	err := a.later("audit", func(ctx context.Context) error {
+		if ok, _, err := a.cfg.Limits.Take(ctx, "refused "+about, refusalsKept()); err != nil || !ok {
+			return err
+		}
+		return a.refuse(ctx, who, action, userID, detail)
+	})
 	if err != nil {
 		a.log.Warn("a refusal was counted and not written down one by one", "action", action, "error", err)
 	}

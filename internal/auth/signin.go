@@ -96,7 +96,7 @@ func (a *Auth) failed(id *Caller, email string, u *userRow) error {
 	a.cfg.Audit.Count(id.Key, "auth.sign_in")
 	a.attempts.Failed(networkOf(id), email)
 	if u != nil {
-		a.refuseLater(id, "auth.sign_in", u.id, map[string]string{"reason": string(fault.AuthInvalidCredentials)})
+		a.refuseLater(id, "auth.sign_in", u.id, u.id, map[string]string{"reason": string(fault.AuthInvalidCredentials)})
 	}
 	return invalidCredentials()
 }

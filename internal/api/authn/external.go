@@ -52,8 +52,9 @@ const (
 
 func (q *request) secure() bool { return strings.HasPrefix(q.auth.Issuer(), "https:") }
 
-// cookie comes back to the callback, and nothing else reads it. Apple sends the browser back with a
-// form, which brings only cookies of SameSite=None, and those are for https.
+// cookie comes back to the callback, and nothing else reads it. Apple sends the
+// browser back with a form, which brings only cookies of SameSite=None, and those
+// are for https.
 func (q *request) cookie(secret string) *http.Cookie {
 	c := &http.Cookie{
 		Name: cookieName, Value: secret, Path: Path + "/", MaxAge: int(cookieLife.Seconds()), HttpOnly: true, SameSite: http.SameSiteLaxMode,
