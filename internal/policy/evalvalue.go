@@ -286,7 +286,11 @@ func (m *matching) call(c *query.Call) (side, error) {
 			}
 			vs[i] = v
 		}
-		return fn(vs[0], vs[1])
+		v, err := fn(vs[0], vs[1])
+		if c.Lenient && fault.Is(err, fault.NumericOutOfRange) {
+			return value.Null(), nil
+		}
+		return v, err
 	}}, nil
 }
 

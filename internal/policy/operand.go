@@ -206,7 +206,7 @@ func (x *expression) negate(e, arg ast.Expr) (operand, bool) {
 	if !x.isNumber(e, o) {
 		return operand{}, false
 	}
-	o.op = &query.Call{Func: query.Neg, Args: []query.Operand{o.op}}
+	o.op = &query.Call{Func: query.Neg, Args: []query.Operand{o.op}, Lenient: x.scope.auth}
 	o.source = "-" + o.source
 	return o, true
 }
@@ -275,7 +275,7 @@ func (x *expression) arithmetic(e ast.Expr, function string, args []ast.Expr) (o
 			}
 		}
 	}
-	return operand{op: &query.Call{Func: fn, Args: ops}, typ: typ, at: e.ID(), source: "the result"}, true
+	return operand{op: &query.Call{Func: fn, Args: ops, Lenient: x.scope.auth}, typ: typ, at: e.ID(), source: "the result"}, true
 }
 
 // maxScale is the greatest scale that a decimal type has.

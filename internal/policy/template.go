@@ -420,7 +420,7 @@ func (f *filling) operand(o query.Operand) query.Operand {
 		for i, a := range o.Args {
 			args[i] = f.operand(a)
 		}
-		return &query.Call{Func: o.Func, Args: args}
+		return &query.Call{Func: o.Func, Args: args, Lenient: o.Lenient}
 	}
 	return o
 }

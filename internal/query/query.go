@@ -261,6 +261,9 @@ type Word struct{ Word string }
 type Call struct {
 	Func Func
 	Args []Operand
+	// Lenient arithmetic that leaves the type's range is null, where it is a
+	// fault otherwise: one row must not keep a rule from judging the others.
+	Lenient bool
 }
 
 // Func is a function that both stores answer alike.

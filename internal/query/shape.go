@@ -270,6 +270,7 @@ func (s *shaper) operand(o Operand) {
 	case *Call:
 		s.byte('(')
 		s.byte('a' + byte(o.Func))
+		s.flag(o.Lenient)
 		for _, a := range o.Args {
 			s.operand(a)
 		}

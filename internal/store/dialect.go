@@ -61,7 +61,7 @@ type Dialect interface {
 	// Aggregate of a column of a type, and the type of what it answers.
 	Aggregate(fn query.Aggregate, t value.Type, expr string) (sql string, out value.Type, ok bool)
 	// Call writes a function of checks and policies.
-	Call(fn query.Func, t value.Type, args []string) string
+	Call(c *query.Call, t value.Type, args []string) string
 	// IsDistinct is the null-safe inequality.
 	IsDistinct(x, y string) string
 	// Bool writes a constant condition.

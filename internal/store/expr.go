@@ -143,7 +143,7 @@ func (l *level) call(o *query.Call) (operand, error) {
 	for i, x := range args {
 		sqls[i] = l.typed(x, typ, nil).sql
 	}
-	out := operand{sql: l.c.d.Call(o.Func, typ, sqls), typ: unlimited(typ)}
+	out := operand{sql: l.c.d.Call(o, typ, sqls), typ: unlimited(typ)}
 	switch o.Func {
 	case query.Length:
 		out.typ = value.Type{Kind: value.Int}

@@ -292,8 +292,14 @@ func ordered(t value.Type) bool {
 }
 
 // Call implements store.Dialect.
-func (dialect) Call(fn query.Func, t value.Type, args []string) string {
-	switch fn {
+func (dialect) Call(c *query.Call, t value.Type, args []string) string {
+	compute := func(op, a, b string) string {
+		if c.Lenient {
+			op += "?"
+		}
+		return "pando_compute(" + literal(op) + "," + kindOf(t) + "," + a + "," + b + ")"
+	}
+	switch c.Func {
 	case query.Length:
 		kind := "t"
 		if t.List {
@@ -309,13 +315,13 @@ func (dialect) Call(fn query.Func, t value.Type, args []string) string {
 	case query.HasSubstring:
 		return "(instr(" + args[0] + "," + args[1] + ")>0)"
 	case query.Add:
-		return "pando_compute('+'," + kindOf(t) + "," + args[0] + "," + args[1] + ")"
+		return compute("+", args[0], args[1])
 	case query.Sub:
-		return "pando_compute('-'," + kindOf(t) + "," + args[0] + "," + args[1] + ")"
+		return compute("-", args[0], args[1])
 	case query.Mul:
-		return "pando_compute('*'," + kindOf(t) + "," + args[0] + "," + args[1] + ")"
+		return compute("*", args[0], args[1])
 	case query.Neg:
-		return "pando_compute('-'," + kindOf(t) + ",0," + args[0] + ")"
+		return compute("-", "0", args[0])
 	}
 	return "NULL"
 }

@@ -226,18 +226,29 @@ func length(_ *conn, _ zs.Context, args []zs.Value) (zs.Value, error) {
 }
 
 // compute is arithmetic that fails where the result leaves the type's range:
-// SQLite would go on in floating point.
+// SQLite would go on in floating point. A question mark behind the operator
+// makes it null instead.
 func compute(_ *conn, _ zs.Context, args []zs.Value) (zs.Value, error) {
 	op, kind := args[0].Text(), args[1].Text()
+	op, lenient := strings.CutSuffix(op, "?")
 	if kind == value.Float.String() {
 		f, ok := computeFloat(op, args[2].Float(), args[3].Float())
+		if !ok && lenient {
+			return zs.Value{}, nil
+		}
 		if !ok {
 			return zs.Value{}, fault.New(fault.NumericOutOfRange, "float out of range")
 		}
 		return zs.FloatValue(f), nil
 	}
 	n, ok := computeInt(op, args[2].Int64(), args[3].Int64())
-	if !ok || kind == value.Decimal.String() && !value.InDecimalRange(n) {
+	if kind == value.Decimal.String() {
+		ok = ok && value.InDecimalRange(n)
+	}
+	if !ok && lenient {
+		return zs.Value{}, nil
+	}
+	if !ok {
 		return zs.Value{}, fault.New(fault.NumericOutOfRange, "%s out of range", kind)
 	}
 	return zs.IntegerValue(n), nil

@@ -76,6 +76,35 @@ const exams = `  exams:
     policy: { read: "'examiner' in auth.roles" }
 `
 
+// scales have a rule whose arithmetic leaves the range of its type in some rows.
+const scales = `  scales:
+    fields: { id: { type: int, primary: true }, a: { type: int }, d: { type: decimal, scale: 2 }, f: { type: float } }
+    policy:
+      read: "row.a + 1 > 0 || row.d * row.d > 1 && row.a < 0"
+      create: "!(row.f * 1e300 > 1e300) && row.a + 1 > 0"
+`
+
+// policyScales: one row that a rule cannot be computed for is not seen, and
+// keeps nobody from the others.
+func (s *suite) policyScales(t *testing.T) {
+	w := s.world(t, "", scales)
+	w.add("scales", `{"id":1,"a":1,"d":1,"f":1}
+{"id":2,"a":9223372036854775807,"d":1,"f":1}
+{"id":3,"a":-5,"d":3,"f":1}
+{"id":4,"a":-5,"d":999999999999999,"f":1}`)
+	ann := caller("ann")
+	w.sees(ann, "scales(id)", `[{"id":1},{"id":3}] of 2`)
+	w.sees(ann, "scales(id){where=id.eq.2}", `[] of 0`)
+	for body, fails := range map[string]bool{
+		`{"id":5,"a":1,"d":1,"f":0.5}`: false, `{"id":6,"a":9223372036854775807,"d":1,"f":0.5}`: true, `{"id":7,"a":1,"d":1,"f":1e300}`: true,
+	} {
+		_, err := w.engine.Write(context.Background(), ann, create("scales", body), nil)
+		if fault.Is(err, fault.Forbidden) != fails || err != nil && !fails {
+			t.Errorf("%s: %v", body, err)
+		}
+	}
+}
+
 func (s *suite) policyExams(t *testing.T) {
 	w := s.world(t, "roles: { examiner: {} }\n", exams)
 	w.add("exams", `{"id":1,"open":true,"word":"cat","rank":1,"vault":"v"}
@@ -141,6 +170,7 @@ func (s *suite) policyExams(t *testing.T) {
 
 func (s *suite) policies(t *testing.T) {
 	t.Run("exams", s.policyExams)
+	t.Run("scales", s.policyScales)
 	for _, part := range []struct {
 		name string
 		run  func(*world)
