@@ -114,6 +114,7 @@ func TestRowsOfOthers(t *testing.T) {
 	t.Run("cursors", func(t *testing.T) { foreignCursors(t, n, ann, bob) })
 	t.Run("answers", func(t *testing.T) { existence(t, n, ann) })
 	t.Run("writes", func(t *testing.T) { foreignWrites(t, n, ann, bob) })
+	t.Run("keys", func(t *testing.T) { boundKeys(t, n, bob) })
 }
 
 // oracles tries to learn masked values of a row that may be read.
@@ -469,5 +470,33 @@ func foreignWrites(t *testing.T, n *town, ann, bob person) {
 		for _, path := range []string{"/audit/v1/records", "/audit/v1/records/1", "/audit/v1/checkpoint"} {
 			mass[auditDoor].refused(n.node, method, path, `{"role":"service","uid":null,"action":"x"}`, boss)
 		}
+	}
+}
+
+// boundKeys uses API keys beyond what they were made for.
+func boundKeys(t *testing.T, n *town, bob person) {
+	c := attackDoors(t, "9 keys beyond their bounds")
+	key := func(args ...string) string {
+		return "Apikey: " + decode[struct{ Key string }](t, answer{body: n.tell(t, append([]string{"keys", "create", "--name", "bound", "--json"}, args...)...)}).Key
+	}
+	narrow, machine := key("--module", "town"), key("--role", "member")
+	if a := n.want(t, 200, "GET", docs+"?id=eq."+bobsDoc, "", narrow); a.body == "[]" {
+		t.Error("a key of the module opens nothing of it")
+	}
+	for _, who := range []string{narrow, machine} {
+		for _, path := range []string{"/rest/v1/users?select=email", "/rest/v1/users?select=id,docs(title)", docs + "?select=id,owner(email)&id=eq." + openDoc} {
+			a := n.do(t, "GET", path, "", who)
+			c[restDoor].is(telling(a) == "", "%s: %d %s", path, a.status, a.body)
+		}
+		for _, r := range []struct{ method, path, body string }{{"GET", "/auth/v1/admin/users", ""}, {"POST", "/auth/v1/admin/users", `{"email":"k@town.example"}`}, {"PUT", "/auth/v1/admin/users/" + bob.ID, `{"role":"admin"}`}, {"POST", "/auth/v1/invite", `{"email":"k@town.example"}`}, {"POST", "/auth/v1/admin/generate_link", `{"type":"magiclink","email":"bob@town.example"}`}} {
+			c[authDoor].status(n.node, 403, r.method, r.path, r.body, who)
+		}
+		for _, path := range []string{"/audit/v1/records", "/audit/v1/records/1", "/audit/v1/checkpoint"} {
+			c[auditDoor].status(n.node, 403, "GET", path, "", who)
+		}
+	}
+	for _, path := range []string{docs + "?id=eq." + bobsDoc, "/rest/v1/ledgers", "/rest/v1/ranks?rank=eq.admin", "/rest/v1/nobody"} { // a machine has the rights of its roles
+		a := n.do(t, "GET", path, "", machine)
+		c[restDoor].is(a.status == 403 || a.body == "[]", "%s: %d %s", path, a.status, a.body)
 	}
 }

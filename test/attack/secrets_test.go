@@ -131,6 +131,11 @@ func TestBadIdentityInput(t *testing.T) {
 			err = checkProblem(a, e.method)
 			c.is(a.status < 500 && err == nil, "%s %s %.60q: %d %v", e.method, e.path, body, a.status, err)
 		}
+		// Of two members that differ one is not the one that was checked.
+		for _, body := range []string{`{"email":"a@b.example","email":"c@d.example"}`, `{"data":{"a":1,"a":2}}`, `{"type":"email","password":"a","password":"b","token":"1","token":"2"}`} {
+			a := n.do(t, e.method, "/auth/v1/"+e.path, body, header...)
+			c.is(a.status == 404 || a.status == 405 || a.status == 400 && strings.Contains(a.body, "bad_json"), "%s %s: %d %.200s", e.path, body, a.status, a.body)
+		}
 		for _, kind := range []string{"text/plain", "application/xml", "multipart/form-data; boundary=x", "application/x-www-form-urlencoded", ";;", strings.Repeat("a/", 1000)} {
 			a := n.do(t, e.method, "/auth/v1/"+e.path, "email=%zz&email=a&email=b", append(header, "Content-Type: "+kind)...)
 			c.is(a.status >= 400 && a.status < 500, "%s as %.20s: %d", e.path, kind, a.status)
