@@ -45,11 +45,9 @@ func spared() map[string]map[int]string {
 		auditDoor: {2: trail, 3: trail, 4: trail, 5: trail, 14: rates, 15: rates, 26: "it asks for a role, not for a level", 28: "it takes no password"},
 	}
 	for _, door := range []string{restDoor, auditDoor} {
-		for class, why := range map[int]string{
+		maps.Copy(out[door], map[int]string{
 			21: flow, 22: "it redirects nowhere", 23: flow, 24: "it sends no mail", 25: "it takes no single-use token (idempotency keys: 35)",
-		} {
-			out[door][class] = why
-		}
+		})
 	}
 	return out
 }
@@ -94,7 +92,7 @@ func (l *ledger) print() (complete bool) {
 		fmt.Fprintln(w)
 	}
 	_ = w.Flush()
-	fmt.Printf("attacks by class and door, %d variants:\n%s", total, b.String())
+	fmt.Fprintf(os.Stdout, "attacks by class and door, %d variants:\n%s", total, b.String())
 	if !whole() {
 		return true
 	}
@@ -104,12 +102,12 @@ func (l *ledger) print() (complete bool) {
 			why := reasons[door][class]
 			switch n := l.counts[class][door]; {
 			case why != "" && n > 0:
-				fmt.Printf("class %d is said not to apply to %s and was tried there\n", class, door)
+				fmt.Fprintf(os.Stdout, "class %d is said not to apply to %s and was tried there\n", class, door)
 				complete = false
 			case why != "":
-				fmt.Printf("class %d does not apply to %s: %s\n", class, door, why)
+				fmt.Fprintf(os.Stdout, "class %d does not apply to %s: %s\n", class, door, why)
 			case n < least:
-				fmt.Printf("class %d has %d variants at %s, at least %d are needed\n", class, n, door, least)
+				fmt.Fprintf(os.Stdout, "class %d has %d variants at %s, at least %d are needed\n", class, n, door, least)
 				complete = false
 			}
 		}
@@ -193,12 +191,11 @@ func (c *class) is(ok bool, format string, args ...any) {
 
 // status counts a request that must be answered so, with a problem's body if it
 // is a refusal.
-func (c *class) status(n *node, want int, method, path, body string, header ...string) answer {
+func (c *class) status(n *node, want int, method, path, body string, header ...string) {
 	c.t.Helper()
 	a := n.do(c.t, method, path, body, header...)
 	c.is(a.status == want, "%s %.150s %.200s: %d %.300s, want %d", method, path, body, a.status, a.body, want)
 	if err := checkProblem(a, method); err != nil {
 		c.t.Errorf("class %s at %s: %s %.150s %.200s: %v", c.name, c.door, method, path, body, err)
 	}
-	return a
 }

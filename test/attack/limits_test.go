@@ -166,8 +166,18 @@ func chosenKeys(t *testing.T, n *town, next nextNetwork, password tryPassword) {
 		c.is(err == nil && (a.status == 429 || a.status == 400 && !strings.Contains(a.body, "invalid_credentials")), "as %q: %d %.100s", email, a.status, a.body)
 	}
 	for _, h := range [][]string{
-		{"Apikey: ", "Authorization: Bearer " + publishable}, {"Authorization: Bearer " + publishable}, {"Apikey: " + publishable, "X-Api-Key: x"}, {"User-Agent: another"}, {"X-Request-Id: 1"}, {"X-Client-Info: x"}, {"Cookie: a=b"}, {"Accept-Language: x"}, {"Origin: https://x.example"},
-		{"X-Real-Ip: 203.0.113.1"}, {"Idempotency-Key: 1"}, {"X-Forwarded-User: x"},
+		{"Apikey: ", "Authorization: Bearer " + publishable},
+		{"Authorization: Bearer " + publishable},
+		{"Apikey: " + publishable, "X-Api-Key: x"},
+		{"User-Agent: another"},
+		{"X-Request-Id: 1"},
+		{"X-Client-Info: x"},
+		{"Cookie: a=b"},
+		{"Accept-Language: x"},
+		{"Origin: https://x.example"},
+		{"X-Real-Ip: 203.0.113.1"},
+		{"Idempotency-Key: 1"},
+		{"X-Forwarded-User: x"},
 	} {
 		a, err := password("ann@town.example", append(h, from)...)
 		c.is(err == nil && a.status == 429, "with %v: %d", h, a.status)

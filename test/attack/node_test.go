@@ -90,7 +90,7 @@ type node struct {
 	dir, url, ops, key string
 	cmd                *exec.Cmd
 	exited             chan error // receives once
-	log                *output
+	log, out           *output    // what it writes to its standard error and output
 	client             *http.Client
 }
 
@@ -128,7 +128,7 @@ const secretKey = "pando_sec_attackattackattackattackattackattackattack"
 // start serves an application's folder and waits until it listens.
 func start(t *testing.T, dir string, env ...string) *node {
 	t.Helper()
-	n := &node{dir: dir, key: secretKey, log: &output{}, exited: make(chan error, 1)}
+	n := &node{dir: dir, key: secretKey, log: &output{}, out: &output{}, exited: make(chan error, 1)}
 	//nolint:noctx // it is stopped below, and must not be killed by a context
 	n.cmd = exec.Command(binary, "-C", dir, "serve", "--listen", "127.0.0.1:0", "--ops", "127.0.0.1:0")
 	n.cmd.Env = append(os.Environ(), append([]string{"PANDO_SECRET_KEY=" + secretKey}, env...)...)
@@ -141,7 +141,7 @@ func start(t *testing.T, dir string, env ...string) *node {
 	if err := n.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	lines := bufio.NewScanner(out)
+	lines := bufio.NewScanner(io.TeeReader(out, n.out))
 	for n.ops == "" && lines.Scan() {
 		if s, ok := strings.CutPrefix(lines.Text(), "listening on "); ok {
 			n.url = s
@@ -151,7 +151,7 @@ func start(t *testing.T, dir string, env ...string) *node {
 		}
 	}
 	go func() {
-		_, _ = io.Copy(io.Discard, out)
+		_, _ = io.Copy(n.out, out)
 		n.exited <- n.cmd.Wait()
 	}()
 	if n.url == "" {

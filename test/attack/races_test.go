@@ -217,7 +217,10 @@ func TestSecondFactor(t *testing.T) {
 	} {
 		shut("by "+what, p.token)
 		for _, r := range []struct{ method, path, body string }{
-			{"PUT", "/auth/v1/user", encode(object{"password": pass + " new"})}, {"PUT", "/auth/v1/user", `{"email":"new@town.example"}`}, {"POST", "/auth/v1/factors", `{"factor_type":"totp"}`}, {"DELETE", "/auth/v1/factors/" + f.id, ""},
+			{"PUT", "/auth/v1/user", encode(object{"password": pass + " new"})},
+			{"PUT", "/auth/v1/user", `{"email":"new@town.example"}`},
+			{"POST", "/auth/v1/factors", `{"factor_type":"totp"}`},
+			{"DELETE", "/auth/v1/factors/" + f.id, ""},
 			{"GET", "/auth/v1/user/identities/authorize?provider=acme", ""},
 		} {
 			c.refused(n.node, r.method, r.path, r.body, p.as())

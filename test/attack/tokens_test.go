@@ -8,7 +8,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-
 	"net/url"
 	"strings"
 	"testing"
@@ -86,8 +85,26 @@ func TestForgedTokens(t *testing.T) {
 		n.deny(c, "HS256 and kid "+h[:min(len(h), 60)], hs256("", encode(object{"alg": "HS256", "kid": k}), text))
 	}
 	for _, more := range []object{
-		{"jwk": jwk}, {"jku": "http://127.0.0.1:9/keys"}, {"x5u": "http://127.0.0.1:9/cert"}, {"x5c": []string{"MIIB"}}, {"x5t": "AAAA"}, {"x5t#S256": "AAAA"}, {"crit": []string{"exp"}, "exp": 1}, {"crit": []string{}}, {"b64": false, "crit": []string{"b64"}}, {"zip": "DEF"}, {"enc": "A128GCM"}, {"cty": "JWT"},
-		{"typ": "at+jwt"}, {"typ": "logout+jwt"}, {"typ": 1}, {"alg": []string{"ES256"}}, {"alg": nil}, {"p2c": 1 << 30}, {"epk": jwk}, {"nonce": "x"},
+		{"jwk": jwk},
+		{"jku": "http://127.0.0.1:9/keys"},
+		{"x5u": "http://127.0.0.1:9/cert"},
+		{"x5c": []string{"MIIB"}},
+		{"x5t": "AAAA"},
+		{"x5t#S256": "AAAA"},
+		{"crit": []string{"exp"}, "exp": 1},
+		{"crit": []string{}},
+		{"b64": false, "crit": []string{"b64"}},
+		{"zip": "DEF"},
+		{"enc": "A128GCM"},
+		{"cty": "JWT"},
+		{"typ": "at+jwt"},
+		{"typ": "logout+jwt"},
+		{"typ": 1},
+		{"alg": []string{"ES256"}},
+		{"alg": nil},
+		{"p2c": 1 << 30},
+		{"epk": jwk},
+		{"nonce": "x"},
 	} {
 		h := encode(header.with(more))
 		n.deny(c, "header "+h, es256(t, mine, h, text))
@@ -142,11 +159,54 @@ func issued(t *testing.T, n *town, claims object) {
 	iss := claims["iss"].(string) //nolint:forcetypeassert // the node's own token
 	now := time.Now().Unix()
 	for _, more := range []object{
-		{"iss": nil}, {"iss": ""}, {"iss": "https://evil.example/auth/v1"}, {"iss": iss + "/"}, {"iss": strings.ToUpper(iss)}, {"iss": []string{iss}}, {"iss": object{"iss": iss}}, {"iss": iss + "\x00"}, {"iss": strings.TrimSuffix(iss, "/auth/v1")}, {"iss": " " + iss}, {"iss": 1},
-		{"aud": nil}, {"aud": ""}, {"aud": "anon"}, {"aud": "service_role"}, {"aud": []string{}}, {"aud": []string{"other"}}, {"aud": object{"authenticated": true}}, {"aud": "authenticated "}, {"aud": "Authenticated"}, {"aud": []any{[]string{"authenticated"}}}, {"aud": "*"}, {"aud": 1}, {"aud": "authenticated,other"},
-		{"exp": nil}, {"exp": now - 1}, {"exp": "9999999999"}, {"exp": 0}, {"exp": -1}, {"exp": 1e300}, {"exp": []int64{now + 100}}, {"nbf": now + 3600}, {"iat": now + 3600}, {"nbf": "x"},
-		{"sub": nil}, {"sub": ""}, {"sub": 1}, {"sub": "admin"}, {"sub": strings.ToUpper(claims["sub"].(string))}, {"sub": "' OR 1=1"}, //nolint:forcetypeassert // the node's own token
-		{"role": "admin"}, {"role": "postgres"}, {"role": "service"}, {"role": []string{"service_role"}}, {"role": "SERVICE_ROLE"}, {"role": "service_role\x00"}, {"role": ""}, {"role": nil},
+		{"iss": nil},
+		{"iss": ""},
+		{"iss": "https://evil.example/auth/v1"},
+		{"iss": iss + "/"},
+		{"iss": strings.ToUpper(iss)},
+		{"iss": []string{iss}},
+		{"iss": object{"iss": iss}},
+		{"iss": iss + "\x00"},
+		{"iss": strings.TrimSuffix(iss, "/auth/v1")},
+		{"iss": " " + iss},
+		{"iss": 1},
+		{"aud": nil},
+		{"aud": ""},
+		{"aud": "anon"},
+		{"aud": "service_role"},
+		{"aud": []string{}},
+		{"aud": []string{"other"}},
+		{"aud": object{"authenticated": true}},
+		{"aud": "authenticated "},
+		{"aud": "Authenticated"},
+		{"aud": []any{[]string{"authenticated"}}},
+		{"aud": "*"},
+		{"aud": 1},
+		{"aud": "authenticated,other"},
+		{"exp": nil},
+		{"exp": now - 1},
+		{"exp": "9999999999"},
+		{"exp": 0},
+		{"exp": -1},
+		{"exp": 1e300},
+		{"exp": []int64{now + 100}},
+		{"nbf": now + 3600},
+		{"iat": now + 3600},
+		{"nbf": "x"},
+		{"sub": nil},
+		{"sub": ""},
+		{"sub": 1},
+		{"sub": "admin"},
+		{"sub": strings.ToUpper(claims["sub"].(string))},
+		{"sub": "' OR 1=1"}, //nolint:forcetypeassert // the node's own token
+		{"role": "admin"},
+		{"role": "postgres"},
+		{"role": "service"},
+		{"role": []string{"service_role"}},
+		{"role": "SERVICE_ROLE"},
+		{"role": "service_role\x00"},
+		{"role": ""},
+		{"role": nil},
 	} {
 		n.deny(c, "claims "+encode(more), sign(more))
 	}
@@ -250,7 +310,13 @@ func TestEndedSessions(t *testing.T) {
 	for _, body := range []object{{"type": "magiclink", "token_hash": l.HashedToken}, {"type": "magiclink", "email": p.Email, "token": l.EmailOTP}} {
 		c[authDoor].refused(n.node, "POST", "/auth/v1/verify", encode(body))
 	}
-	// A role that was taken away, by every way there is.
+	takenRoles(t, n, c, fresh, warm)
+	endedKeys(t, n, c)
+}
+
+// takenRoles uses roles after they were taken away, by every way there is.
+func takenRoles(t *testing.T, n *town, c map[string]*class, fresh func() person, warm func(person)) {
+	t.Helper()
 	for what, take := range map[string]func(p person){
 		"app_metadata": func(p person) {
 			n.want(t, 200, "PUT", "/auth/v1/admin/users/"+p.ID, `{"app_metadata":{"roles":[]}}`, boss)
@@ -279,7 +345,6 @@ func TestEndedSessions(t *testing.T) {
 			c[k.door].is(ok, "%s: %d %.100s", what, a.status, a.body)
 		}
 	}
-	endedKeys(t, n, c)
 }
 
 // endedKeys uses API keys and machines after they were revoked.
