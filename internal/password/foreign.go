@@ -29,7 +29,8 @@ const (
 )
 
 // bcryptHash is a bcrypt hash, $2a$, $2b$ or $2y$. They are one algorithm for
-// passwords up to 72 bytes; beyond that all of them compare the first 72.
+// passwords up to 72 bytes. What comes after does not count in them, so that
+// anything could stand there: a longer password is never right.
 type bcryptHash struct{ encoded []byte }
 
 func parseBcrypt(encoded string) (hash, error) {
@@ -49,7 +50,8 @@ func parseBcrypt(encoded string) (hash, error) {
 func (b bcryptHash) cost() cost     { return cost{memory: bcryptMemory, cpus: 1} }
 func (b bcryptHash) outdated() bool { return true }
 func (b bcryptHash) matches(pw string) bool {
-	return bcrypt.CompareHashAndPassword(b.encoded, []byte(pw[:min(len(pw), bcryptBytes)])) == nil
+	same := bcrypt.CompareHashAndPassword(b.encoded, []byte(pw[:min(len(pw), bcryptBytes)])) == nil
+	return same && len(pw) <= bcryptBytes
 }
 
 // scryptHash is a scrypt hash (RFC 7914), also Firebase's.

@@ -38,7 +38,9 @@ func (d *document) appendComponents(dst []byte) []byte {
 	}
 	for _, r := range d.resources {
 		dst = appendComponent(dst, r.responseKey("rows"), r.rowsResponse("The rows.", headerRefs("Content-Range", "ETag", "Link", "Preference-Applied")...))
-		dst = appendComponent(dst, r.responseKey("created"), r.rowsResponse("The rows are created; the body holds them with `Prefer: return=representation` only.", headerRefs("Location", "Content-Range", "Preference-Applied", "Idempotency-Replayed")...))
+		if r.writable() {
+			dst = appendComponent(dst, r.responseKey("created"), r.rowsResponse("The rows are created; the body holds them with `Prefer: return=representation` only.", headerRefs("Location", "Content-Range", "Preference-Applied", "Idempotency-Replayed")...))
+		}
 	}
 	dst = append(dst, `},"headers":`...)
 	dst = appendJSON(dst, headers())

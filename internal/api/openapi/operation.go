@@ -2,7 +2,6 @@ package openapi
 
 import (
 	"net/url"
-	"slices"
 	"strconv"
 
 	"github.com/pandobase/pando/internal/model"
@@ -74,9 +73,8 @@ func methods() []method {
 func (d *document) pathItem(r *resource) object {
 	var item object
 	filters := r.filterRefs()
-	readOnly := !slices.ContainsFunc(r.entities, func(e *model.Entity) bool { return !e.ReadOnly })
 	for _, m := range d.methods {
-		if m.write && readOnly {
+		if m.write && !r.writable() {
 			continue
 		}
 		item = item.with(m.name, d.operation(r, &m, filters))

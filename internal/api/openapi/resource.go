@@ -19,6 +19,11 @@ type resource struct {
 	owner *model.Entity
 }
 
+// writable reports whether one of the entities is changed through the door.
+func (r *resource) writable() bool {
+	return slices.ContainsFunc(r.entities, func(e *model.Entity) bool { return !e.ReadOnly })
+}
+
 // shared reports whether the profile header is needed to tell entities apart.
 func (r *resource) shared() bool { return len(r.entities) > 1 }
 
