@@ -68,7 +68,9 @@ func start(t testing.TB, cfg edge.Config, handler http.HandlerFunc) *node {
 	n.client = &http.Client{Transport: &http.Transport{DisableCompression: true}}
 	t.Cleanup(func() {
 		n.client.CloseIdleConnections()
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 5*time.Second)
+		// A connection that a client has opened and not used yet counts as busy
+		// for 5 s to net/http: longer than that.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 15*time.Second)
 		defer cancel()
 		if err := n.group.Stop(ctx); err != nil {
 			t.Errorf("stop: %v", err)
