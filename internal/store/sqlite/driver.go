@@ -69,7 +69,7 @@ func Open(ctx context.Context, opt Options) (*Driver, error) {
 		return nil, errors.Join(err, w.close())
 	}
 	d := &Driver{path: opt.Path, opt: opt, pool: newPool(opt), done: make(chan struct{})}
-	if err := w.system(d.dialect.SystemDDL()); err != nil {
+	if err := errors.Join(w.system(d.dialect.SystemDDL()), w.forgetSmall()); err != nil {
 		return nil, errors.Join(err, w.close())
 	}
 	d.writer = newWriter(w, opt.Log)

@@ -100,7 +100,7 @@ func (w *writer) close() error {
 	}
 	w.mu.Unlock()
 	<-w.done
-	_ = w.c.run("PRAGMA optimize")                 // statistics for the next start; its failure harms nothing
+	_ = w.c.analyze()                              // for the next start; its failure harms nothing
 	_ = w.c.run("PRAGMA wal_checkpoint(TRUNCATE)") // the same
 	return w.c.close()
 }
