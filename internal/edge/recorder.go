@@ -59,7 +59,7 @@ func (c *recorder) WriteHeader(status int) {
 	c.status = status
 	h := c.w.Header()
 	contentType := first(h["Content-Type"])
-	if contentType != "" && !strings.HasPrefix(contentType, "application/json") {
+	if contentType != "" && !isRows(contentType) {
 		protectPage(h)
 	}
 	if vary := h["Vary"]; vary == nil {
@@ -100,6 +100,12 @@ func (c *recorder) mayCompress(h http.Header, contentType string) bool {
 		return err == nil && n >= minCompressed
 	}
 	return true
+}
+
+// isRows reports whether the body is JSON of rows, one or many, which no
+// browser renders: most answers are, and three headers cost a twentieth of one.
+func isRows(contentType string) bool {
+	return strings.HasPrefix(contentType, "application/json") || strings.HasPrefix(contentType, "application/vnd.pgrst.object+json")
 }
 
 // protectPage adds what only matters to a body that a browser would render. A
