@@ -35,7 +35,7 @@ func TestWrap(t *testing.T) {
 	w := openWrapper(t, dir)
 	for _, plain := range []string{"", "x", strings.Repeat("secret", 1000)} {
 		out := wrap(t, w, plain, "factor/1")
-		if plain != "" && bytes.Contains(out, []byte(plain)) {
+		if len(plain) > 1 && bytes.Contains(out, []byte(plain)) { // one letter can stand there by chance
 			t.Error("the wrapped value shows the plain one")
 		}
 		for _, opener := range []*keys.Wrapper{w, openWrapper(t, dir)} {
