@@ -144,6 +144,26 @@ func (c *compiler) reserve(fields []*model.Field) []string {
 	return out
 }
 
+// stored is a column of search tokens that a write fills.
+type stored struct {
+	field       *model.Field
+	column, sql string
+}
+
+// tokens are the search tokens to store beside the fields of a write.
+func (c *compiler) tokens(e *model.Entity, fields []*model.Field) []stored {
+	var out []stored
+	for i, f := range fields {
+		if !slices.Contains(e.Search, f) {
+			continue
+		}
+		if column, tokens := c.d.SearchTokens(f); column != "" {
+			out = append(out, stored{f, column, c.param(param{slot: -1, value: i + 1, made: tokens})})
+		}
+	}
+	return out
+}
+
 // Insert is what a create is planned by, beside its entity.
 type Insert struct {
 	Given      []*model.Field // by the caller: their own rules judge them
@@ -166,8 +186,15 @@ func (pl *Planner) CompileInsert(e *model.Entity, g policy.Guard, checks Checks,
 		}
 	}
 	c.statement()
-	sql := "INSERT INTO " + pl.Dialect.Table(e.Module.Name, e.Name) + " (" + strings.Join(c.idents(e.Fields), ",") +
-		") VALUES (" + strings.Join(c.reserve(e.Fields), ",") + ")"
+	columns, vals := c.idents(e.Fields), c.reserve(e.Fields)
+	set := c.idents(in.Set)
+	for _, tk := range c.tokens(e, e.Fields) {
+		columns, vals = append(columns, tk.column), append(vals, tk.sql)
+		if slices.Contains(in.Set, tk.field) {
+			set = append(set, tk.column)
+		}
+	}
+	sql := "INSERT INTO " + pl.Dialect.Table(e.Module.Name, e.Name) + " (" + strings.Join(columns, ",") + ") VALUES (" + strings.Join(vals, ",") + ")"
 	judges, err := c.judges(e, checks, nil)
 	if err != nil {
 		return nil, err
@@ -179,7 +206,7 @@ func (pl *Planner) CompileInsert(e *model.Entity, g policy.Guard, checks Checks,
 	p.st.SQL = sql + returning
 	if in.Resolution != query.Fail {
 		p.insert.SQL = p.st.SQL
-		p.st.SQL = sql + pl.Dialect.OnConflict(fieldNames(in.Conflict), fieldNames(in.Set)) + returning
+		p.st.SQL = sql + pl.Dialect.OnConflict(c.idents(in.Conflict), set) + returning
 		pl.probe(p, in.Conflict)
 	}
 	p.params, p.rules = c.params[len(e.Fields):], c.asked()
@@ -234,6 +261,9 @@ func (pl *Planner) CompileUpdate(w *query.Write, e *model.Entity, fields, given 
 	var sets []string
 	for i, v := range c.reserve(fields) {
 		sets = append(sets, pl.Dialect.Ident(fields[i].Name)+"="+v)
+	}
+	for _, tk := range c.tokens(e, fields) {
+		sets = append(sets, tk.column+"="+tk.sql)
 	}
 	where, err := c.reach(w, e)
 	if err != nil {
@@ -349,7 +379,7 @@ func (p *WritePlan) Run(tx Tx, values []value.Value, args []query.Arg, into *Out
 			return err
 		}
 	}
-	all, err := bindParams(p.params, nil, args, slices.Clip(values))
+	all, err := bindParams(p.params, values, args, slices.Clip(values))
 	if err != nil {
 		return err
 	}
@@ -422,7 +452,7 @@ func (p *WritePlan) met(tx Tx, values []value.Value) (found bool, err error) {
 // RunAlone runs the plan so that a failure undoes this row alone and the
 // transaction can go on.
 func (p *WritePlan) RunAlone(tx Tx, values []value.Value, args []query.Arg, into *Outcome) error {
-	if len(p.judges) == 0 { // a statement that fails undoes itself
+	if _, ok := tx.(StatementAtomic); ok && len(p.judges) == 0 {
 		return p.Run(tx, values, args, into)
 	}
 	return tx.Savepoint(func() error { return p.Run(tx, values, args, into) })

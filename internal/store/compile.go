@@ -80,11 +80,17 @@ func (c *compiler) param(p param) string {
 	return c.d.Param(len(c.params))
 }
 
-// newValue is the placeholder of the i-th value of a write.
-func (c *compiler) newValue(i int) string {
+// typedParam is param where nothing around it tells the type.
+func (c *compiler) typedParam(p param, t value.Type) string {
+	c.params = append(c.params, p)
+	return c.d.TypedParam(len(c.params), t)
+}
+
+// newValue is the placeholder of the i-th value of a write, a field's.
+func (c *compiler) newValue(i int, f *model.Field) string {
 	sql, ok := c.values[i]
 	if !ok {
-		sql = c.param(param{slot: -1, value: i + 1})
+		sql = c.typedParam(param{slot: -1, value: i + 1}, f.Type)
 		if c.values == nil {
 			c.values = map[int]string{}
 		}
@@ -301,7 +307,7 @@ func (l *level) distinctNames() error {
 // col is a field's column, or the new value in its place.
 func (l *level) col(f *model.Field) string {
 	if i, ok := l.given[f]; ok {
-		return l.c.newValue(i)
+		return l.c.newValue(i, f)
 	}
 	return l.qualified(f.Name)
 }

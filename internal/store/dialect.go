@@ -14,8 +14,11 @@ type Dialect interface {
 	Table(module, entity string) string
 	// Ident quotes a column's or an alias's name.
 	Ident(name string) string
-	// Param is the placeholder of the n-th parameter, counted from 1.
+	// Param is the placeholder of the n-th parameter, counted from 1, where its
+	// surroundings tell the type: a column that it is compared with or stored in.
 	Param(n int) string
+	// TypedParam is the placeholder of a parameter that holds a value of type t.
+	TypedParam(n int, t value.Type) string
 
 	// JSONText is the wire form of a scalar as JSON text, 'null' for null.
 	JSONText(t value.Type, notNull bool, expr string) string
@@ -57,6 +60,10 @@ type Dialect interface {
 	Search(e *model.Entity, alias string, f *model.Field, param, negated string) string
 	// SearchParam is the parameter of Search.
 	SearchParam(f *model.Field, s *value.Search) value.Value
+	// SearchTokens is the column that a write fills beside a searched field, and
+	// what it stores there for the field's value. It is empty where the database
+	// keeps the index by itself.
+	SearchTokens(f *model.Field) (column string, tokens func(value.Value) value.Value)
 
 	// Aggregate of a column of a type, and the type of what it answers.
 	Aggregate(fn query.Aggregate, t value.Type, expr string) (sql string, out value.Type, ok bool)
@@ -66,7 +73,8 @@ type Dialect interface {
 	IsDistinct(x, y string) string
 	// Bool writes a constant condition.
 	Bool(b bool) string
-	// OnConflict writes the upsert clause; set is empty for "do nothing".
+	// OnConflict writes the upsert clause of quoted names; set is empty for "do
+	// nothing".
 	OnConflict(key []string, set []string) string
 	// Estimate is a statement that answers the approximate number of rows of
 	// an entity, or null when unknown.

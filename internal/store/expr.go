@@ -95,10 +95,10 @@ func (l *level) typed(o operand, t value.Type, other *query.FieldRef) operand {
 		return o
 	}
 	t = unlimited(t)
-	o.sql = l.c.param(param{slot: l.c.slots[o.literal], read: func(a query.Arg) (value.Value, error) {
+	o.sql = l.c.typedParam(param{slot: l.c.slots[o.literal], read: func(a query.Arg) (value.Value, error) {
 		v, err := t.FromText(a.Text)
 		return v, about(err, other)
-	}})
+	}}, t)
 	o.typ = t
 	return o
 }
@@ -284,12 +284,12 @@ func (l *level) operator(op query.Op, x, y operand) (string, error) {
 			return "", fault.New(fault.UndefinedFunction, "a pattern must be a constant")
 		}
 		pattern := value.Type{Kind: value.Text}
-		p := l.c.param(param{slot: l.c.slots[y.literal], read: func(a query.Arg) (value.Value, error) {
+		p := l.c.typedParam(param{slot: l.c.slots[y.literal], read: func(a query.Arg) (value.Value, error) {
 			if err := checkPattern(op, a.Text); err != nil {
 				return value.Value{}, err
 			}
 			return pattern.FromText(a.Text)
-		}})
+		}}, pattern)
 		return l.binary(op, x.sql, p), nil
 	}
 	if y.literal == nil && x.typ.Kind == value.Decimal && y.typ.Kind == value.Decimal && x.typ.Scale != y.typ.Scale {

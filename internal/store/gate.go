@@ -189,7 +189,7 @@ func (c *compiler) merged(e *model.Entity, in *Insert) (*gate, error) {
 	at := places(in.Conflict, e.Fields)
 	var conds []string
 	for _, k := range in.Conflict {
-		conds = append(conds, stored.col(k)+"="+c.newValue(at[k]))
+		conds = append(conds, stored.col(k)+"="+c.newValue(at[k], k))
 	}
 	return v.gate(c, " FROM "+stored.from()+" WHERE "+strings.Join(conds, " AND ")), nil
 }

@@ -196,7 +196,7 @@ func (l *level) after(terms []term, cur *Cursor, first int) (string, error) {
 	for i, t := range terms {
 		typ := t.typ
 		if !cur.Null[i] {
-			vals[i] = l.c.param(param{slot: first + i, read: func(a query.Arg) (value.Value, error) { return typ.FromText(a.Text) }})
+			vals[i] = l.c.typedParam(param{slot: first + i, read: func(a query.Arg) (value.Value, error) { return typ.FromText(a.Text) }}, typ)
 		}
 		uniform = uniform && !t.nullable && t.desc == terms[0].desc
 	}

@@ -14,8 +14,9 @@ import (
 // one of those that a write gives, or a literal of the query, read by the type
 // that the plan found for it.
 type param struct {
-	slot  int // index in the args; -1: fixed
-	value int // index in the values of a write, from 1; 0: none of them
+	slot  int                           // index in the args; -1: fixed
+	value int                           // index in the values of a write, from 1; 0: none of them
+	made  func(value.Value) value.Value // what is bound in place of that value; nil: itself
 	fixed value.Value
 	read  func(query.Arg) (value.Value, error)
 }
@@ -25,7 +26,11 @@ func bindParams(ps []param, values []value.Value, args []query.Arg, into []value
 	for i := range ps {
 		p := &ps[i]
 		if p.value > 0 {
-			into = append(into, values[p.value-1])
+			v := values[p.value-1]
+			if p.made != nil {
+				v = p.made(v)
+			}
+			into = append(into, v)
 			continue
 		}
 		if p.slot < 0 {

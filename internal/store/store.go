@@ -49,6 +49,10 @@ type Tx interface {
 	Unchecked(fn func() error) error
 }
 
+// StatementAtomic marks a [Tx] in which a statement that fails undoes itself
+// alone: the transaction goes on without a savepoint around it.
+type StatementAtomic interface{ StatementsUndoThemselves() }
+
 // Driver is one database. It is safe for concurrent use.
 type Driver interface {
 	Dialect() Dialect

@@ -1,6 +1,7 @@
 package value
 
 import (
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -200,3 +201,63 @@ func group(exprs []string, op string) string {
 	}
 	return "(" + strings.Join(exprs, op) + ")"
 }
+
+// TSQuery returns the query for PostgreSQL's tsquery over a tsvector that
+// [TSVector] made. Every token is quoted, so nothing in it is syntax. An empty
+// query gives "", which PostgreSQL matches with nothing.
+func (s *Search) TSQuery() string {
+	if s.root == nil {
+		return ""
+	}
+	return string(s.root.tsquery(nil))
+}
+
+func (n *searchNode) tsquery(dst []byte) []byte {
+	switch n.op {
+	case opNot:
+		dst = append(dst, '!')
+		return n.args[0].tsquery(dst)
+	case opPhrase:
+		dst = append(dst, '(')
+		for i, tok := range n.tokens {
+			if i > 0 {
+				dst = append(dst, " <-> "...)
+			}
+			dst = append(append(append(dst, '\''), tok...), '\'')
+		}
+		if n.prefix {
+			dst = append(dst, ":*"...)
+		}
+		return append(dst, ')')
+	case opAnd, opOr:
+	}
+	op := " & "
+	if n.op == opOr {
+		op = " | "
+	}
+	dst = append(dst, '(')
+	for i, a := range n.args {
+		if i > 0 {
+			dst = append(dst, op...)
+		}
+		dst = a.tsquery(dst)
+	}
+	return append(dst, ')')
+}
+
+// TSVector returns the text of a tsvector that holds these [Tokens] with their
+// positions. PostgreSQL keeps 256 positions of a token and none beyond 16383,
+// so that a phrase is found in the first 16383 tokens of a text.
+func TSVector(tokens []string) string {
+	var b strings.Builder
+	for i, tok := range tokens {
+		if i > 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteString("'" + tok + "':" + strconv.Itoa(min(i+1, maxPosition)))
+	}
+	return b.String()
+}
+
+// maxPosition is PostgreSQL's greatest position of a lexeme.
+const maxPosition = 16383

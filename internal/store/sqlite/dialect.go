@@ -31,6 +31,9 @@ func literal(text string) string { return "'" + strings.ReplaceAll(text, "'", "'
 // Param implements store.Dialect.
 func (dialect) Param(n int) string { return "?" + strconv.Itoa(n) }
 
+// TypedParam implements store.Dialect: SQLite's values bring their types along.
+func (d dialect) TypedParam(n int, _ value.Type) string { return d.Param(n) }
+
 // JSONText implements store.Dialect. Texts that cannot hold a character to
 // escape are only put between quotes, which is cheaper than json_quote.
 func (dialect) JSONText(t value.Type, notNull bool, x string) string {
@@ -257,6 +260,9 @@ func (d dialect) SearchParam(f *model.Field, s *value.Search) value.Value {
 	return value.OfText("{" + searchColumn(f.Name) + "} : (" + s.FTS5() + ")")
 }
 
+// SearchTokens implements store.Dialect: triggers keep the index.
+func (dialect) SearchTokens(*model.Field) (string, func(value.Value) value.Value) { return "", nil }
+
 // Aggregate implements store.Dialect.
 func (d dialect) Aggregate(fn query.Aggregate, t value.Type, x string) (string, value.Type, bool) {
 	number := !t.List && (t.Kind == value.Int || t.Kind == value.Decimal || t.Kind == value.Float)
@@ -347,7 +353,7 @@ func (dialect) OnConflict(key, set []string) string {
 		if i > 0 {
 			b.WriteByte(',')
 		}
-		b.WriteString(quote(k))
+		b.WriteString(k)
 	}
 	if len(set) == 0 {
 		return b.String() + ") DO NOTHING"
@@ -357,7 +363,7 @@ func (dialect) OnConflict(key, set []string) string {
 		if i > 0 {
 			b.WriteByte(',')
 		}
-		b.WriteString(quote(c) + "=excluded." + quote(c))
+		b.WriteString(c + "=excluded." + c)
 	}
 	return b.String()
 }
