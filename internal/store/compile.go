@@ -350,7 +350,7 @@ func (l *level) path(p query.Path) (place, error) {
 			return place{}, fault.New(fault.NotImplemented, "a JSON key with a quotation mark cannot be part of a path")
 		}
 	}
-	at.sql, at.typ, at.nullable = l.c.d.JSONPath(sql, p.Steps), value.Type{Kind: value.JSON}, true
+	at.sql, at.typ, at.nullable = l.c.d.JSONPath(f.Type, sql, p.Steps), value.Type{Kind: value.JSON}, true
 	if p.Steps[len(p.Steps)-1].Text {
 		at.typ.Kind = value.Text
 	}

@@ -29,8 +29,9 @@ type Dialect interface {
 	JSONArray(subquery string) string
 
 	// JSONPath is the JSON (or with the last step's Text, the text) that a
-	// path leads to in a JSON expression; null where it leads nowhere.
-	JSONPath(expr string, steps []query.Step) string
+	// path leads to in an expression of type t, which is JSON or a list; null
+	// where it leads nowhere.
+	JSONPath(t value.Type, expr string, steps []query.Step) string
 	// Cast converts between types and fails with the SQLSTATE that PostgreSQL
 	// gives. ok is false where there is no such cast.
 	Cast(expr string, from, to value.Type) (sql string, ok bool)

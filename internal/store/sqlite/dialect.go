@@ -96,7 +96,7 @@ func (dialect) JSONArray(subquery string) string {
 }
 
 // JSONPath implements store.Dialect.
-func (dialect) JSONPath(x string, steps []query.Step) string {
+func (dialect) JSONPath(_ value.Type, x string, steps []query.Step) string {
 	path, text := "$", false
 	for _, s := range steps {
 		switch {

@@ -1,0 +1,288 @@
+// Package postgres is the store on PostgreSQL 15 or later, over pgx's native
+// connections. Reads run on a pool of connections. Writes go through one
+// goroutine that commits concurrent ones as a group, with a savepoint each; a
+// write that has to wait for another one's lock leaves its group and goes on
+// by itself.
+package postgres
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"runtime"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pandobase/pando/internal/fault"
+	"github.com/pandobase/pando/internal/store"
+)
+
+// Options configure a database. Only URL is required.
+type Options struct {
+	URL     string // postgres://user:password@host:5432/database
+	Readers int    // read connections; default max(8, 4 per processor)
+	Log     *slog.Logger
+}
+
+func (o Options) withDefaults() Options {
+	if o.Readers <= 0 {
+		o.Readers = max(8, 4*runtime.GOMAXPROCS(0))
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// Driver is an open database. It is safe for concurrent use.
+type Driver struct {
+	dialect dialect
+	pool    *pool
+	writer  *writer
+	once    sync.Once
+}
+
+var (
+	_ store.Driver    = (*Driver)(nil)
+	_ store.Committer = (*Driver)(nil)
+	_ store.Tx        = (*conn)(nil)
+)
+
+// minVersion is the oldest server, as server_version_num has it.
+const minVersion = 150000
+
+// Open connects, checks the server and creates the system tables.
+func Open(ctx context.Context, opt Options) (*Driver, error) {
+	opt = opt.withDefaults()
+	cfg, err := connConfig(opt.URL)
+	if err != nil {
+		return nil, err
+	}
+	c, err := openConn(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	d := &Driver{}
+	if err := errors.Join(c.fit(opt.Log), c.system(d.dialect.SystemDDL())); err != nil {
+		return nil, errors.Join(err, c.close())
+	}
+	d.pool = newPool(cfg, opt.Readers)
+	d.writer = newWriter(c, d.pool, opt.Log)
+	return d, nil
+}
+
+// fit refuses a server that answers otherwise than this driver needs.
+func (c *conn) fit(log *slog.Logger) error {
+	st := &store.Statement{SQL: `SELECT current_setting('server_version_num')::bigint, current_setting('server_encoding'), ` +
+		`datcollate::text COLLATE "C" IN ('C','POSIX','C.UTF-8','C.utf8'), EXISTS (SELECT 1 FROM pg_collation WHERE collname='und-x-icu') ` +
+		`FROM pg_database WHERE datname=current_database()`}
+	return c.Query(st, nil, func(r store.Row) error {
+		if n := r.Int(0); n < minVersion {
+			return fault.New(fault.StoreUnavailable, "PostgreSQL %d.%d is too old", n/10000, n%10000).WithHint("version 15 or later is needed")
+		}
+		if enc := string(r.Append(nil, 1)); enc != "UTF8" {
+			return fault.New(fault.StoreUnavailable, "the database's encoding is %s", enc).
+				WithHint("create it with: CREATE DATABASE name TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'")
+		}
+		if r.Int(2) == 0 {
+			log.Warn("the database's collation is not C: the order of texts inside json fields is the database's",
+				"hint", "create it with: CREATE DATABASE name TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'")
+		}
+		if r.Int(3) == 0 {
+			return fault.New(fault.StoreUnavailable, "the server was built without ICU, which ilike folds by")
+		}
+		return nil
+	})
+}
+
+// system creates Pando's own tables where they are missing. The lock keeps
+// nodes that start together from doing so at once.
+func (c *conn) system(ddl []string) error {
+	err := c.run("BEGIN; SET LOCAL client_min_messages=warning; SELECT pg_advisory_xact_lock(" + strconv.Itoa(systemLock) + ")")
+	for _, sql := range ddl {
+		if err == nil {
+			err = c.run(sql)
+		}
+	}
+	if err != nil {
+		return errors.Join(err, c.run("ROLLBACK"))
+	}
+	return c.run("COMMIT")
+}
+
+// systemLock is the advisory lock of the system tables' creation.
+const systemLock = 0x70616e646f
+
+// Dialect implements store.Driver.
+func (d *Driver) Dialect() store.Dialect { return d.dialect }
+
+// Read implements store.Driver.
+func (d *Driver) Read(ctx context.Context, snapshot bool, fn func(store.Reader) error) (err error) {
+	c, err := d.pool.get(ctx)
+	if err != nil {
+		return err
+	}
+	defer d.pool.put(c)
+	if snapshot {
+		if err := c.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"); err != nil {
+			return err
+		}
+		defer func() {
+			if !c.pg.IsClosed() {
+				err = errors.Join(err, c.run("ROLLBACK")) // nothing was written
+			}
+		}()
+	}
+	c.begin(ctx)
+	defer c.end()
+	return fn(c)
+}
+
+// Write implements store.Driver.
+func (d *Driver) Write(ctx context.Context, fn func(store.Tx) error) error {
+	return d.writer.do(ctx, fn, false)
+}
+
+// Alter implements store.Driver.
+func (d *Driver) Alter(ctx context.Context, fn func(store.Tx) error) error {
+	return d.writer.do(ctx, fn, true)
+}
+
+// Check implements store.Driver: that no index and no constraint waits to be
+// validated. The pages themselves are pg_amcheck's and the checksums' matter.
+func (d *Driver) Check(ctx context.Context) error {
+	const sql = `SELECT c.relname::text, 'index' FROM pg_index AS i JOIN pg_class AS c ON c.oid=i.indexrelid WHERE NOT i.indisvalid ` +
+		`UNION ALL SELECT conname::text, 'constraint' FROM pg_constraint WHERE NOT convalidated`
+	return d.Read(ctx, true, func(r store.Reader) error {
+		return r.Query(&store.Statement{SQL: sql}, nil, func(row store.Row) error {
+			return fault.New(fault.StoreIO, "the %s %s is not valid", row.Append(nil, 1), row.Append(nil, 0))
+		})
+	})
+}
+
+// Ping reports whether the store can be read.
+func (d *Driver) Ping(ctx context.Context) error {
+	return d.Read(ctx, false, func(r store.Reader) error {
+		return r.Query(ping, nil, func(store.Row) error { return nil })
+	})
+}
+
+//nolint:gochecknoglobals // constant texts; a Statement is identified by its address
+var (
+	ping = &store.Statement{SQL: "SELECT 1"}
+	size = &store.Statement{SQL: "SELECT pg_database_size(current_database())"}
+)
+
+// Size implements store.Driver.
+func (d *Driver) Size(ctx context.Context) (n int64, err error) {
+	err = d.Read(ctx, false, func(r store.Reader) error {
+		return r.Query(size, nil, func(row store.Row) error {
+			n = row.Int(0)
+			return nil
+		})
+	})
+	return n, err
+}
+
+// OnCommit implements store.Committer.
+func (d *Driver) OnCommit(before func(store.Tx) error, after func(committed bool)) {
+	d.writer.hooks.Store(&commitHooks{before, after})
+}
+
+// Close ends the writer after what it has accepted, and closes every
+// connection. It is safe to call twice.
+func (d *Driver) Close() error {
+	var err error
+	d.once.Do(func() { err = errors.Join(d.writer.close(), d.pool.close()) })
+	return err
+}
+
+// pool lends connections, the most recently used one first.
+type pool struct {
+	cfg    *pgconn.Config
+	schema atomic.Uint64 // the generation of the schema
+	sem    chan struct{}
+	mu     sync.Mutex
+	idle   []*conn
+	shut   bool
+}
+
+func newPool(cfg *pgconn.Config, size int) *pool {
+	return &pool{cfg: cfg, sem: make(chan struct{}, size)}
+}
+
+func (p *pool) get(ctx context.Context) (*conn, error) {
+	select {
+	case p.sem <- struct{}{}:
+	default:
+		select {
+		case p.sem <- struct{}{}:
+		case <-ctx.Done():
+			return nil, fault.Wrap(ctx.Err(), fault.TooManyConns, "no connection became free in time").WithHint("try again")
+		}
+	}
+	c, err := p.take(ctx)
+	if err == nil {
+		if err = c.renew(p.schema.Load()); err == nil {
+			return c, nil
+		}
+		_ = c.close() // it failed already
+	}
+	<-p.sem
+	return nil, err
+}
+
+func (p *pool) take(ctx context.Context) (*conn, error) {
+	p.mu.Lock()
+	if p.shut {
+		p.mu.Unlock()
+		return nil, fault.New(fault.ShuttingDown, "the store is closed")
+	}
+	if n := len(p.idle); n > 0 {
+		c := p.idle[n-1]
+		p.idle = p.idle[:n-1]
+		p.mu.Unlock()
+		return c, nil
+	}
+	p.mu.Unlock()
+	c, err := openConn(ctx, p.cfg)
+	if err == nil {
+		c.schema = p.schema.Load()
+	}
+	return c, err
+}
+
+// put takes a connection back; one that is lost, or left inside a transaction,
+// is not lent again.
+func (p *pool) put(c *conn) {
+	if c.usable() {
+		p.mu.Lock()
+		p.idle = append(p.idle, c)
+		p.mu.Unlock()
+	} else {
+		_ = c.close() // its failure was answered
+	}
+	<-p.sem
+}
+
+// close waits until every connection is back.
+func (p *pool) close() error {
+	p.mu.Lock()
+	p.shut = true
+	p.mu.Unlock()
+	for range cap(p.sem) {
+		p.sem <- struct{}{}
+	}
+	var errs []error
+	for _, c := range p.idle {
+		errs = append(errs, c.close())
+	}
+	p.idle = nil
+	for range cap(p.sem) { // who still comes is told that the store is closed
+		<-p.sem
+	}
+	return errors.Join(errs...)
+}

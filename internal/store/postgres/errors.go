@@ -1,0 +1,123 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pandobase/pando/internal/fault"
+)
+
+// The SQLSTATEs that the driver itself acts upon (PostgreSQL's appendix A).
+const (
+	stateLockTimeout   = "55P03"
+	stateDeadlock      = "40P01"
+	stateSerialization = "40001"
+	stateStalePlan     = "0A000"
+)
+
+// state is the SQLSTATE of an error, or "".
+func state(err error) string {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return pg.Code
+	}
+	return ""
+}
+
+// translate maps SQLSTATEs to faults.
+func translate(err error) error {
+	if err == nil {
+		return nil
+	}
+	var f *fault.Error
+	if errors.As(err, &f) {
+		return err
+	}
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return translateState(err, pg)
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return canceled(err)
+	}
+	return fault.Wrap(err, fault.StoreUnavailable, "the store cannot be reached").WithHint("try again")
+}
+
+func canceled(err error) *fault.Error {
+	return fault.Wrap(err, fault.QueryCanceled, "the statement was canceled at its time limit").
+		WithHint("ask for fewer rows, or filter and order on indexed fields")
+}
+
+//nolint:cyclop // a table of codes
+func translateState(err error, pg *pgconn.PgError) error {
+	switch pg.Code {
+	case "23505", "23P01":
+		f := fault.Wrap(err, fault.Unique, "duplicate key value violates unique constraint")
+		if key := keyOf(pg.Detail); key != "" {
+			f.WithDetails("Key (%s) already exists.", key)
+		}
+		return f
+	case "23502":
+		return fault.Wrap(err, fault.NotNull, "null value in field %q violates not-null constraint", pg.ColumnName)
+	case "23503", "23001":
+		return fault.Wrap(err, fault.ForeignKey, "a reference to another row is violated")
+	case "23514":
+		return fault.Wrap(err, fault.Check, "a check is violated")
+	case "22003":
+		return fault.Wrap(err, fault.NumericOutOfRange, "a number is out of range")
+	case "22012":
+		return fault.Wrap(err, fault.DivisionByZero, "division by zero")
+	case "22008":
+		return fault.Wrap(err, fault.DatetimeOverflow, "a date or time is out of range")
+	case "22P02", "22007", "22023", "22P03", "22025", "22018":
+		return fault.Wrap(err, fault.InvalidText, "a value has the wrong form for its type").WithDetails("%s", pg.Message)
+	case "22021", "22P05":
+		return fault.Wrap(err, fault.InvalidEncoding, "a text holds a character that cannot be stored")
+	case "22001":
+		return fault.Wrap(err, fault.TextTooLong, "a text is too long")
+	case "2201B":
+		return fault.Wrap(err, fault.InvalidRegexp, "invalid regular expression")
+	case "21000":
+		return fault.Wrap(err, fault.CardinalityClash, "a row is affected a second time")
+	case "57014":
+		return canceled(err)
+	case stateLockTimeout, stateDeadlock, stateSerialization:
+		return fault.Wrap(err, fault.Serialization, "a concurrent change is in the way").WithHint("try again")
+	case "53100":
+		return fault.Wrap(err, fault.DiskFull, "the disk is full: nothing was written").WithHint("free space; reads go on meanwhile")
+	case "53300":
+		return fault.Wrap(err, fault.TooManyConns, "the database has no connection left").
+			WithHint("raise max_connections, or lower the connections of each node")
+	case "54000", "54001", "54011", "54023":
+		return fault.Wrap(err, fault.LimitExceeded, "the statement is too large for the database")
+	case "25006":
+		return fault.Wrap(err, fault.StoreUnavailable, "the database takes no writes: it is a standby or read-only")
+	}
+	switch pg.Code[:min(2, len(pg.Code))] {
+	case "08", "57", "53", "28", "3D":
+		return fault.Wrap(err, fault.StoreUnavailable, "the store is not available").WithHint("try again")
+	case "58", "XX":
+		if pg.Code == "XX000" {
+			break
+		}
+		return fault.Wrap(err, fault.StoreIO, "the store cannot be read or written")
+	}
+	return fault.Wrap(err, fault.Internal, "an internal error occurred")
+}
+
+// keyOf reads the columns out of "Key (a, b)=(1, 2) already exists.", without
+// the values. It only enriches the details.
+func keyOf(detail string) string {
+	_, rest, ok := strings.Cut(detail, "(")
+	if !ok {
+		return ""
+	}
+	columns, _, ok := strings.Cut(rest, ")=(")
+	if !ok {
+		return ""
+	}
+	return strings.ReplaceAll(columns, `"`, "")
+}
