@@ -452,7 +452,7 @@ func (p *WritePlan) met(tx Tx, values []value.Value) (found bool, err error) {
 // RunAlone runs the plan so that a failure undoes this row alone and the
 // transaction can go on.
 func (p *WritePlan) RunAlone(tx Tx, values []value.Value, args []query.Arg, into *Outcome) error {
-	if _, ok := tx.(StatementAtomic); ok && len(p.judges) == 0 {
+	if len(p.judges) == 0 { // a statement that fails undoes itself
 		return p.Run(tx, values, args, into)
 	}
 	return tx.Savepoint(func() error { return p.Run(tx, values, args, into) })

@@ -249,10 +249,14 @@ func (p *ReadPlan) Run(r Reader, args []query.Arg, opt RunOptions, pg *Page) err
 
 func (p *ReadPlan) total(r Reader, args []query.Arg, page *Page) error {
 	if p.estimate.SQL != "" {
-		return r.Query(&p.estimate, nil, func(row Row) error {
-			page.Total = row.Int(0)
+		known := false
+		err := r.Query(&p.estimate, nil, func(row Row) error {
+			known, page.Total = !row.Null(0), row.Int(0)
 			return nil
 		})
+		if err != nil || known {
+			return err
+		}
 	}
 	bound, err := bindParams(p.countParams, nil, args, nil)
 	if err != nil {

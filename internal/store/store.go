@@ -36,7 +36,8 @@ type Reader interface {
 	Query(st *Statement, args []value.Value, each func(Row) error) error
 }
 
-// Tx is a write transaction.
+// Tx is a write transaction. A statement that fails undoes itself alone: the
+// transaction goes on.
 type Tx interface {
 	Reader
 	// Exec runs st and returns how many rows it changed.
@@ -48,10 +49,6 @@ type Tx interface {
 	// are: the driver may find out no earlier than at the commit.
 	Unchecked(fn func() error) error
 }
-
-// StatementAtomic marks a [Tx] in which a statement that fails undoes itself
-// alone: the transaction goes on without a savepoint around it.
-type StatementAtomic interface{ StatementsUndoThemselves() }
 
 // Driver is one database. It is safe for concurrent use.
 type Driver interface {

@@ -31,6 +31,7 @@ type conn struct {
 	tick    uint64
 	schema  uint64 // the generation of the schema that stmts were prepared in
 	reading *result
+	scope   scope
 	ctx     context.Context //nolint:containedctx // the holder's, for the statements that run
 }
 
@@ -55,9 +56,45 @@ func connConfig(url string) (*pgconn.Config, error) {
 		cfg.RuntimeParams["application_name"] = "pando"
 	}
 	cfg.BuildContextWatcherHandler = func(pg *pgconn.PgConn) ctxwatch.Handler {
-		return &pgconn.CancelRequestContextWatcherHandler{Conn: pg, DeadlineDelay: unanswered}
+		return &canceler{pg: pg}
 	}
 	return cfg, nil
+}
+
+// canceler asks the server to cancel the statement whose context has ended. It
+// asks again until the statement has ended: a request that overtakes the
+// statement finds nothing to cancel. The connection stays usable, unless the
+// server does not answer.
+type canceler struct {
+	pg         *pgconn.PgConn
+	stop, done chan struct{}
+}
+
+// HandleCancel implements ctxwatch.Handler.
+func (h *canceler) HandleCancel(context.Context) {
+	stop, done := make(chan struct{}), make(chan struct{})
+	h.stop, h.done = stop, done
+	_ = h.pg.Conn().SetDeadline(time.Now().Add(unanswered)) // a closed connection says so by itself
+	go func() {
+		defer close(done)
+		ctx, cancel := context.WithTimeout(context.Background(), unanswered)
+		defer cancel()
+		for pause := 20 * time.Millisecond; ctx.Err() == nil; pause *= 2 {
+			_ = h.pg.CancelRequest(ctx) // where it fails the deadline ends the wait
+			select {
+			case <-stop:
+				return
+			case <-time.After(pause):
+			}
+		}
+	}()
+}
+
+// HandleUnwatchAfterCancel implements ctxwatch.Handler.
+func (h *canceler) HandleUnwatchAfterCancel() {
+	close(h.stop)
+	<-h.done
+	_ = h.pg.Conn().SetDeadline(time.Time{})
 }
 
 func openConn(ctx context.Context, cfg *pgconn.Config) (*conn, error) {
@@ -68,10 +105,27 @@ func openConn(ctx context.Context, cfg *pgconn.Config) (*conn, error) {
 	return &conn{pg: pg, stmts: map[*store.Statement]*prepared{}, ctx: context.Background()}, nil
 }
 
+// scope is what a statement that fails is undone to: PostgreSQL ends a
+// transaction at the first failure unless it goes back to a savepoint.
+type scope struct {
+	point string // the savepoint; empty outside of a write
+	own   bool   // it was made for a statement, and goes when the next is made
+	dirty bool   // something was written behind it
+}
+
 // begin makes ctx's end cancel what runs from here on; end undoes it.
 func (c *conn) begin(ctx context.Context) { c.ctx = ctx }
 
-func (c *conn) end() { c.ctx = context.Background() }
+// end also sees that no cancel request is left that could hit the next holder:
+// one that comes late ends a statement that does nothing.
+func (c *conn) end() {
+	late := c.ctx.Err() != nil
+	c.ctx = context.Background()
+	if late && !c.pg.IsClosed() {
+		c.settle()
+		_, _ = c.pg.Exec(c.ctx, "").ReadAll() // what it fails with has been answered
+	}
+}
 
 // usable reports whether the connection can be lent again: alive and outside
 // of a transaction.
@@ -223,9 +277,12 @@ func (c *conn) Exec(st *store.Statement, args []value.Value) (int64, error) {
 func (c *conn) query(st *store.Statement, args []value.Value, each func(store.Row) error) (pgconn.CommandTag, error) {
 	c.settle()
 	for again := true; ; again = false {
+		if err := c.guard(); err != nil {
+			return pgconn.CommandTag{}, err
+		}
 		p, err := c.prepare(st)
 		if err != nil {
-			return pgconn.CommandTag{}, err
+			return pgconn.CommandTag{}, c.undo(err)
 		}
 		rows := 0
 		tag, err := c.execute(p, args, func(r store.Row) error { rows++; return each(r) })
@@ -235,8 +292,33 @@ func (c *conn) query(st *store.Statement, args []value.Value, each func(store.Ro
 			}
 			continue
 		}
-		return tag, err
+		c.scope.dirty = c.scope.dirty || !tag.Select()
+		return tag, c.undo(err)
 	}
+}
+
+// guard makes a savepoint before a statement that follows a write: one that
+// fails must not take that write with it.
+func (c *conn) guard() error {
+	s := &c.scope
+	if s.point == "" || !s.dirty {
+		return nil
+	}
+	sql := "SAVEPOINT s"
+	if s.own {
+		sql = "RELEASE s; SAVEPOINT s"
+	}
+	*s = scope{point: "s", own: true}
+	return c.run(sql)
+}
+
+// undo goes back behind a failed statement.
+func (c *conn) undo(err error) error {
+	if err == nil || c.scope.point == "" || c.pg.IsClosed() || c.pg.TxStatus() != 'E' {
+		return err
+	}
+	c.scope.dirty = false
+	return errors.Join(err, c.run("ROLLBACK TO "+c.scope.point))
 }
 
 func (c *conn) execute(p *prepared, args []value.Value, each func(store.Row) error) (pgconn.CommandTag, error) {
@@ -265,7 +347,12 @@ func (c *conn) Savepoint(fn func() error) error {
 	if err := c.run("SAVEPOINT i"); err != nil {
 		return err
 	}
-	if err := fn(); err != nil {
+	outer := c.scope
+	outer.dirty = true
+	c.scope = scope{point: "i"}
+	err := fn()
+	c.scope = outer
+	if err != nil {
 		return errors.Join(err, c.run("ROLLBACK TO i; RELEASE i"))
 	}
 	return c.run("RELEASE i")

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"encoding/hex"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -21,11 +22,11 @@ func ddl(c store.Change) []string {
 	case store.RenameTable:
 		return renameTable(c.Old, t)
 	case store.AddColumn:
-		return []string{"ALTER TABLE " + tableName(t) + " ADD COLUMN " + columnDef(t, c.Column)}
+		return append([]string{"ALTER TABLE " + tableName(t) + " ADD COLUMN " + columnDef(t, c.Column)}, pending(t, c.Column.Name)...)
 	case store.DropColumn:
 		return []string{"ALTER TABLE " + tableName(t) + " DROP COLUMN " + quote(c.Column.Name)}
 	case store.RenameColumn:
-		return []string{"ALTER TABLE " + tableName(t) + " RENAME COLUMN " + quote(c.From) + " TO " + quote(c.Column.Name)}
+		return renameColumn(c)
 	case store.CreateIndex:
 		return []string{createIndex(t, c.Key, c.Unique)}
 	case store.DropIndex:
@@ -100,12 +101,26 @@ func columnDef(t *store.Table, c store.Column) string {
 	if c.NotNull {
 		b.WriteString(" NOT NULL")
 	}
+	return b.String()
+}
+
+// pendingTable keeps, during a schema change, the foreign keys that are added
+// at its end: a table may refer to one that is created behind it.
+const pendingTable = "pando_pending"
+
+const createPending = "CREATE TEMPORARY TABLE " + pendingTable + " (n bigint GENERATED ALWAYS AS IDENTITY, sql text) ON COMMIT DROP"
+
+// pending notes the foreign key of a column; of all columns where it is empty.
+func pending(t *store.Table, column string) []string {
+	var out []string
 	for _, fk := range t.Refs {
-		if fk.Column == c.Name {
-			b.WriteString(" " + references(fk))
+		if column == "" || fk.Column == column {
+			sql := "ALTER TABLE IF EXISTS " + tableName(t) + " ADD CONSTRAINT " + quote(t.Entity+"_"+fk.Column+"_fkey") +
+				" FOREIGN KEY (" + quote(fk.Column) + ") " + references(fk)
+			out = append(out, "INSERT INTO "+pendingTable+" (sql) VALUES ("+literal(sql)+")")
 		}
 	}
-	return b.String()
+	return out
 }
 
 // references is deferrable: a transaction may put a row in before the one that
@@ -181,7 +196,7 @@ func createTable(t *store.Table) []string {
 	if len(t.Search) > 0 {
 		out = append(out, searchIndex(t))
 	}
-	return out
+	return append(out, pending(t, "")...)
 }
 
 func createIndex(t *store.Table, k store.KeyColumns, unique bool) string {
@@ -214,6 +229,31 @@ func renameTable(from, to *store.Table) []string {
 		if len(from.Search) > 0 {
 			out = append(out, "ALTER INDEX "+quote(to.Module)+"."+quote(from.Entity+searchSuffix)+" RENAME TO "+quote(to.Entity+searchSuffix))
 		}
+		for _, fk := range from.Refs {
+			out = append(out, renameReference(to, from.Entity, fk.Column, fk.Column))
+		}
+	}
+	return out
+}
+
+// renameReference keeps a foreign key's name that of its table and its column,
+// by which it is dropped. It is looked for: it may wait for the change's end.
+func renameReference(t *store.Table, entity, from, to string) string {
+	old, name := entity+"_"+from+"_fkey", t.Entity+"_"+to+"_fkey"
+	return "DO " + literal("BEGIN IF EXISTS (SELECT 1 FROM pg_constraint WHERE conrelid="+literal(tableName(t))+"::regclass AND conname="+
+		literal(old)+"::name) THEN ALTER TABLE "+tableName(t)+" RENAME CONSTRAINT "+quote(old)+" TO "+quote(name)+"; END IF; END")
+}
+
+func renameColumn(c store.Change) []string {
+	t := c.Table
+	out := []string{"ALTER TABLE " + tableName(t) + " RENAME COLUMN " + quote(c.From) + " TO " + quote(c.Column.Name)}
+	for _, fk := range t.Refs {
+		if fk.Column == c.Column.Name || fk.Column == c.From {
+			out = append(out, renameReference(t, t.Entity, c.From, c.Column.Name))
+		}
+	}
+	if slices.Contains(t.Search, c.Column.Name) || slices.Contains(t.Search, c.From) {
+		out = append(out, "ALTER TABLE "+tableName(t)+" RENAME COLUMN "+tokensColumn(c.From)+" TO "+tokensColumn(c.Column.Name))
 	}
 	return out
 }
@@ -225,15 +265,12 @@ func rebuildTable(c store.Change) []string {
 	alter := "ALTER TABLE " + tableName(t)
 	var out []string
 	for _, fk := range old.Refs {
-		out = append(out, alter+" DROP CONSTRAINT "+quote(old.Entity+"_"+fk.Column+"_fkey"))
+		out = append(out, alter+" DROP CONSTRAINT IF EXISTS "+quote(old.Entity+"_"+fk.Column+"_fkey"))
 	}
 	for _, col := range t.Columns {
 		out = append(out, rebuildColumn(alter, c, col)...)
 	}
-	for _, fk := range t.Refs {
-		out = append(out, alter+" ADD CONSTRAINT "+quote(t.Entity+"_"+fk.Column+"_fkey")+" FOREIGN KEY ("+quote(fk.Column)+") "+references(fk))
-	}
-	return out
+	return append(out, pending(t, "")...)
 }
 
 func rebuildColumn(alter string, c store.Change, col store.Column) []string {

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"encoding/hex"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -169,23 +170,37 @@ func compact(x string) string {
 
 // JSONPath implements store.Dialect.
 func (dialect) JSONPath(t value.Type, x string, steps []query.Step) string {
-	sql, text := x, false
 	if t.List {
-		sql = "to_jsonb(" + x + ")"
+		x = "to_jsonb(" + x + ")"
 	}
-	for _, s := range steps {
-		if s.ByKey {
-			sql += "->" + literal(s.Key)
-		} else {
-			sql += "->" + strconv.FormatInt(s.Index, 10)
-		}
-		text = s.Text
-	}
-	sql = "(" + sql + ")"
-	if !text {
+	sql := "(" + follow(x, steps) + ")"
+	if !steps[len(steps)-1].Text {
 		return sql
 	}
 	return "(CASE WHEN jsonb_typeof" + sql + " IN ('object','array') THEN " + compact(sql) + " ELSE " + sql + "#>>'{}' END" + collated + ")"
+}
+
+// follow leads along a path. A jsonpath stands for one with an index: to the
+// operator ->, a value that is no array is one of a single element.
+func follow(x string, steps []query.Step) string {
+	if !slices.ContainsFunc(steps, func(s query.Step) bool { return !s.ByKey }) {
+		for _, s := range steps {
+			x += "->" + literal(s.Key)
+		}
+		return x
+	}
+	path := "strict $"
+	for _, s := range steps {
+		switch {
+		case s.ByKey:
+			path += "." + string(value.AppendQuoted(nil, s.Key))
+		case s.Index < 0:
+			path += "[last-" + strconv.FormatUint(uint64(-(s.Index + 1)), 10) + "]" //nolint:gosec // not negative
+		default:
+			path += "[" + strconv.FormatInt(s.Index, 10) + "]"
+		}
+	}
+	return "jsonb_path_query_first(" + x + "," + literal(path) + ",'{}',true)"
 }
 
 // Cast implements store.Dialect: PostgreSQL's own casts, with its errors.

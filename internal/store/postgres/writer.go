@@ -22,8 +22,9 @@ const (
 // The transaction control. A group's write waits 20 ms for a lock at most: then
 // it leaves the group, for the sake of the others.
 const (
-	beginGroup = "BEGIN; SET LOCAL lock_timeout=20"
-	savepoint  = "SAVEPOINT w"
+	beginGroup = "BEGIN; SET LOCAL lock_timeout=20; SAVEPOINT w"
+	beginAlone = "BEGIN; SAVEPOINT w"
+	beginAlter = "BEGIN; SET CONSTRAINTS ALL DEFERRED; " + createPending + "; SAVEPOINT w"
 	nextJob    = "RELEASE w; SAVEPOINT w"
 	undoJob    = "ROLLBACK TO w"
 )
@@ -161,12 +162,9 @@ func (w *writer) ready() error {
 // commit runs a group in one transaction and settles every job of it.
 func (w *writer) commit(group []*job) {
 	err := w.ready()
-	begin, company := beginGroup, len(group) > 1
-	if company {
-		begin += "; " + savepoint
-	}
+	company := len(group) > 1
 	if err == nil {
-		err = w.c.run(begin)
+		err = w.c.run(beginGroup)
 	}
 	if err != nil {
 		settle(group, err)
@@ -218,19 +216,14 @@ func (w *writer) run(j *job, company bool) error {
 	if err := j.ctx.Err(); err != nil {
 		return tooLate(err)
 	}
-	w.c.begin(j.ctx)
-	err := call(j.fn, w.c)
-	w.c.end()
-	if state(err) == stateLockTimeout {
+	err := w.c.call(j)
+	switch state(err) {
+	case stateLockTimeout, stateDeadlock, stateSerialization:
 		j.waits = true
 	}
 	switch {
 	case w.c.pg.IsClosed():
 		return err
-	case err == nil && w.c.pg.TxStatus() == 'E':
-		// fn passed over a failure that PostgreSQL does not: nothing of it can stay.
-		err = fault.New(fault.Internal, "an internal error occurred").WithDetails("a failed statement was passed over without a savepoint")
-		fallthrough
 	case err != nil:
 		if company {
 			return errors.Join(err, w.c.run(undoJob))
@@ -240,6 +233,16 @@ func (w *writer) run(j *job, company bool) error {
 		return w.c.run(nextJob)
 	}
 	return nil
+}
+
+// call runs a job's function on the connection, behind the savepoint w.
+func (c *conn) call(j *job) error {
+	c.scope = scope{point: "w"}
+	c.begin(j.ctx)
+	err := call(j.fn, c)
+	c.end()
+	c.scope = scope{}
+	return err
 }
 
 // call keeps a panic in one write from taking the node down.
@@ -328,13 +331,10 @@ func (w *writer) separately(j *job) error {
 		return err
 	}
 	defer w.pool.put(c)
-	if err := c.run("BEGIN"); err != nil {
+	if err := c.run(beginAlone); err != nil {
 		return err
 	}
-	c.begin(j.ctx)
-	err = call(j.fn, c)
-	c.end()
-	if err == nil {
+	if err = c.call(j); err == nil {
 		return w.seal(c)
 	}
 	w.after(false)
@@ -354,20 +354,41 @@ func settle(group []*job, err error) {
 	}
 }
 
+// complete ends a schema change: the references that are there are checked,
+// those that were put off are added.
+func (c *conn) complete() error {
+	if err := c.run("SET CONSTRAINTS ALL IMMEDIATE"); err != nil {
+		return err
+	}
+	var sqls []string
+	err := c.Query(&store.Statement{SQL: "SELECT sql FROM " + pendingTable + " ORDER BY n"}, nil, func(r store.Row) error {
+		sqls = append(sqls, string(r.Append(nil, 0)))
+		return nil
+	})
+	for _, sql := range sqls {
+		if err == nil {
+			err = c.run(sql)
+		}
+	}
+	return err
+}
+
 // alter runs a schema change. References are checked at its end.
 func (w *writer) alter(j *job) {
 	err := w.ready()
 	if err == nil {
-		err = w.c.run("BEGIN; SET CONSTRAINTS ALL DEFERRED")
+		err = w.c.run(beginAlter)
 	}
 	if err == nil {
-		w.c.begin(j.ctx)
-		err = call(j.fn, w.c)
-		w.c.end()
+		err = w.c.call(j)
 		switch {
 		case w.c.pg.IsClosed():
 		case err == nil && w.c.pg.TxStatus() == 'T':
-			err = w.seal(w.c)
+			if err = w.c.complete(); err == nil {
+				err = w.seal(w.c)
+				break
+			}
+			fallthrough
 		default:
 			w.after(false)
 			err = errors.Join(err, w.c.run("ROLLBACK"))

@@ -241,9 +241,6 @@ func (c *conn) Exec(st *store.Statement, args []value.Value) (int64, error) {
 	return int64(c.c.Changes()), nil
 }
 
-// StatementsUndoThemselves implements store.StatementAtomic.
-func (c *conn) StatementsUndoThemselves() {}
-
 // Savepoint implements store.Tx.
 func (c *conn) Savepoint(fn func() error) error {
 	if _, err := c.Exec(ctl.inner, nil); err != nil {
