@@ -265,12 +265,13 @@ func (dialect) Like(x, pattern string, fold bool) string {
 // folded is Unicode's full case folding, told by ICU's mappings: what has the
 // same capitals has the same small letters behind them. Two letters are put
 // right: the final sigma, which depends on its place, and the dotless i, which
-// folds to nothing else.
+// folds to nothing else and is kept from ICU in a pair of control characters.
 func folded(x string) string {
 	const icu = ` COLLATE "und-x-icu"`
-	sql := `replace(` + x + `,'ı',E'\x02')`
+	sql := `replace(replace(` + x + `,E'\x02',E'\x02\x04'),'ı',E'\x02\x03')`
 	sql = `lower(upper(lower(` + sql + icu + `)` + icu + `)` + icu + `)`
-	return `normalize(translate(` + sql + `,E'ς\x02','σı'),NFC)` + collated
+	sql = `replace(replace(translate(` + sql + `,'ς','σ'),E'\x02\x03','ı'),E'\x02\x04',E'\x02')`
+	return `normalize(` + sql + `,NFC)` + collated
 }
 
 // Regexp implements store.Dialect. Under the collation C, ~* folds ASCII alone.
