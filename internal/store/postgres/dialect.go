@@ -195,7 +195,7 @@ func follow(x string, steps []query.Step) string {
 		case s.ByKey:
 			path += "." + string(value.AppendQuoted(nil, s.Key))
 		case s.Index < 0:
-			path += "[last-" + strconv.FormatUint(uint64(-(s.Index + 1)), 10) + "]" //nolint:gosec // not negative
+			path += "[last-" + strconv.FormatUint(uint64(-(s.Index+1)), 10) + "]" //nolint:gosec // not negative
 		default:
 			path += "[" + strconv.FormatInt(s.Index, 10) + "]"
 		}
