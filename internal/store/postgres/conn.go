@@ -32,6 +32,7 @@ type conn struct {
 	schema  uint64 // the generation of the schema that stmts were prepared in
 	reading *result
 	scope   scope
+	base    context.Context //nolint:containedctx // never ends: for what must be done whatever the holder's says
 	ctx     context.Context //nolint:containedctx // the holder's, for the statements that run
 }
 
@@ -71,13 +72,13 @@ type canceler struct {
 }
 
 // HandleCancel implements ctxwatch.Handler.
-func (h *canceler) HandleCancel(context.Context) {
+func (h *canceler) HandleCancel(ended context.Context) {
 	stop, done := make(chan struct{}), make(chan struct{})
 	h.stop, h.done = stop, done
 	_ = h.pg.Conn().SetDeadline(time.Now().Add(unanswered)) // a closed connection says so by itself
 	go func() {
 		defer close(done)
-		ctx, cancel := context.WithTimeout(context.Background(), unanswered)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ended), unanswered)
 		defer cancel()
 		for pause := 20 * time.Millisecond; ctx.Err() == nil; pause *= 2 {
 			_ = h.pg.CancelRequest(ctx) // where it fails the deadline ends the wait
@@ -102,7 +103,15 @@ func openConn(ctx context.Context, cfg *pgconn.Config) (*conn, error) {
 	if err != nil {
 		return nil, translate(err)
 	}
-	return &conn{pg: pg, stmts: map[*store.Statement]*prepared{}, ctx: context.Background()}, nil
+	base := context.WithoutCancel(ctx)
+	c := &conn{pg: pg, stmts: map[*store.Statement]*prepared{}, base: base, ctx: base}
+	// Compiling a statement to machine code takes longer than most run, and
+	// cannot be canceled. No start-up parameter: poolers refuse those they do
+	// not know.
+	if err := c.run("SET jit=off"); err != nil {
+		return nil, errors.Join(err, c.close())
+	}
+	return c, nil
 }
 
 // scope is what a statement that fails is undone to: PostgreSQL ends a
@@ -120,7 +129,7 @@ func (c *conn) begin(ctx context.Context) { c.ctx = ctx }
 // one that comes late ends a statement that does nothing.
 func (c *conn) end() {
 	late := c.ctx.Err() != nil
-	c.ctx = context.Background()
+	c.ctx = c.base
 	if late && !c.pg.IsClosed() {
 		c.settle()
 		_, _ = c.pg.Exec(c.ctx, "").ReadAll() // what it fails with has been answered
@@ -135,7 +144,7 @@ func (c *conn) usable() bool { return !c.pg.IsClosed() && c.pg.TxStatus() == 'I'
 // the holder's context says.
 func (c *conn) run(sql string) error {
 	c.settle()
-	_, err := c.pg.Exec(context.Background(), sql).ReadAll()
+	_, err := c.pg.Exec(c.base, sql).ReadAll()
 	return translate(err)
 }
 
@@ -189,7 +198,7 @@ func (c *conn) evict() error {
 
 func (c *conn) forget(st *store.Statement, p *prepared) error {
 	delete(c.stmts, st)
-	return translate(c.pg.Deallocate(context.Background(), p.name))
+	return translate(c.pg.Deallocate(c.base, p.name))
 }
 
 // renew closes every statement when the schema has changed since.
@@ -370,7 +379,6 @@ func (c *conn) Unchecked(fn func() error) error {
 }
 
 func (c *conn) close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), unanswered)
-	defer cancel()
-	return c.pg.Close(ctx)
+	_ = c.pg.Conn().SetDeadline(time.Now().Add(unanswered)) // a closed connection says so by itself
+	return c.pg.Close(c.base)
 }

@@ -189,18 +189,18 @@ func follow(x string, steps []query.Step) string {
 		}
 		return x
 	}
-	path := "strict $"
+	path := []byte("strict $")
 	for _, s := range steps {
 		switch {
 		case s.ByKey:
-			path += "." + string(value.AppendQuoted(nil, s.Key))
+			path = value.AppendQuoted(append(path, '.'), s.Key)
 		case s.Index < 0:
-			path += "[last-" + strconv.FormatUint(uint64(-(s.Index+1)), 10) + "]" //nolint:gosec // not negative
+			path = append(strconv.AppendInt(append(path, "[last-"...), -(s.Index+1), 10), ']')
 		default:
-			path += "[" + strconv.FormatInt(s.Index, 10) + "]"
+			path = append(strconv.AppendInt(append(path, '['), s.Index, 10), ']')
 		}
 	}
-	return "jsonb_path_query_first(" + x + "," + literal(path) + ",'{}',true)"
+	return "jsonb_path_query_first(" + x + "," + literal(string(path)) + ",'{}',true)"
 }
 
 // Cast implements store.Dialect: PostgreSQL's own casts, with its errors.

@@ -21,11 +21,28 @@ func TestSearchAsGo(t *testing.T) {
 		mode value.SearchMode
 		text string
 	}{
-		{value.SearchPlain, ""}, {value.SearchPlain, "a"}, {value.SearchPlain, "b a"}, {value.SearchPhrase, "a b"}, {value.SearchPhrase, "a c"},
-		{value.SearchPhrase, "b b"}, {value.SearchPhrase, "quoted it"}, {value.SearchWeb, `"a b" -c`}, {value.SearchWeb, "-a"}, {value.SearchWeb, "a or y"},
-		{value.SearchQuery, "a & !b"}, {value.SearchQuery, "!(a | b)"}, {value.SearchQuery, "!a | c"}, {value.SearchQuery, "str:*"}, {value.SearchQuery, "strasse"},
-		{value.SearchQuery, "a <-> b"}, {value.SearchQuery, "a <-> b:*"}, {value.SearchQuery, "!!a"}, {value.SearchQuery, "'it''s'"}, {value.SearchQuery, "日:*"},
-		{value.SearchPhrase, "x y"}, {value.SearchPlain, "fin"},
+		{value.SearchPlain, ""},
+		{value.SearchPlain, "a"},
+		{value.SearchPlain, "b a"},
+		{value.SearchPhrase, "a b"},
+		{value.SearchPhrase, "a c"},
+		{value.SearchPhrase, "b b"},
+		{value.SearchPhrase, "quoted it"},
+		{value.SearchWeb, `"a b" -c`},
+		{value.SearchWeb, "-a"},
+		{value.SearchWeb, "a or y"},
+		{value.SearchQuery, "a & !b"},
+		{value.SearchQuery, "!(a | b)"},
+		{value.SearchQuery, "!a | c"},
+		{value.SearchQuery, "str:*"},
+		{value.SearchQuery, "strasse"},
+		{value.SearchQuery, "a <-> b"},
+		{value.SearchQuery, "a <-> b:*"},
+		{value.SearchQuery, "!!a"},
+		{value.SearchQuery, "'it''s'"},
+		{value.SearchQuery, "日:*"},
+		{value.SearchPhrase, "x y"},
+		{value.SearchPlain, "fin"},
 	}
 	for _, q := range queries {
 		s, err := value.ParseSearch(q.mode, q.text)

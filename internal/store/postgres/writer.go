@@ -149,7 +149,7 @@ func (w *writer) gather(group []*job) (_ []*job, next *job) {
 func (w *writer) ready() error {
 	if !w.c.usable() {
 		_ = w.c.close() // it is lost
-		c, err := openConn(context.Background(), w.pool.cfg)
+		c, err := openConn(w.c.base, w.pool.cfg)
 		if err != nil {
 			return err
 		}
@@ -190,7 +190,7 @@ func (w *writer) commit(group []*job) {
 // lost settles a group whose transaction has ended early, or whose connection
 // is gone: of those that ran, nothing was stored.
 func (w *writer) lost(ran, rest []*job) {
-	w.after(false)
+	w.undone()
 	_ = w.c.close() // a transaction that is in doubt ends with its connection
 	last := ran[len(ran)-1]
 	if last.err == nil {
@@ -268,7 +268,7 @@ func (w *writer) finish(group []*job) {
 	if w.c.pg.TxStatus() == 'T' {
 		err = w.seal(w.c)
 	} else { // the one job of the group has failed
-		w.after(false)
+		w.undone()
 	}
 	var stay []*job
 	for _, j := range group {
@@ -302,11 +302,12 @@ func (w *writer) seal(c *conn) error {
 	return err
 }
 
-func (w *writer) after(committed bool) {
+// undone tells the hooks that a transaction has ended without a commit.
+func (w *writer) undone() {
 	w.turn.Lock()
 	defer w.turn.Unlock()
 	if h := w.hooks.Load(); h != nil {
-		h.after(committed)
+		h.after(false)
 	}
 }
 
@@ -337,7 +338,7 @@ func (w *writer) separately(j *job) error {
 	if err = c.call(j); err == nil {
 		return w.seal(c)
 	}
-	w.after(false)
+	w.undone()
 	if !c.pg.IsClosed() {
 		err = errors.Join(err, c.run("ROLLBACK"))
 	}
@@ -390,7 +391,7 @@ func (w *writer) alter(j *job) {
 			}
 			fallthrough
 		default:
-			w.after(false)
+			w.undone()
 			err = errors.Join(err, w.c.run("ROLLBACK"))
 		}
 	}

@@ -86,7 +86,7 @@ func (s *Server) start(bin string, durable bool) error {
 		return err
 	}
 	data := filepath.Join(s.dir, "data")
-	initdb := exec.Command(filepath.Join(bin, "initdb"), "-D", data, "-U", "pando", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+	initdb := exec.CommandContext(context.Background(), filepath.Join(bin, "initdb"), "-D", data, "-U", "pando", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
 	initdb.Dir = s.dir
 	owner.run(initdb)
 	if out, err := initdb.CombinedOutput(); err != nil {
@@ -100,7 +100,7 @@ func (s *Server) start(bin string, durable bool) error {
 	if !durable {
 		args = append(args, "-c", "fsync=off", "-c", "full_page_writes=off")
 	}
-	s.cmd = exec.Command("/bin/sh", args...)
+	s.cmd = exec.CommandContext(context.Background(), "/bin/sh", args...)
 	s.cmd.Dir, s.cmd.Env = s.dir, append(os.Environ(), "DIR="+s.dir)
 	s.cmd.Stdout, s.cmd.Stderr = &s.output, &s.output
 	owner.run(s.cmd)
