@@ -17,14 +17,19 @@ import (
 // server is the instance of all tests, or why there is none.
 //
 //nolint:gochecknoglobals // started once for the binary
-var server = sync.OnceValues(func() (*pgtest.Server, error) { return pgtest.Start(false) })
+var (
+	server  = sync.OnceValues(func() (*pgtest.Server, error) { started = true; return pgtest.Start(false) })
+	started bool // read when all tests have ended
+)
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if s, err := server(); err == nil {
-		if err := s.Stop(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = 1
+	if started {
+		if s, err := server(); err == nil {
+			if err := s.Stop(); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				code = 1
+			}
 		}
 	}
 	os.Exit(code)
