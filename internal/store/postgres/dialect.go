@@ -444,8 +444,12 @@ func ordered(t value.Type) bool {
 }
 
 // Call implements store.Dialect.
-func (dialect) Call(fn query.Func, t value.Type, args []string) string {
-	switch fn {
+func (dialect) Call(c *query.Call, t value.Type, args []string) string {
+	compute := computed
+	if c.Lenient {
+		compute = lenient
+	}
+	switch c.Func {
 	case query.Length:
 		switch {
 		case t.List:
@@ -461,13 +465,13 @@ func (dialect) Call(fn query.Func, t value.Type, args []string) string {
 	case query.HasSubstring:
 		return "(strpos(" + args[0] + "," + args[1] + ")>0)"
 	case query.Add:
-		return computed(t, args[0], "+", args[1])
+		return compute(t, args[0], "+", args[1])
 	case query.Sub:
-		return computed(t, args[0], "-", args[1])
+		return compute(t, args[0], "-", args[1])
 	case query.Mul:
-		return computed(t, args[0], "*", args[1])
+		return compute(t, args[0], "*", args[1])
 	case query.Neg:
-		return computed(t, "0", "-", args[0])
+		return compute(t, "0", "-", args[0])
 	}
 	return "NULL"
 }
@@ -478,6 +482,25 @@ func computed(t value.Type, x, op, y string) string {
 		return inDigits(x + "::numeric" + op + y)
 	}
 	return "(" + x + op + y + ")"
+}
+
+// lenient is arithmetic that is null where the result leaves the type's range.
+// numeric tells the range, since it has none; the operands are written once,
+// and OFFSET keeps the planner from writing them twice.
+func lenient(t value.Type, x, op, y string) string {
+	n := "(a::numeric" + op + "b::numeric)"
+	cases := " WHEN abs(" + n + ")<1000000000000000000 THEN " + n + "::bigint"
+	switch t.Kind { //nolint:exhaustive // there is arithmetic on these types alone
+	case value.Int:
+		cases = " WHEN " + n + " BETWEEN -9223372036854775808 AND 9223372036854775807 THEN " + n + "::bigint"
+	case value.Float:
+		cases = " WHEN abs(" + n + ")>1.79769313486231e308 THEN NULL"
+		if op == "*" { // PostgreSQL refuses a product that is too small, too
+			cases += " WHEN abs(" + n + ")<2.48e-324 THEN 0"
+		}
+		cases += " ELSE a" + op + "b"
+	}
+	return "(SELECT CASE" + cases + " END FROM (SELECT " + x + " AS a," + y + " AS b OFFSET 0) AS c)"
 }
 
 // IsDistinct implements store.Dialect.
