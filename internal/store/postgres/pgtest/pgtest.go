@@ -92,7 +92,7 @@ func (s *Server) start(bin string, durable bool) error {
 	if out, err := initdb.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w\n%s", err, out)
 	}
-	const script = `"$@" & pid=$!; read -r line; kill -INT $pid; wait $pid; rm -rf "$DIR/data" "$DIR"/.s.*`
+	const script = `"$@" & pid=$!; read -r line; kill -INT $pid; wait $pid; cd /; rm -rf "$DIR"`
 	args := []string{
 		"-c", script, "sh", filepath.Join(bin, "postgres"), "-D", data, "-k", s.dir,
 		"-c", "listen_addresses=", "-c", "max_connections=200", "-c", "shared_buffers=64MB",
