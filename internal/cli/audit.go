@@ -212,34 +212,13 @@ func (r *root) auditExportCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			q := filter.query()
 			q.Set("format", format)
-			return r.with(cmd.Context(), false, func(c *client) error { return r.auditExport(cmd.Context(), c, q, file) })
+			return r.with(cmd.Context(), false, func(c *client) error { return r.download(cmd.Context(), c, "/audit/export", q, file) })
 		},
 	}
 	filter.add(cmd)
 	cmd.Flags().StringVar(&format, "format", string(audit.NDJSON), "ndjson, cloudevents (one a line) or batch (a JSON array of events)")
 	cmd.Flags().StringVarP(&file, "output", "o", "", "the file to write (default: standard output)")
 	return cmd
-}
-
-func (r *root) auditExport(ctx context.Context, c *client, q url.Values, file string) (err error) {
-	body, err := c.call(ctx, "GET", "/audit/export", q, nil)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, body.Close()) }()
-	out := r.out
-	if file != "" {
-		f, err := create(file)
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, f.Close()) }()
-		out = f
-	}
-	if _, err = io.Copy(out, body); err != nil {
-		return fault.Wrap(err, fault.StoreUnavailable, "the export ended early: what was written is not whole")
-	}
-	return nil
 }
 
 func (r *root) auditAnchorCommand() *cobra.Command {

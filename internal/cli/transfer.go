@@ -205,7 +205,7 @@ func (r *root) exportCommand() *cobra.Command {
 			if _, err := formatOf(format, ""); err != nil {
 				return err
 			}
-			return r.with(cmd.Context(), true, func(c *client) error { return r.export(cmd.Context(), c, args[0], format, file) })
+			return r.with(cmd.Context(), true, func(c *client) error { return r.download(cmd.Context(), c, "/export", url.Values{"entity": {args[0]}, "format": {format}}, file) })
 		},
 	}
 	cmd.Flags().StringVar(&format, "format", "csv", "csv, json or ndjson")
@@ -213,8 +213,10 @@ func (r *root) exportCommand() *cobra.Command {
 	return cmd
 }
 
-func (r *root) export(ctx context.Context, c *client, entity, format, file string) (err error) {
-	body, err := c.call(ctx, "GET", "/export", url.Values{"entity": {entity}, "format": {format}}, nil)
+// download writes what the node exports to a file, or to standard output
+// where none is named.
+func (r *root) download(ctx context.Context, c *client, path string, q url.Values, file string) (err error) {
+	body, err := c.call(ctx, "GET", path, q, nil)
 	if err != nil {
 		return err
 	}
