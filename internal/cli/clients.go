@@ -31,17 +31,7 @@ func (r *root) keysClientCommand() *cobra.Command {
 		&cobra.Command{
 			Use: "revoke ID", Short: "End a machine's access; its tokens are refused within 5 seconds", Args: cobra.ExactArgs(1),
 			RunE: func(cmd *cobra.Command, args []string) error {
-				return r.with(cmd.Context(), true, func(c *client) error {
-					var none struct{}
-					if err := c.get(cmd.Context(), "DELETE", "/clients/"+url.PathEscape(args[0]), nil, &none); err != nil {
-						return err
-					}
-					if r.json {
-						return r.printJSON(map[string]string{"revoked": args[0]})
-					}
-					fmt.Fprintln(r.out, "revoked", args[0])
-					return nil
-				})
+				return r.with(cmd.Context(), true, func(c *client) error { return r.revoke(cmd.Context(), c, "/clients/", args[0]) })
 			},
 		},
 	)

@@ -36,21 +36,24 @@ func (r *root) keysCommand() *cobra.Command {
 		&cobra.Command{
 			Use: "revoke ID", Short: "Make a key invalid at once", Args: cobra.ExactArgs(1),
 			RunE: func(cmd *cobra.Command, args []string) error {
-				return r.with(cmd.Context(), false, func(c *client) error {
-					var none struct{}
-					if err := c.get(cmd.Context(), "DELETE", "/keys/"+url.PathEscape(args[0]), nil, &none); err != nil {
-						return err
-					}
-					if r.json {
-						return r.printJSON(map[string]string{"revoked": args[0]})
-					}
-					fmt.Fprintln(r.out, "revoked", args[0])
-					return nil
-				})
+				return r.with(cmd.Context(), false, func(c *client) error { return r.revoke(cmd.Context(), c, "/keys/", args[0]) })
 			},
 		},
 	)
 	return cmd
+}
+
+// revoke ends what the id names below a path of the node.
+func (r *root) revoke(ctx context.Context, c *client, path, id string) error {
+	var none struct{}
+	if err := c.get(ctx, "DELETE", path+url.PathEscape(id), nil, &none); err != nil {
+		return err
+	}
+	if r.json {
+		return r.printJSON(map[string]string{"revoked": id})
+	}
+	fmt.Fprintln(r.out, "revoked", id)
+	return nil
 }
 
 func (r *root) showKeys(ctx context.Context, c *client, args []string) error {

@@ -205,7 +205,9 @@ func (r *root) exportCommand() *cobra.Command {
 			if _, err := formatOf(format, ""); err != nil {
 				return err
 			}
-			return r.with(cmd.Context(), true, func(c *client) error { return r.download(cmd.Context(), c, "/export", url.Values{"entity": {args[0]}, "format": {format}}, file) })
+			return r.with(cmd.Context(), true, func(c *client) error {
+				return r.download(cmd.Context(), c, "/export", url.Values{"entity": {args[0]}, "format": {format}}, file)
+			})
 		},
 	}
 	cmd.Flags().StringVar(&format, "format", "csv", "csv, json or ndjson")
