@@ -17,9 +17,14 @@ const secretPrefix = "PANDO_SECRET_"
 // PANDO_SECRET_NAME holds it.
 func secret(getenv func(string) string) func(name string) (string, bool) {
 	return func(name string) (string, bool) {
-		v := getenv(secretPrefix + strings.ToUpper(strings.ReplaceAll(name, "-", "_")))
+		v := getenv(secretVariable(name))
 		return v, v != ""
 	}
+}
+
+// secretVariable is the environment variable that holds a secret.
+func secretVariable(name string) string {
+	return secretPrefix + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 }
 
 // address is where a node is reached: what it listens on, and the URL that

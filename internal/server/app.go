@@ -107,24 +107,6 @@ func (a *Application) DataDir() string {
 	return filepath.Join(a.Dir, a.Model.Config.Data)
 }
 
-// storePath is the database file of a sqlite:// URL, within the data folder
-// unless it is absolute.
-func (a *Application) storePath() (string, error) {
-	url := a.Model.Config.Store.URL
-	name, ok := strings.CutPrefix(url, "sqlite://")
-	if !ok {
-		scheme, _, _ := strings.Cut(url, "://")
-		return "", unsupported("store", scheme, "sqlite://")
-	}
-	if name == "" {
-		name = a.Model.Config.App + ".db"
-	}
-	if filepath.IsAbs(name) {
-		return name, nil
-	}
-	return filepath.Join(a.DataDir(), name), nil
-}
-
 func unsupported(key, scheme, have string) error {
 	return fault.New(fault.ConfigInvalid, "%s: %s:// is not part of this build", key, scheme).WithHint("this build has %s", have)
 }
@@ -132,9 +114,6 @@ func unsupported(key, scheme, have string) error {
 // Supported refuses the URLs that this build has no driver for: a
 // dependency that is configured and ignored would be found out too late.
 func (a *Application) Supported() error {
-	if _, err := a.storePath(); err != nil {
-		return err
-	}
 	c := a.Model.Config
 	if len(c.Store.Replicas) > 0 {
 		return fault.New(fault.ConfigInvalid, "store: replicas are not part of this build").WithHint("remove store.replicas")
@@ -143,6 +122,7 @@ func (a *Application) Supported() error {
 		key, url string
 		have     []string
 	}{
+		{"store", c.Store.URL, []string{"sqlite://", "postgres://", "postgresql://", "secret:"}},
 		{"cache", c.Cache, []string{"memory://"}},
 		{"broker", c.Broker, []string{"embedded://"}},
 		{"files", c.Files, []string{"file://"}},

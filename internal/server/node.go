@@ -24,7 +24,7 @@ import (
 	"github.com/pandobase/pando/internal/migrate"
 	"github.com/pandobase/pando/internal/password"
 	"github.com/pandobase/pando/internal/policy"
-	"github.com/pandobase/pando/internal/store/sqlite"
+	"github.com/pandobase/pando/internal/store"
 	"github.com/pandobase/pando/internal/telemetry"
 	"github.com/pandobase/pando/internal/transfer"
 )
@@ -63,7 +63,7 @@ type Node struct {
 	lock    *folderLock
 	ring    *keys.Ring
 	signer  *keys.Signer
-	driver  *sqlite.Driver
+	driver  store.Driver
 	audit   *audit.Log
 	wrapper *keys.Wrapper
 	hasher  *password.Hasher
@@ -102,10 +102,6 @@ func open(ctx context.Context, opt Options, app *Application) (_ *Node, err erro
 	if err := app.Supported(); err != nil {
 		return nil, err
 	}
-	path, err := app.storePath()
-	if err != nil {
-		return nil, err
-	}
 	n := &Node{opt: opt, data: app.DataDir(), late: late{log: opt.Log}}
 	if err := os.MkdirAll(n.data, 0o700); err != nil {
 		return nil, fault.Wrap(err, fault.ConfigInvalid, "the data folder %s cannot be made", n.data).WithDetails("%s", err)
@@ -124,7 +120,7 @@ func open(ctx context.Context, opt Options, app *Application) (_ *Node, err erro
 	if n.signer, err = keys.OpenSigner(keys.SignerConfig{Dir: n.data}); err != nil {
 		return nil, err
 	}
-	if n.driver, err = sqlite.Open(ctx, sqlite.Options{Path: path, Log: opt.Log}); err != nil {
+	if n.driver, err = openStore(ctx, app, &opt); err != nil {
 		return nil, err
 	}
 	if n.wrapper, err = keys.OpenWrapper(n.data); err != nil {
@@ -146,8 +142,11 @@ func open(ctx context.Context, opt Options, app *Application) (_ *Node, err erro
 	return n, n.auth.Start(ctx)
 }
 
-func (n *Node) getenv(name string) string {
-	for _, kv := range n.opt.Env {
+func (n *Node) getenv(name string) string { return n.opt.getenv(name) }
+
+// getenv looks a variable up in Env.
+func (o *Options) getenv(name string) string {
+	for _, kv := range o.Env {
 		if v, ok := strings.CutPrefix(kv, name+"="); ok {
 			return v
 		}

@@ -139,7 +139,7 @@ func (a *Application) testPolicies(ctx context.Context, t *model.TestFile, rep *
 type stage struct {
 	app    *Application
 	file   *model.TestFile
-	driver *sqlite.Driver
+	driver store.Driver
 	signer *keys.Signer
 	keys   map[string]string // of users and rows, as text, by name
 	names  map[string]string // the way back

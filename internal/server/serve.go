@@ -57,7 +57,7 @@ func Serve(ctx context.Context, opt ServeOptions) error {
 	if err != nil {
 		return err
 	}
-	if opt.DB, err = tel.NewDB("sqlite"); err != nil {
+	if opt.DB, err = tel.NewDB(app.storeSystem()); err != nil {
 		return errors.Join(err, tel.Close(ctx))
 	}
 	at, err := findAddress(ctx, &cfg, opt.Listen)

@@ -72,6 +72,9 @@ type Driver interface {
 	// whole. Statements prepared before are prepared anew afterwards.
 	Alter(ctx context.Context, fn func(Tx) error) error
 
+	// Ping reports whether the store can be read and still takes writes.
+	Ping(ctx context.Context) error
+
 	// Check verifies the integrity of the stored data.
 	Check(ctx context.Context) error
 
