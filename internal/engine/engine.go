@@ -48,6 +48,7 @@ type Engine struct {
 	random  io.Reader
 	audit   *audit.Log
 	onRead  bool // reads of some entity are on record
+	since   time.Time
 
 	reads  plans[*store.ReadPlan]
 	writes plans[*store.WritePlan]
@@ -83,6 +84,7 @@ func New(c Config) *Engine {
 	return &Engine{
 		app: c.App, rules: c.Rules, guards: c.Guards, driver: c.Driver, signer: c.Signer, log: c.Log, now: c.Now, random: c.Random,
 		audit: c.Audit, onRead: onRead && c.Audit != nil,
+		since:   c.Now(),
 		planner: &store.Planner{App: c.App, Dialect: c.Driver.Dialect(), MaxRows: int64(limits.Rows), MaxDepth: limits.Depth},
 		meter:   meter{db: c.DB},
 		running: map[string]bool{},

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"maps"
 	"slices"
 	"sync"
 
@@ -69,6 +70,13 @@ func (c *cache[P]) get(shape []byte) (P, bool) {
 	p, ok := c.m[string(shape)]
 	c.mu.RUnlock()
 	return p, ok
+}
+
+// all is everything that is cached, in no order.
+func (c *cache[P]) all() []P {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return slices.Collect(maps.Values(c.m))
 }
 
 func (c *cache[P]) put(shape []byte, p P) {

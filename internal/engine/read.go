@@ -73,6 +73,9 @@ func (e *Engine) read(ctx context.Context, id policy.Identity, q *query.Read, op
 		return plan.Run(r, args, run, page)
 	})
 	e.meter.record(ctx, plan.Entity, query.ReadRows, start, err)
+	if err == nil {
+		plan.Usage.Add(time.Since(start), page.Rows, page.Bound())
+	}
 	if err != nil {
 		res.Body = run.Buffer
 		res.Release()

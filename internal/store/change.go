@@ -3,6 +3,7 @@ package store
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/pandobase/pando/internal/fault"
 	"github.com/pandobase/pando/internal/model"
@@ -19,9 +20,10 @@ type judgement struct {
 }
 
 // WritePlan is a compiled change of rows that are selected by a filter, or of
-// one given row. It is immutable and safe for concurrent use.
+// one given row. It is immutable, but for its Usage, and safe for concurrent use.
 type WritePlan struct {
 	Entity *model.Entity
+	Usage  Usage
 	// Fields are the fields whose values each run gives, in order.
 	Fields []*model.Field
 
@@ -32,10 +34,11 @@ type WritePlan struct {
 	returns bool // the statement answers the primary key and the judges
 	own     int  // where the primary key stands in Fields; -1: not among them
 
-	create *gate // judges the new row, before it is inserted
-	change *gate // judges what an update makes of rows, before it does
-	before *gate // judges nothing: names the rows that get another key
-	failed *gate // does so behind an update that a key or a reference has refused
+	create *gate   // judges the new row, before it is inserted
+	change *gate   // judges what an update makes of rows, before it does
+	before *gate   // judges nothing: names the rows that get another key
+	failed *gate   // does so behind an update that a key or a reference has refused
+	asked  *asking // nil: no rows are looked for
 	upsert
 }
 
@@ -273,6 +276,7 @@ func (pl *Planner) CompileUpdate(w *query.Write, e *model.Entity, fields, given 
 	if err != nil {
 		return nil, err
 	}
+	p.asked = c.looks(w, e)
 	p.st.SQL = "UPDATE " + pl.Dialect.Table(e.Module.Name, e.Name) + " AS t0 SET " + strings.Join(sets, ",") + where + c.returning(p, judges)
 	p.params, p.rules = c.params[len(fields):], c.asked()
 	return p, nil
@@ -297,9 +301,15 @@ func (pl *Planner) CompileDelete(w *query.Write, e *model.Entity, g policy.Guard
 	if err != nil {
 		return nil, err
 	}
+	p.asked = c.looks(w, e)
 	p.st.SQL = "DELETE FROM " + pl.Dialect.Table(e.Module.Name, e.Name) + " AS t0" + where + c.returning(p, nil)
 	p.params, p.rules = c.params, c.asked()
 	return p, nil
+}
+
+// looks is how a change looks for the rows that it reaches.
+func (c *compiler) looks(w *query.Write, e *model.Entity) *asking {
+	return &asking{where: w.Where, rule: c.rules[policy.Use{Entity: e, Rule: policy.RuleOf(w.Action)}], order: w.Order, write: true}
 }
 
 // reach writes the condition for the rows that an update or delete may touch:
@@ -390,6 +400,7 @@ func (p *WritePlan) Run(tx Tx, values []value.Value, args []query.Arg, into *Out
 		into.Primary = append(into.Primary, values[p.own])
 		return nil
 	}
+	start, rows := time.Now(), len(into.Primary)
 	err = tx.Query(st, all, func(r Row) error {
 		for i, j := range p.judges {
 			if r.Int(i+1) == 0 {
@@ -400,6 +411,9 @@ func (p *WritePlan) Run(tx Tx, values []value.Value, args []query.Arg, into *Out
 		into.Primary = append(into.Primary, r.Value(0))
 		return nil
 	})
+	if p.asked != nil {
+		p.Usage.Add(time.Since(start), len(into.Primary)-rows, all)
+	}
 	if p.failed != nil && (fault.Is(err, fault.Unique) || fault.Is(err, fault.ForeignKey)) {
 		// That a key is taken, or a row not there, is told only to who may
 		// write the row: the rule would have been asked behind the statement.

@@ -46,9 +46,11 @@ func bindParams(ps []param, values []value.Value, args []query.Arg, into []value
 	return into, nil
 }
 
-// ReadPlan is a compiled read. It is immutable and safe for concurrent use.
+// ReadPlan is a compiled read. It is immutable, but for its Usage, and safe for
+// concurrent use.
 type ReadPlan struct {
 	Entity *model.Entity
+	Usage  Usage
 
 	rows        Statement
 	params      []param
@@ -63,6 +65,7 @@ type ReadPlan struct {
 	plain   []int // the field of each column, where all are stored fields; else nil
 	primary int   // column of the primary key; -1: not among the columns
 	nothing bool  // the caller's rule lets no row through: there is nothing to ask for
+	asked   asking
 }
 
 // rules are a plan's ties to a guard.

@@ -90,6 +90,7 @@ func (pl *Planner) CompileRead(q *query.Read, g policy.Guard, opt ReadOptions) (
 		}
 	}
 	p.rules = c.asked()
+	p.asked = asking{where: q.Node.Where, rule: c.rules[policy.Use{Entity: e, Rule: policy.RuleRead}], order: q.Node.Order}
 	never, ok := c.rules[policy.Use{Entity: e, Rule: policy.RuleRead}].(*query.Const)
 	p.nothing = ok && !never.Value && !root.aggregated
 	return p, nil
