@@ -97,6 +97,7 @@ func (n *Node) Commands() http.Handler {
 	handle("POST /import", imports.run)
 	handle("DELETE /import/{id}", imports.stop)
 	handle("GET /export", n.cmdExport)
+	handle("GET /advise", n.cmdAdvise)
 	n.auditCommands(handle)
 	n.clientCommands(handle)
 	n.userCommands(handle)
