@@ -42,6 +42,7 @@ type Target struct {
 	Expect    int    `json:"expect"` // HTTP status of every answer; default 200
 	Check     string `json:"check"`  // what the first answer's body must hold
 	PID       int    `json:"pid"`    // the server
+	Tree      int    `json:"tree"`   // a database whose processes work for it; 0: none
 	Clients   int    `json:"clients"`
 	Unit      int    `json:"unit"` // things done by one request; default 1
 

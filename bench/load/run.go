@@ -93,7 +93,11 @@ func run(t *Target, warm, dur float64, samples string) (Run, error) {
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
 
 func (r *runner) usage() [3]float64 {
-	return [3]float64{quiet.CPU(r.t.PID), quiet.CPU(os.Getpid()), quiet.Busy()}
+	server := quiet.CPU(r.t.PID)
+	if r.t.Tree != 0 {
+		server += quiet.CPU(quiet.Tree(r.t.Tree)...)
+	}
+	return [3]float64{server, quiet.CPU(os.Getpid()), quiet.Busy()}
 }
 
 func (r *runner) loop() error {

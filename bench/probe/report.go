@@ -180,18 +180,23 @@ func readJSON(path string, into any) error {
 // errShort makes the command's exit status tell that a figure was missed.
 var errShort = errors.New("some figures are short of what is needed, or could not be measured")
 
-// report prints what was measured as two Markdown tables. With -strict it
+// report prints what was measured as Markdown tables. With -strict it
 // fails when a figure is short or a target failed.
 func report(args []string, out io.Writer) error {
 	fs := flag.NewFlagSet("report", flag.ExitOnError)
 	dir := fs.String("out", "", "where the measurements are")
+	postgres := fs.Bool("postgres", false, "the measurements are those on PostgreSQL")
 	strict := fs.Bool("strict", false, "fail when a figure is short")
 	_ = fs.Parse(args) // exits on error
 	r, err := read(*dir)
 	if err != nil {
 		return err
 	}
-	good := r.requestTable(out)
+	table := r.requestTable
+	if *postgres {
+		table = r.postgresTable
+	}
+	good := table(out)
 	good = r.propertyTable(out) && good
 	good = r.notes(out) && good
 	if *strict && !good {

@@ -41,6 +41,27 @@ func CPU(pids ...int) float64 {
 	return ticks / hz
 }
 
+// Tree gives a process and all that descend from it.
+func Tree(root int) []int {
+	children := map[int][]int{}
+	dirs, _ := os.ReadDir("/proc") // without it there is nothing to find
+	for _, d := range dirs {
+		pid, err := strconv.Atoi(d.Name())
+		if err != nil {
+			continue
+		}
+		if f := statFields(pid); len(f) > 1 {
+			parent, _ := strconv.Atoi(f[1])
+			children[parent] = append(children[parent], pid)
+		}
+	}
+	out := []int{root}
+	for i := 0; i < len(out); i++ {
+		out = append(out, children[out[i]]...)
+	}
+	return out
+}
+
 // Busy gives the CPU seconds in which the machine's processors were not idle,
 // those that a hypervisor took excluded.
 func Busy() float64 {
