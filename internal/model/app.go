@@ -330,15 +330,6 @@ type Retain struct {
 	Pos  Pos
 }
 
-// Partition is how an entity is divided: by a field of its own, or with the
-// entity that one of its relations names.
-type Partition struct {
-	By   *Field
-	Into int
-	With *Relation
-	Pos  Pos
-}
-
 // Operation is a typed command.
 type Operation struct {
 	Module      *Module
