@@ -118,7 +118,7 @@ func (e *Engine) statements(g policy.Guard, q *Question, ent *model.Entity) ([]s
 	w := &query.Write{Action: q.Action, Target: q.Target, Where: keyIs(ent, key)}
 	var given []*model.Field
 	for _, f := range ent.Fields {
-		if g.Writable(f, q.Action) && (q.Action == query.Create || !f.Primary) {
+		if g.Writable(f, q.Action) && (q.Action == query.Create || !f.Primary && f != ent.PartitionKey()) {
 			given = append(given, f)
 		}
 	}

@@ -111,8 +111,11 @@ type Result struct {
 	// Inserted counts the rows of a create that were new (not merged).
 	Inserted int
 	// Key is the primary key, as text, of the row of a single create.
-	Key      string
-	Replayed bool // the answer of an earlier write with this idempotency key
+	Key string
+	// Partition is the partition key, as text, of that row; empty: there is none
+	// beside Key, or it is no field that the caller reads.
+	Partition string
+	Replayed  bool // the answer of an earlier write with this idempotency key
 
 	buf *[]byte
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/pandobase/pando/internal/fault"
 	"github.com/pandobase/pando/internal/model"
+	"github.com/pandobase/pando/internal/query"
 	"github.com/pandobase/pando/internal/store"
 	"github.com/pandobase/pando/internal/value"
 )
@@ -19,7 +20,13 @@ func (c *change) explain(tx store.Tx, err error, vals []value.Value) error {
 		return err
 	}
 	fields := c.plan.Fields
-	switch f.Code {
+	code := f.Code
+	if code == fault.NotNull && c.entity.PartitionKey() != nil {
+		// What the engine lets be null may be: it is the partition key of what
+		// the row lies with, and that is not there.
+		code = fault.ForeignKey
+	}
+	switch code {
 	case fault.Unique:
 		return c.explainUnique(f, fields, vals)
 	case fault.ForeignKey:
@@ -31,6 +38,11 @@ func (c *change) explain(tx store.Tx, err error, vals []value.Value) error {
 				m := missing(c.entity, fd, vals[i])
 				m.Cause = f.Cause
 				return m
+			}
+		}
+		if c.w.Action != query.Delete {
+			if elsewhere := c.elsewhere(vals); elsewhere != nil {
+				return elsewhere
 			}
 		}
 		return c.stillReferenced(f)
@@ -46,6 +58,13 @@ func (c *change) explainUnique(f *fault.Error, fields []*model.Field, vals []val
 	}
 	out := *f
 	names := strings.Split(list, ", ")
+	if c.entity.PartitionKey() != nil {
+		names = c.asWritten(names)
+		list = strings.Join(names, ", ")
+		plain := *f
+		plain.Details = "Key (" + list + ") already exists."
+		f = &plain
+	}
 	shown, told := make([]string, len(names)), true
 	for i, n := range names {
 		if fd := c.entity.Field(n); fd == nil || !known(fd, c.guard) {
@@ -69,6 +88,32 @@ func (c *change) explainUnique(f *fault.Error, fields []*model.Field, vals []val
 	out.Message = "duplicate key value violates unique constraint \"" + key + "\""
 	out.Details = "Key (" + list + ")=(" + strings.Join(shown, ", ") + ") already exists."
 	return &out
+}
+
+// asWritten is a unique key as the model has it, without the partition key that
+// the store adds.
+func (c *change) asWritten(names []string) []string {
+	k := c.entity.PartitionKey()
+	if k == nil {
+		return names
+	}
+	if key := c.entity.Key(); len(key) == 2 && len(names) == 2 && slices.Contains(names, key[0].Name) && slices.Contains(names, key[1].Name) {
+		return []string{key[1].Name}
+	}
+	return slices.DeleteFunc(names, func(n string) bool { return n == model.PartitionColumn })
+}
+
+// elsewhere is the fault of an update that would lead a row to one in another
+// partition than it lies in; nil: it does not.
+func (c *change) elsewhere(vals []value.Value) error {
+	for i, f := range c.plan.Fields {
+		if i < len(vals) && c.w.Action == query.Update && f.Colocates() {
+			return fault.New(fault.ForeignKey, "the row cannot be moved to another partition with %q of %q", f.Name, c.entity.Name).
+				WithDetails("Key (%s)=(%s) is in another partition of table %q.", f.Name, shown(f, vals[i]), f.Ref.Target.Name).
+				WithHint("delete the row and create it anew there")
+		}
+	}
+	return nil
 }
 
 func missing(ent *model.Entity, f *model.Field, v value.Value) *fault.Error {

@@ -28,12 +28,13 @@ const remembered = 24 * time.Hour
 
 // remember is what is kept of an answer.
 type remember struct {
-	Rows     int    `json:"rows"`
-	Total    int64  `json:"total"`
-	Inserted int    `json:"inserted"`
-	Key      string `json:"key,omitempty"`
-	Body     []byte `json:"body,omitempty"`
-	HasBody  bool   `json:"has_body,omitempty"`
+	Rows      int    `json:"rows"`
+	Total     int64  `json:"total"`
+	Inserted  int    `json:"inserted"`
+	Key       string `json:"key,omitempty"`
+	Partition string `json:"partition,omitempty"`
+	Body      []byte `json:"body,omitempty"`
+	HasBody   bool   `json:"has_body,omitempty"`
 	// Rights are the caller's when the answer was made. An answer that tells
 	// what is in rows is not given again under other ones.
 	Rights []byte `json:"rights,omitempty"`
@@ -109,7 +110,7 @@ func (e *Engine) recall(tx store.Tx, id *policy.Identity, scope string, since ti
 		return true, fault.New(fault.Forbidden, "the answer to this idempotency key was given under other rights than the caller has now").
 			WithHint("the write was done then: read its rows")
 	}
-	*res = Result{Rows: m.Rows, Total: m.Total, TotalExact: true, Inserted: m.Inserted, Key: m.Key, Replayed: true}
+	*res = Result{Rows: m.Rows, Total: m.Total, TotalExact: true, Inserted: m.Inserted, Key: m.Key, Partition: m.Partition, Replayed: true}
 	if m.HasBody {
 		res.Body = m.Body
 	}
@@ -118,7 +119,7 @@ func (e *Engine) recall(tx store.Tx, id *policy.Identity, scope string, since ti
 
 func (e *Engine) keep(tx store.Tx, id *policy.Identity, scope string, since time.Time, idem *Idempotency, res *Result) error {
 	stored, err := json.Marshal(remember{
-		Rows: res.Rows, Total: res.Total, Inserted: res.Inserted, Key: res.Key, Body: res.Body, HasBody: res.Body != nil, Rights: rights(id),
+		Rows: res.Rows, Total: res.Total, Inserted: res.Inserted, Key: res.Key, Partition: res.Partition, Body: res.Body, HasBody: res.Body != nil, Rights: rights(id),
 	})
 	if err != nil {
 		return err

@@ -138,7 +138,7 @@ func (r *loading) run(ctx context.Context, tx store.Tx) error {
 }
 
 func (r *loading) batch(tx store.Tx, batch []item) error {
-	r.out.Primary, r.vals, r.merged = r.out.Primary[:0], r.vals[:0], r.merged[:0]
+	r.out.Primary, r.out.Partition, r.vals, r.merged = r.out.Primary[:0], r.out.Partition[:0], r.vals[:0], r.merged[:0]
 	for i := range batch {
 		if err := r.row(tx, &batch[i]); err != nil {
 			return err

@@ -76,6 +76,7 @@ func (e *Engine) read(ctx context.Context, id policy.Identity, q *query.Read, op
 	if err == nil {
 		plan.Usage.Add(time.Since(start), page.Rows, page.Bound())
 	}
+	e.meter.scattered(ctx, query.ReadRows, plan.Scattered())
 	if err != nil {
 		res.Body = run.Buffer
 		res.Release()
@@ -157,7 +158,7 @@ func (e *Engine) readPlan(q *query.Read, guard policy.Guard, shape []byte, opt s
 			key = append(key, '-')
 		}
 	}
-	key = append(key, '0'+byte(opt.To))
+	key = append(key, '0'+byte(opt.To), '0'+byte(min(len(opt.Within), 2)))
 	if opt.After != nil {
 		for _, null := range opt.After.Null {
 			if null {

@@ -30,7 +30,7 @@ func (c *change) represent(tx store.Tx, out *store.Outcome) error {
 		in.Texts[i] = string(pk.Type.AppendText(nil, v))
 	}
 	ordered := c.w.Action == query.Create && !slices.IsSortedFunc(out.Primary, value.Compare)
-	opt := store.ReadOptions{Primary: ordered}
+	opt := store.ReadOptions{Primary: ordered, Within: c.partitions(out)}
 	page, err := c.e.readIn(tx, q, c.guard, opt, &c.res)
 	if err == nil {
 		err = c.recordReturned(tx, q, opt, page)
@@ -42,6 +42,22 @@ func (c *change) represent(tx store.Tx, out *store.Outcome) error {
 		c.res.Body = page.Reorder(c.w.Format, out.Primary, c.res.Body)
 	}
 	return c.single(page)
+}
+
+// partitions are the partition keys of the rows that were written, each once.
+func (c *change) partitions(out *store.Outcome) []string {
+	if len(out.Partition) == 0 {
+		return nil
+	}
+	var texts []string
+	seen := map[value.Value]bool{}
+	for _, v := range out.Partition {
+		if !seen[v] {
+			seen[v] = true
+			texts = append(texts, string(c.entity.PartitionKey().Type.AppendText(nil, v)))
+		}
+	}
+	return texts
 }
 
 // single refuses to answer one object with a row that was written and is not
@@ -96,6 +112,13 @@ func (e *Engine) readIn(r store.Reader, q *query.Read, g policy.Guard, opt store
 	plan, err := e.readPlan(q, g, shape, opt)
 	if err != nil {
 		return nil, err
+	}
+	switch len(opt.Within) {
+	case 0:
+	case 1:
+		args = append(args, query.Arg{Text: opt.Within[0]})
+	default:
+		args = append(args, query.Arg{List: opt.Within})
 	}
 	if args, err = plan.Args(args, g); err != nil {
 		return nil, err

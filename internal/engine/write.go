@@ -39,6 +39,9 @@ func (e *Engine) write(ctx context.Context, id policy.Identity, w *query.Write, 
 		err = e.once(ctx, id, idem, ch)
 	}
 	e.meter.record(ctx, ent, w.Action, start, err)
+	if ch.plan != nil {
+		e.meter.scattered(ctx, w.Action, ch.plan.Scattered())
+	}
 	if err != nil {
 		ch.res.Release()
 		return nil, err
@@ -202,6 +205,9 @@ func (c *change) replaced(in *input) ([]*model.Field, error) {
 			set = append(set, f)
 		}
 	}
+	if len(set) == 0 { // the row is changed all the same, but for where it lies
+		set = slices.DeleteFunc(slices.Clone(c.conflict), func(f *model.Field) bool { return f == c.entity.PartitionKey() })
+	}
 	if len(set) == 0 {
 		return c.conflict, nil
 	}
@@ -215,7 +221,7 @@ func (c *change) resolveConflict() error {
 		return nil
 	}
 	if len(w.Conflict.Fields) == 0 {
-		c.conflict = []*model.Field{c.entity.Primary}
+		c.conflict = c.entity.Key()
 		return nil
 	}
 	for _, name := range w.Conflict.Fields {
@@ -225,16 +231,26 @@ func (c *change) resolveConflict() error {
 		}
 		c.conflict = append(c.conflict, f)
 	}
-	if len(c.conflict) == 1 && c.conflict[0] == c.entity.Primary {
+	if sameFields(c.conflict, c.entity.Key()) || len(c.conflict) == 1 && c.conflict[0] == c.entity.Primary {
+		c.conflict = c.entity.Key()
 		return nil
 	}
 	for _, k := range c.entity.Unique {
 		if sameFields(k.Fields, c.conflict) {
+			c.conflict = c.distinguishing(c.conflict)
 			return nil
 		}
 	}
 	return fault.New(fault.NoConflictTarget, "there is no unique or exclusion constraint matching the ON CONFLICT specification").
 		WithHint("'%s' has no unique key of (%s)", c.entity.Name, strings.Join(w.Conflict.Fields, ", "))
+}
+
+// distinguishing is a unique key as the store has it: with the partition key.
+func (c *change) distinguishing(key []*model.Field) []*model.Field {
+	if k := c.entity.PartitionKey(); k != nil && !slices.Contains(key, k) {
+		return append(slices.Clip(key), k)
+	}
+	return key
 }
 
 func sameFields(a, b []*model.Field) bool {
@@ -261,6 +277,9 @@ func (c *change) distinctKeys() error {
 		null := false // a null equals nothing, so there is no conflict
 		for _, k := range c.conflict {
 			j := slices.Index(c.entity.Fields, k)
+			if j < 0 {
+				continue // the partition key of what the row lies with: the reference to it decides
+			}
 			key = append(k.Type.AppendText(key, row[j]), 0)
 			null = null || row[j].IsNull()
 		}
@@ -354,6 +373,7 @@ func (c *change) run(tx store.Tx) error {
 	}
 	if len(out.Primary) == 1 && c.readsKeys() {
 		c.res.Key = string(c.entity.Primary.Type.AppendText(nil, out.Primary[0]))
+		c.res.Partition = c.partition(out)
 	}
 	if err := c.bounded(); err != nil {
 		return err
@@ -379,6 +399,16 @@ func (c *change) readsKeys() bool {
 	}
 	mask, err := c.guard.Filter(policy.Use{Entity: c.entity, Rule: policy.RuleMask, Field: pk})
 	return mask == nil && err == nil
+}
+
+// partition is the partition key of the one row that was written, where the
+// caller may name it.
+func (c *change) partition(out *store.Outcome) string {
+	k := c.entity.PartitionKey()
+	if len(out.Partition) != 1 || k == c.entity.Primary || c.entity.Field(k.Name) == nil || !c.guard.Visible(k) || k.Read != nil {
+		return ""
+	}
+	return string(k.Type.AppendText(nil, out.Partition[0]))
 }
 
 // bounded enforces max-affected and the single object.

@@ -31,8 +31,9 @@ type WritePlan struct {
 	params []param // behind the fields' values
 	rules
 	judges  []judgement
-	returns bool // the statement answers the primary key and the judges
-	own     int  // where the primary key stands in Fields; -1: not among them
+	returns bool      // the statement answers the primary key and the judges
+	own     int       // where the primary key stands in Fields; -1: not among them
+	same    Statement // how many rows have the primary key, in all partitions; empty: one, by its constraint
 
 	create *gate   // judges the new row, before it is inserted
 	change *gate   // judges what an update makes of rows, before it does
@@ -135,6 +136,9 @@ func (c *compiler) returning(p *WritePlan, judges []judgement) string {
 	for _, j := range judges {
 		cols = append(cols, j.sql)
 	}
+	if k := p.Entity.PartitionKey(); k != nil {
+		cols = append(cols, c.d.Ident(k.Name))
+	}
 	return " RETURNING " + strings.Join(cols, ",")
 }
 
@@ -191,6 +195,12 @@ func (pl *Planner) CompileInsert(e *model.Entity, g policy.Guard, checks Checks,
 	c.statement()
 	columns, vals := c.idents(e.Fields), c.reserve(e.Fields)
 	set := c.idents(in.Set)
+	hidden := hiddenKey(e)
+	if hidden != nil {
+		columns = append(columns, c.d.Ident(hidden.Name))
+		vals = append(vals, c.parentKey(e, vals[slices.Index(e.Fields, e.Partition.With.Ref)]))
+	}
+	p.same.SQL = pl.sameKey(e, in.Given)
 	for _, tk := range c.tokens(e, e.Fields) {
 		columns, vals = append(columns, tk.column), append(vals, tk.sql)
 		if slices.Contains(in.Set, tk.field) {
@@ -203,14 +213,14 @@ func (pl *Planner) CompileInsert(e *model.Entity, g policy.Guard, checks Checks,
 		return nil, err
 	}
 	returning := ""
-	if len(judges) > 0 || in.Resolution != query.Fail {
+	if len(judges) > 0 || in.Resolution != query.Fail || hidden != nil {
 		returning = c.returning(p, judges)
 	}
 	p.st.SQL = sql + returning
 	if in.Resolution != query.Fail {
 		p.insert.SQL = p.st.SQL
 		p.st.SQL = sql + pl.Dialect.OnConflict(c.idents(in.Conflict), set) + returning
-		pl.probe(p, in.Conflict)
+		c.probe(p, in.Conflict)
 	}
 	p.params, p.rules = c.params[len(e.Fields):], c.asked()
 	return p, nil
@@ -224,29 +234,30 @@ func (c *compiler) idents(fields []*model.Field) []string {
 	return out
 }
 
-func (pl *Planner) probe(p *WritePlan, conflict []*model.Field) {
-	var conds []string
-	for _, k := range conflict {
-		for i, f := range p.Fields {
-			if f == k {
-				p.key = append(p.key, i)
-				conds = append(conds, pl.Dialect.Ident(f.Name)+"="+pl.Dialect.Param(len(p.key)))
-			}
-		}
-	}
-	p.probe.SQL = "SELECT 1 FROM " + pl.Dialect.Table(p.Entity.Module.Name, p.Entity.Name) + " WHERE " + strings.Join(conds, " AND ")
+// probe tells whether the row of an upsert's key is there.
+func (c *compiler) probe(p *WritePlan, conflict []*model.Field) {
+	e := p.Entity
+	p.probe.SQL = "SELECT 1 FROM " + c.d.Table(e.Module.Name, e.Name) + " WHERE " +
+		c.conflict(e, conflict, func(k *model.Field) string { return c.d.Ident(k.Name) }, func(i int) string {
+			p.key = append(p.key, i)
+			return c.d.Param(len(p.key))
+		})
 }
 
 // CompileUpdate plans setting fields of the rows that match. given are those
 // of the fields that the caller gives.
 func (pl *Planner) CompileUpdate(w *query.Write, e *model.Entity, fields, given []*model.Field, g policy.Guard, checks Checks) (*WritePlan, error) {
 	c := pl.compiler(g, w.Slots())
-	p := &WritePlan{Entity: e, Fields: fields, own: -1}
+	p := &WritePlan{Entity: e, Fields: fields, own: slices.Index(fields, e.Primary)}
+	if err := stays(e, fields); err != nil {
+		return nil, err
+	}
 	check, err := c.rule(policy.Use{Entity: e, Rule: policy.RuleCheck})
 	if err != nil {
 		return nil, err
 	}
-	if slices.Contains(fields, e.Primary) {
+	if p.own >= 0 {
+		p.same.SQL = pl.sameKey(e, fields)
 		if p.before, err = c.keysOf(w, e); err != nil {
 			return nil, err
 		}
@@ -338,6 +349,7 @@ func (c *compiler) reach(w *query.Write, e *model.Entity) (string, error) {
 	if err := l.fill(&n); err != nil {
 		return "", err
 	}
+	l.settle()
 	if w.Page.Limit == nil && w.Page.Offset == 0 {
 		return l.tail(), nil
 	}
@@ -350,8 +362,15 @@ func (c *compiler) reach(w *query.Write, e *model.Entity) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	pk := c.d.Ident(e.Primary.Name)
-	return " WHERE t0." + pk + " IN (SELECT t0." + pk + " FROM " + l.from() + l.tail() + l.orderBy(terms, false) + c.page(&w.Page, true) + ")", nil
+	key := make([]string, 0, 2)
+	for _, k := range e.Key() {
+		key = append(key, "t0."+c.d.Ident(k.Name))
+	}
+	pk, row := strings.Join(key, ","), strings.Join(key, ",")
+	if len(key) > 1 {
+		row = "(" + row + ")"
+	}
+	return " WHERE " + row + " IN (SELECT " + pk + " FROM " + l.from() + l.tail() + l.orderBy(terms, false) + c.page(&w.Page, true) + ")", nil
 }
 
 // Judge judges a new row in memory, where its rules are about the row by
@@ -369,6 +388,9 @@ type Outcome struct {
 	// Judged is set for runs whose rows [WritePlan.Judge] has let through.
 	Judged  bool
 	Primary []value.Value // of the affected rows
+	// Partition are the partition keys of the affected rows, where the entity
+	// is divided.
+	Partition []value.Value
 	// Before are the keys that the rows had, in no order, where an update sets
 	// the key.
 	Before []value.Value
@@ -398,7 +420,10 @@ func (p *WritePlan) Run(tx Tx, values []value.Value, args []query.Arg, into *Out
 			return err
 		}
 		into.Primary = append(into.Primary, values[p.own])
-		return nil
+		if k := slices.Index(p.Fields, p.Entity.PartitionKey()); k >= 0 {
+			into.Partition = append(into.Partition, values[k])
+		}
+		return p.alone(tx, values)
 	}
 	start, rows := time.Now(), len(into.Primary)
 	err = tx.Query(st, all, func(r Row) error {
@@ -409,6 +434,9 @@ func (p *WritePlan) Run(tx Tx, values []value.Value, args []query.Arg, into *Out
 			}
 		}
 		into.Primary = append(into.Primary, r.Value(0))
+		if p.Entity.PartitionKey() != nil {
+			into.Partition = append(into.Partition, r.Value(len(p.judges)+1))
+		}
 		return nil
 	})
 	if p.asked != nil {
@@ -420,6 +448,9 @@ func (p *WritePlan) Run(tx Tx, values []value.Value, args []query.Arg, into *Out
 		if _, denied := p.failed.run(tx, values, args); denied != nil {
 			return denied
 		}
+	}
+	if err == nil {
+		err = p.alone(tx, values)
 	}
 	return err
 }
@@ -466,7 +497,7 @@ func (p *WritePlan) met(tx Tx, values []value.Value) (found bool, err error) {
 // RunAlone runs the plan so that a failure undoes this row alone and the
 // transaction can go on.
 func (p *WritePlan) RunAlone(tx Tx, values []value.Value, args []query.Arg, into *Outcome) error {
-	if len(p.judges) == 0 { // a statement that fails undoes itself
+	if len(p.judges) == 0 && p.same.SQL == "" { // a statement that fails undoes itself
 		return p.Run(tx, values, args, into)
 	}
 	return tx.Savepoint(func() error { return p.Run(tx, values, args, into) })

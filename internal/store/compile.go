@@ -27,6 +27,8 @@ type compiler struct {
 	deps   []policy.Use      // what the plan depends on
 	rules  map[policy.Use]query.Expr
 	alias  int
+
+	scattered []*model.Entity // looked for in every partition
 }
 
 func (pl *Planner) compiler(g policy.Guard, slots query.Slots) *compiler {
@@ -116,6 +118,9 @@ type level struct {
 	aggregated bool
 	nots       int // negations around what is being compiled
 
+	tied  bool // read in one partition for each row of a level around it
+	keyed bool // a condition of its own names the partition key
+
 	trusted bool                 // a rule of the application is compiled: it may name any field
 	outer   *level               // around an Exists of a rule
 	given   map[*model.Field]int // places of the new values that stand for columns
@@ -126,6 +131,8 @@ type embedded struct {
 	item *query.Embed
 	rel  *model.Relation
 	lvl  *level // the joined row's level; nil for arrays
+
+	keyed bool // a row that has a partner lies where a condition on the partner says
 }
 
 // column is one member of a row: a scalar, JSON text made by the database, or
@@ -194,6 +201,7 @@ func (l *level) where(e query.Expr) error {
 	if err == nil && sql != "" {
 		l.conds = append(l.conds, sql)
 	}
+	l.keyed = l.keyed || l.binds(e)
 	return err
 }
 

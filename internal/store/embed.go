@@ -42,6 +42,7 @@ func (l *level) embed(em *query.Embed) error {
 			return err
 		}
 		l.conds = append(l.conds, cond)
+		l.keyed = l.keyed || x.keyed
 	}
 	switch {
 	case l.exists:
@@ -79,6 +80,8 @@ func (l *level) joinOne(x *embedded) error {
 	if err != nil {
 		return err
 	}
+	sub.settle()
+	l.keyed = l.keyed || sub.inner && sub.keyed && rel.Ref.Colocates()
 	if sub.aggregated {
 		return fault.New(fault.NotImplemented, "aggregates inside the to-one relation '%s' are not supported", em.Name())
 	}
@@ -121,6 +124,7 @@ func (l *level) array(x *embedded) error {
 	if err := sub.fill(&em.Node); err != nil {
 		return err
 	}
+	sub.settle()
 	terms, err := sub.orderTerms(em.Node.Order)
 	if err != nil {
 		return err
@@ -138,10 +142,10 @@ func (l *level) link(rel *model.Relation, sub *level) (from, cond string, err er
 	switch rel.Cardinality {
 	case model.ToOne:
 		cond, err = l.linked(rel.Local, sub.col(rel.Foreign))
-		return sub.from(), cond, err
+		return sub.from(), cond + l.tie(sub, rel.Ref, rel.Foreign), err
 	case model.ToMany:
 		cond, err = sub.linked(rel.Foreign, l.col(rel.Local))
-		return sub.from(), cond, err
+		return sub.from(), cond + l.tie(sub, rel.Ref, rel.Foreign), err
 	case model.ManyToMany:
 	}
 	via := &level{c: l.c, e: rel.Via, alias: l.c.newAlias()}
@@ -159,6 +163,9 @@ func (l *level) link(rel *model.Relation, sub *level) (from, cond string, err er
 	if cond, err = via.linked(rel.ViaLocal, l.col(rel.Local)); err != nil {
 		return "", "", err
 	}
+	cond += l.tie(via, rel.ViaLocal, rel.ViaLocal)
+	on += via.tie(sub, rel.Ref, rel.Foreign)
+	via.settle()
 	for _, c := range via.conds {
 		cond += " AND " + c
 	}
@@ -176,5 +183,7 @@ func (l *level) partner(x *embedded) (string, error) {
 	if err := sub.fill(&x.item.Node); err != nil {
 		return "", err
 	}
+	sub.settle()
+	x.keyed = sub.keyed && x.rel.Cardinality != model.ManyToMany && x.rel.Ref.Colocates()
 	return "EXISTS (SELECT 1 FROM " + from + sub.tail(link) + ")", nil
 }

@@ -186,12 +186,8 @@ func (c *compiler) merged(e *model.Entity, in *Insert) (*gate, error) {
 	if err := v.writeRules(given, stored, after); err != nil {
 		return nil, err
 	}
-	at := places(in.Conflict, e.Fields)
-	var conds []string
-	for _, k := range in.Conflict {
-		conds = append(conds, stored.col(k)+"="+c.newValue(at[k], k))
-	}
-	return v.gate(c, " FROM "+stored.from()+" WHERE "+strings.Join(conds, " AND ")), nil
+	met := c.conflict(e, in.Conflict, stored.col, func(i int) string { return c.newValue(i, e.Fields[i]) })
+	return v.gate(c, " FROM "+stored.from()+" WHERE "+met), nil
 }
 
 // changed judges what the rows of an update become, where RETURNING cannot:

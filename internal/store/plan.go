@@ -72,6 +72,8 @@ type ReadPlan struct {
 type rules struct {
 	uses []policy.Use // at each run the guard is asked for their literals
 	deps []policy.Use // what the guard was asked about
+
+	scattered []*model.Entity
 }
 
 // Uses are the rules that the plan depends on: it holds for every guard that
@@ -90,7 +92,7 @@ func (r *rules) Args(args []query.Arg, g policy.Guard) ([]query.Arg, error) {
 	return args, nil
 }
 
-func (c *compiler) asked() rules { return rules{uses: c.uses, deps: c.deps} }
+func (c *compiler) asked() rules { return rules{uses: c.uses, deps: c.deps, scattered: c.scattered} }
 
 // SQL is the statement's text, for explanations and tests.
 func (p *ReadPlan) SQL() string { return p.rows.SQL }

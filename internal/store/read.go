@@ -19,6 +19,10 @@ type ReadOptions struct {
 	After *Cursor
 	// Primary adds the primary key, for [Page.Primary].
 	Primary bool
+	// Within bounds the rows to the partitions of these keys, given as text: a
+	// further arg of every run, behind those of After. The plan depends on
+	// whether it is one or more.
+	Within []string
 	// To bounds the rows to those that the rule of this action reaches too.
 	To query.Action
 }
@@ -34,6 +38,10 @@ func (pl *Planner) CompileRead(q *query.Read, g policy.Guard, opt ReadOptions) (
 	if opt.After != nil {
 		c.args += len(opt.After.Keys)
 	}
+	within := c.args
+	if len(opt.Within) > 0 {
+		c.args++
+	}
 	p := &ReadPlan{Entity: e, primary: -1}
 	root := &level{c: c, e: e, alias: c.newAlias(), inner: true}
 	if err := root.fill(&q.Node); err != nil {
@@ -48,6 +56,10 @@ func (pl *Planner) CompileRead(q *query.Read, g policy.Guard, opt ReadOptions) (
 			return nil, err
 		}
 	}
+	if len(opt.Within) > 0 {
+		root.within(opt.Within, within)
+	}
+	root.settle()
 	terms, err := root.orderTerms(q.Node.Order)
 	if err != nil {
 		return nil, err

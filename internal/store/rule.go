@@ -16,6 +16,11 @@ func (l *level) rule(e query.Expr) error {
 	if err == nil && sql != "" {
 		l.conds = append(l.conds, sql)
 	}
+	if e != nil {
+		trusted := *l
+		trusted.trusted = true
+		l.keyed = l.keyed || trusted.binds(e)
+	}
 	return err
 }
 
@@ -125,6 +130,9 @@ func (l *level) referred(ref *query.FieldRef) (string, value.Type, error) {
 		p, err := at.path(ref.Path)
 		return p.sql, p.typ, err
 	}
+	if at.alias != "" && at.reachesKey(ref) { // no need to go there
+		return at.partitionKey(), at.e.PartitionKey().Type, nil
+	}
 	w, err := at.walk(ref.Via)
 	if err != nil {
 		return "", value.Type{}, err
@@ -168,23 +176,26 @@ func (l *level) walk(via []string) (*walk, error) {
 		if err := w.step(rel); err != nil {
 			return nil, err
 		}
+		w.end.settle()
 	}
 	return w, nil
 }
 
 // step goes on over one relation of the end's.
 func (w *walk) step(rel *model.Relation) error {
-	c, key := w.end.c, w.end.col(rel.Local)
+	near := w.end
+	c, key := near.c, near.col(rel.Local)
 	if c.alias > maxRelations {
 		return tooManyRelations()
 	}
 	if rel.Cardinality == model.ManyToMany {
 		via := &level{c: c, e: rel.Via, alias: c.newAlias()}
-		w.join(via.from(), via.col(rel.ViaLocal)+"="+key)
-		key = via.col(rel.ViaForeign)
+		w.join(via.from(), via.col(rel.ViaLocal)+"="+key+near.tie(via, rel.ViaLocal, rel.ViaLocal))
+		via.settle()
+		near, key = via, via.col(rel.ViaForeign)
 	}
 	w.end = &level{c: c, e: rel.To, alias: c.newAlias(), trusted: true}
-	w.join(w.end.from(), w.end.col(rel.Foreign)+"="+key)
+	w.join(w.end.from(), w.end.col(rel.Foreign)+"="+key+near.tie(w.end, rel.Ref, rel.Foreign))
 	return nil
 }
 
@@ -240,6 +251,7 @@ func (l *level) anyRow(e *query.Exists) (string, error) {
 	}
 	if e.Where != nil {
 		w.end.outer, w.end.nots = l, l.nots
+		w.end.keyed = w.end.binds(e.Where)
 		cond, err := w.end.expr(e.Where)
 		if err != nil {
 			return "", err
@@ -249,5 +261,6 @@ func (l *level) anyRow(e *query.Exists) (string, error) {
 		}
 		w.conds = append(w.conds, cond)
 	}
+	w.end.settle()
 	return "EXISTS (SELECT 1" + w.text() + ")", nil
 }

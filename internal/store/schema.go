@@ -20,6 +20,17 @@ type Table struct {
 	Index   []KeyColumns `json:"index,omitempty"`
 	Refs    []ForeignKey `json:"refs,omitempty"`
 	Search  []string     `json:"search,omitempty"` // fields of the full-text index
+
+	// Partition says how the rows are divided; nil: they are not.
+	Partition *TablePartition `json:"partition,omitempty"`
+}
+
+// TablePartition divides a table by the hash of a column. The column is a part
+// of the primary key, of every unique key and of every reference to the table,
+// so that each partition can be looked after by itself.
+type TablePartition struct {
+	Column string `json:"column"`
+	Into   int    `json:"into"`
 }
 
 // Column is one stored field.
@@ -64,6 +75,27 @@ type ForeignKey struct {
 	TargetEntity string         `json:"target_entity"`
 	TargetColumn string         `json:"target_column"`
 	OnDelete     model.OnDelete `json:"on_delete"`
+	// Key and TargetKey are the columns of the partition key at both ends, where
+	// the reference names it beside Column and TargetColumn; empty: it does not.
+	Key       string `json:"key,omitempty"`
+	TargetKey string `json:"target_key,omitempty"`
+}
+
+// Columns are the columns of the reference, and TargetColumns those that they
+// name, in the same order.
+func (fk ForeignKey) Columns() []string {
+	if fk.Key == "" {
+		return []string{fk.Column}
+	}
+	return []string{fk.Key, fk.Column}
+}
+
+// TargetColumns are the key of the table that is referred to.
+func (fk ForeignKey) TargetColumns() []string {
+	if fk.Key == "" {
+		return []string{fk.TargetColumn}
+	}
+	return []string{fk.TargetKey, fk.TargetColumn}
 }
 
 // ChangeKind is a kind of schema change.
@@ -112,14 +144,22 @@ func TableOf(e *model.Entity) *Table {
 		}
 		t.Columns = append(t.Columns, c)
 		if f.Ref != nil && !f.Ref.Loose {
-			t.Refs = append(t.Refs, ForeignKey{
-				Column: f.Name, TargetModule: f.Ref.Target.Module.Name, TargetEntity: f.Ref.Target.Name,
-				TargetColumn: f.Ref.Target.Primary.Name, OnDelete: f.Ref.OnDelete,
-			})
+			t.Refs = append(t.Refs, referenceOf(f))
 		}
 	}
+	hidden := hiddenKey(e)
+	if k := e.PartitionKey(); k != nil {
+		t.Partition = &TablePartition{Column: k.Name, Into: e.Partitions()}
+	}
+	if hidden != nil {
+		t.Columns = append(t.Columns, Column{Name: hidden.Name, Kind: hidden.Type.Kind.String(), Scale: hidden.Type.Scale, NotNull: true, Enum: hidden.Type.Values})
+	}
 	for _, k := range e.Unique {
-		t.Unique = append(t.Unique, KeyColumns{Name: k.Name, Columns: fieldNames(k.Fields)})
+		columns := fieldNames(k.Fields)
+		if hidden != nil { // behind the reference that decides it: it keeps nothing more apart
+			columns = append(columns, hidden.Name)
+		}
+		t.Unique = append(t.Unique, KeyColumns{Name: k.Name, Columns: columns})
 	}
 	for _, k := range e.Index {
 		t.addIndex(k.Name, fieldNames(k.Fields))
@@ -129,8 +169,30 @@ func TableOf(e *model.Entity) *Table {
 			t.addIndex(keyName(t.Entity, fk.Column, "ref"), []string{fk.Column})
 		}
 	}
+	if !t.leads(t.Primary) { // a row is found by its primary key alone
+		t.addIndex(keyName(t.Entity, t.Primary, "row"), []string{t.Primary})
+	}
 	t.Search = fieldNames(e.Search)
 	return t
+}
+
+func referenceOf(f *model.Field) ForeignKey {
+	to := f.Ref.Target
+	fk := ForeignKey{Column: f.Name, TargetModule: to.Module.Name, TargetEntity: to.Name, TargetColumn: to.Primary.Name, OnDelete: f.Ref.OnDelete}
+	if f.Colocates() {
+		if hidden := hiddenKey(f.Entity); hidden != nil {
+			fk.Key, fk.TargetKey = hidden.Name, to.PartitionKey().Name
+		}
+	}
+	return fk
+}
+
+// PrimaryKey are the columns of the primary key as the database has it.
+func (t *Table) PrimaryKey() []string {
+	if p := t.Partition; p != nil && p.Column != t.Primary {
+		return []string{p.Column, t.Primary}
+	}
+	return []string{t.Primary}
 }
 
 // addIndex adds a plain index, completed by the primary key.
@@ -144,7 +206,7 @@ func (t *Table) addIndex(name string, columns []string) {
 // leads reports whether some index begins with the column.
 func (t *Table) leads(column string) bool {
 	first := func(k KeyColumns) bool { return k.Columns[0] == column }
-	return t.Primary == column || slices.ContainsFunc(t.Unique, first) || slices.ContainsFunc(t.Index, first)
+	return t.PrimaryKey()[0] == column || slices.ContainsFunc(t.Unique, first) || slices.ContainsFunc(t.Index, first)
 }
 
 // Column returns the column of that name, or nil.

@@ -20,11 +20,12 @@ import (
 //nolint:gochecknoglobals // a constant table; Go has no slice constants
 var dbBuckets = []float64{0.00001, 0.00005, 0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10}
 
-// DB measures the operations of one store: db.client.operation.duration. A nil
-// DB measures nothing.
+// DB measures the operations of one store: db.client.operation.duration, and
+// pando.db.scattered. A nil DB measures nothing.
 type DB struct {
-	system   string
-	duration metric.Float64Histogram
+	system    string
+	duration  metric.Float64Histogram
+	scattered metric.Int64Counter
 }
 
 // NewDB registers the instrument. system is the conventions' db.system.name,
@@ -36,7 +37,36 @@ func (t *Telemetry) NewDB(system string) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("telemetry: %w", err)
 	}
-	return &DB{system: system, duration: duration}, nil
+	scattered, err := t.Meter().Int64Counter("pando.db.scattered", metric.WithUnit("{operation}"),
+		metric.WithDescription("Operations that look for rows of a partitioned entity in every partition, since no condition names its partition key."))
+	if err != nil {
+		return nil, fmt.Errorf("telemetry: %w", err)
+	}
+	return &DB{system: system, duration: duration, scattered: scattered}, nil
+}
+
+// Scatter returns the counter of one kind of operation that does not name the
+// partition key of a table. Keep it: it holds the attribute set.
+func (d *DB) Scatter(name, collection string) *Scatter {
+	if d == nil {
+		return nil
+	}
+	attrs := attribute.NewSet(semconv.DBSystemNameKey.String(d.system), semconv.DBOperationName(name), semconv.DBCollectionName(collection))
+	return &Scatter{count: d.scattered, opts: []metric.AddOption{metric.WithAttributeSet(attrs)}}
+}
+
+// Scatter counts operations. A nil Scatter counts nothing. It is safe for
+// concurrent use.
+type Scatter struct {
+	count metric.Int64Counter
+	opts  []metric.AddOption
+}
+
+// Count counts one.
+func (s *Scatter) Count(ctx context.Context) {
+	if s != nil {
+		s.count.Add(ctx, 1, s.opts...)
+	}
 }
 
 // Operation returns the recorder of one kind of operation: its name

@@ -96,7 +96,7 @@ func (q *request) answerWrite(res *engine.Result, out outcome) error {
 		a.contentRange = string(contentRange(nil, low, int64(res.Rows), total))
 	}
 	if out.created && res.Key != "" && (q.prefer.answer == answerRows || q.prefer.answer == answerHeaders) {
-		a.location = q.location(res.Key)
+		a.location = q.location(res.Key, res.Partition)
 	}
 	h := q.w.Header()
 	q.prefer.apply(h, out.applied)
@@ -135,13 +135,18 @@ func (a *reply) sendEmpty(w http.ResponseWriter) error {
 	return nil
 }
 
-// location is where the row with a key is read.
-func (q *request) location(key string) string {
+// location is where the row with a key is read: in its partition, where the
+// caller may name that.
+func (q *request) location(key, partition string) string {
 	e := q.app.Entity(q.target.Module, q.target.Entity)
 	if e == nil || e.Primary == nil {
 		return ""
 	}
-	return prefix + url.PathEscape(q.target.Entity) + "?" + url.QueryEscape(e.Primary.Name) + "=eq." + url.QueryEscape(key)
+	where := url.QueryEscape(e.Primary.Name) + "=eq." + url.QueryEscape(key)
+	if partition != "" {
+		where = url.QueryEscape(e.PartitionKey().Name) + "=eq." + url.QueryEscape(partition) + "&" + where
+	}
+	return prefix + url.PathEscape(q.target.Entity) + "?" + where
 }
 
 func (q *request) parseBody(body string) (input, error) {

@@ -94,7 +94,9 @@ func columnDef(t *store.Table, c store.Column) string {
 	var b strings.Builder
 	b.WriteString(quote(c.Name) + " " + columnType(c))
 	if c.Name == t.Primary {
-		b.WriteString(" PRIMARY KEY")
+		if len(t.PrimaryKey()) == 1 {
+			b.WriteString(" PRIMARY KEY")
+		}
 	} else if def := columnDefault(c); def != "" {
 		b.WriteString(" DEFAULT " + def)
 	}
@@ -116,7 +118,7 @@ func pending(t *store.Table, column string) []string {
 	for _, fk := range t.Refs {
 		if column == "" || fk.Column == column {
 			sql := "ALTER TABLE IF EXISTS " + tableName(t) + " ADD CONSTRAINT " + quote(t.Entity+"_"+fk.Column+"_fkey") +
-				" FOREIGN KEY (" + quote(fk.Column) + ") " + references(fk)
+				" FOREIGN KEY (" + joinAll(", ", fk.Columns(), quote) + ") " + references(fk)
 			out = append(out, "INSERT INTO "+pendingTable+" (sql) VALUES ("+literal(sql)+")")
 		}
 	}
@@ -127,7 +129,7 @@ func pending(t *store.Table, column string) []string {
 // it refers to (Tx.Unchecked). What a delete does to the rows that refer to it
 // is never put off.
 func references(fk store.ForeignKey) string {
-	sql := "REFERENCES " + quote(fk.TargetModule) + "." + quote(fk.TargetEntity) + " (" + quote(fk.TargetColumn) + ") ON DELETE "
+	sql := "REFERENCES " + quote(fk.TargetModule) + "." + quote(fk.TargetEntity) + " (" + joinAll(", ", fk.TargetColumns(), quote) + ") ON DELETE "
 	switch fk.OnDelete {
 	case model.Cascade:
 		sql += "CASCADE"
@@ -183,10 +185,14 @@ func createTable(t *store.Table) []string {
 	for _, f := range t.Search {
 		defs = append(defs, tokensColumn(f)+" tsvector")
 	}
+	if key := t.PrimaryKey(); len(key) > 1 {
+		defs = append(defs, "PRIMARY KEY ("+joinAll(", ", key, quote)+")")
+	}
 	out := []string{
 		"CREATE SCHEMA IF NOT EXISTS " + quote(t.Module),
-		"CREATE TABLE " + tableName(t) + " (" + strings.Join(defs, ", ") + ")",
+		"CREATE TABLE " + tableName(t) + " (" + strings.Join(defs, ", ") + ")" + partitionBy(t),
 	}
+	out = append(out, createPartitions(t)...)
 	for _, k := range t.Unique {
 		out = append(out, createIndex(t, k, true))
 	}
@@ -226,6 +232,7 @@ func renameTable(from, to *store.Table) []string {
 	}
 	if from.Entity != to.Entity {
 		out = append(out, "ALTER TABLE "+quote(to.Module)+"."+quote(from.Entity)+" RENAME TO "+quote(to.Entity))
+		out = append(out, renamePartitions(from, to)...)
 		if len(from.Search) > 0 {
 			out = append(out, "ALTER INDEX "+quote(to.Module)+"."+quote(from.Entity+searchSuffix)+" RENAME TO "+quote(to.Entity+searchSuffix))
 		}
@@ -329,11 +336,12 @@ func dropSearch(t *store.Table) []string {
 }
 
 // Catalog implements store.Dialect: the tables of the schemas that are neither
-// PostgreSQL's own nor the one of Pando's tables.
+// PostgreSQL's own nor the one of Pando's tables. A partition is no table of its
+// own.
 func (dialect) Catalog() string {
 	return `SELECT n.nspname||'.'||c.relname, a.attname::text, format_type(a.atttypid,NULL), CASE WHEN a.attnotnull THEN 1 ELSE 0 END ` +
 		`FROM pg_class AS c JOIN pg_namespace AS n ON n.oid=c.relnamespace JOIN pg_attribute AS a ON a.attrelid=c.oid ` +
-		`WHERE c.relkind IN ('r','p') AND a.attnum>0 AND NOT a.attisdropped AND n.nspname NOT LIKE 'pg\_%' ` +
+		`WHERE c.relkind IN ('r','p') AND NOT c.relispartition AND a.attnum>0 AND NOT a.attisdropped AND n.nspname NOT LIKE 'pg\_%' ` +
 		`AND n.nspname<>'information_schema' AND c.relname NOT LIKE 'pando\_%' AND a.attname NOT LIKE '%` + searchSuffix + `' ` +
 		`ORDER BY 1, a.attnum`
 }

@@ -523,8 +523,13 @@ func (dialect) OnConflict(key, set []string) string {
 }
 
 // Estimate implements store.Dialect: what ANALYZE has left, scaled by the
-// table's size as the planner does; null before the first ANALYZE.
+// table's size as the planner does; null before the first ANALYZE. A table that
+// is divided has the rows of its partitions, and autovacuum counts those alone.
 func (d dialect) Estimate(e *model.Entity) string {
+	if e.PartitionKey() != nil {
+		return "SELECT CASE WHEN min(c.reltuples)>=0 THEN sum(c.reltuples)::bigint END FROM pg_inherits AS i JOIN pg_class AS c ON c.oid=i.inhrelid WHERE i.inhparent=" +
+			literal(d.Table(e.Module.Name, e.Name)) + "::regclass"
+	}
 	return "SELECT CASE WHEN reltuples>=0 THEN reltuples::bigint END FROM pg_class WHERE oid=" +
 		literal(d.Table(e.Module.Name, e.Name)) + "::regclass"
 }

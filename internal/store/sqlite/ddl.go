@@ -80,12 +80,22 @@ func storageType(c store.Column) string {
 	return "TEXT"
 }
 
+// keyed reports whether the primary key is one column, which then can be the
+// rowid itself.
+func keyed(t *store.Table) bool { return len(t.PrimaryKey()) == 1 }
+
+// rowidIsKey reports whether the rowid is the primary key.
+func rowidIsKey(t *store.Table) bool {
+	return keyed(t) && storageType(*t.Column(t.Primary)) == "INTEGER"
+}
+
 // columnDef is a column's definition. The key is declared with the column, so
-// that ALTER TABLE can drop it together with its reference.
+// that ALTER TABLE can drop it together with its reference. What takes two
+// columns follows behind all of them.
 func columnDef(t *store.Table, c store.Column) string {
 	var b strings.Builder
 	b.WriteString(quote(c.Name) + " " + storageType(c))
-	if c.Name == t.Primary {
+	if c.Name == t.Primary && keyed(t) {
 		b.WriteString(" PRIMARY KEY")
 	}
 	if c.NotNull {
@@ -95,11 +105,15 @@ func columnDef(t *store.Table, c store.Column) string {
 		b.WriteString(" DEFAULT " + def)
 	}
 	for _, fk := range t.Refs {
-		if fk.Column == c.Name {
-			b.WriteString(" REFERENCES " + quote(fk.TargetModule+"."+fk.TargetEntity) + "(" + quote(fk.TargetColumn) + ")" + onDelete(fk.OnDelete))
+		if fk.Column == c.Name && fk.Key == "" {
+			b.WriteString(references(fk))
 		}
 	}
 	return b.String()
+}
+
+func references(fk store.ForeignKey) string {
+	return " REFERENCES " + quote(fk.TargetModule+"."+fk.TargetEntity) + "(" + joinAll(", ", fk.TargetColumns(), quote) + ")" + onDelete(fk.OnDelete)
 }
 
 // columnDefault is what the database itself fills a column with: for the rows
@@ -169,6 +183,14 @@ func createRows(t *store.Table, name string) string {
 	for _, c := range t.Columns {
 		defs = append(defs, columnDef(t, c))
 	}
+	if !keyed(t) {
+		defs = append(defs, "PRIMARY KEY ("+joinAll(", ", t.PrimaryKey(), quote)+")")
+	}
+	for _, fk := range t.Refs {
+		if fk.Key != "" {
+			defs = append(defs, "FOREIGN KEY ("+joinAll(", ", fk.Columns(), quote)+")"+references(fk))
+		}
+	}
 	return "CREATE TABLE " + name + " (" + strings.Join(defs, ", ") + ") STRICT"
 }
 
@@ -229,7 +251,7 @@ func rebuildTable(c store.Change) []string {
 	t, old := c.Table, c.Old
 	scratch := quote(t.QualifiedName() + ".new")
 	var into, from []string
-	if p := t.Column(t.Primary); storageType(*p) != "INTEGER" {
+	if !rowidIsKey(t) {
 		into, from = append(into, rowid), append(from, rowid)
 	}
 	for _, col := range t.Columns {
@@ -291,7 +313,7 @@ func createTriggers(t *store.Table) []string {
 	insert := "INSERT INTO " + searchName(t) + " (rowid, " + joinAll(", ", t.Search, searchColumn) + ") VALUES (new." + rowid + ", " + joinAll(", ", t.Search, tokens) + "); "
 	remove := "DELETE FROM " + searchName(t) + " WHERE rowid = old." + rowid + "; "
 	watched := t.Search
-	if storageType(*t.Column(t.Primary)) == "INTEGER" { // the key is the rowid
+	if rowidIsKey(t) {
 		watched = append([]string{t.Primary}, watched...)
 	}
 	return []string{

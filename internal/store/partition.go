@@ -1,0 +1,208 @@
+package store
+
+import (
+	"slices"
+
+	"github.com/pandobase/pando/internal/fault"
+	"github.com/pandobase/pando/internal/model"
+	"github.com/pandobase/pando/internal/query"
+	"github.com/pandobase/pando/internal/value"
+)
+
+// hiddenKey is the partition key of an entity where it is none of its fields;
+// nil elsewhere.
+func hiddenKey(e *model.Entity) *model.Field {
+	if k := e.PartitionKey(); k != nil && k.Name == model.PartitionColumn {
+		return k
+	}
+	return nil
+}
+
+// partitionKey is the level's partition key; empty where it has none at hand: a
+// new row that lies with another has none before it is written.
+func (l *level) partitionKey() string {
+	k := l.e.PartitionKey()
+	if k == nil || l.alias == "" && k == hiddenKey(l.e) {
+		return ""
+	}
+	return l.col(k)
+}
+
+// tie completes the condition by which a level leads to another, far, over a
+// reference of one of them: rows that lie together have one partition key, and
+// the database reads the partition that it names alone. column is the
+// reference's column at the far end.
+func (l *level) tie(far *level, ref, column *model.Field) string {
+	far.tied = column == far.e.PartitionKey()
+	if !ref.Colocates() || hiddenKey(ref.Entity) == nil {
+		return ""
+	}
+	near, there := l.partitionKey(), far.partitionKey()
+	if near == "" || there == "" {
+		return ""
+	}
+	far.tied = true
+	return " AND " + there + "=" + near
+}
+
+// settle notes a level whose rows are looked for in every partition.
+func (l *level) settle() {
+	if l.e.PartitionKey() != nil && !l.tied && !l.keyed && !slices.Contains(l.c.scattered, l.e) {
+		l.c.scattered = append(l.c.scattered, l.e)
+	}
+}
+
+// binds reports whether a condition about the level's row holds only where the
+// partition key is one of a few values.
+func (l *level) binds(e query.Expr) bool {
+	switch e := e.(type) {
+	case *query.And:
+		return slices.ContainsFunc(e.Args, l.binds)
+	case *query.Or:
+		return len(e.Args) > 0 && !slices.ContainsFunc(e.Args, func(a query.Expr) bool { return !l.binds(a) })
+	case *query.Const:
+		return !e.Value
+	case *query.Compare:
+		if e.Op != query.Eq && e.Op != query.In || e.Quant == query.All {
+			return false
+		}
+		return l.isKey(e.Left) && !l.varies(e.Right) || l.isKey(e.Right) && !l.varies(e.Left)
+	}
+	return false
+}
+
+// isKey reports whether an operand is the partition key of the level's row.
+func (l *level) isKey(o query.Operand) bool {
+	ref, ok := o.(*query.FieldRef)
+	if !ok || ref.Up > 0 || ref.Old || len(ref.Path.Steps) > 0 {
+		return false
+	}
+	if len(ref.Via) > 0 {
+		return l.reachesKey(ref)
+	}
+	k := l.e.PartitionKey()
+	return k != nil && k != hiddenKey(l.e) && k.Name == ref.Path.Field && (l.trusted || k.Read == nil)
+}
+
+// varies reports whether an operand depends on the level's row.
+func (l *level) varies(o query.Operand) bool {
+	switch o := o.(type) {
+	case *query.FieldRef:
+		return o.Up == 0
+	case *query.Call:
+		return slices.ContainsFunc(o.Args, l.varies)
+	}
+	return false
+}
+
+// reachesKey reports whether a path leads from the level's row, over what it
+// lies with, to the partition key that they have in common.
+func (l *level) reachesKey(ref *query.FieldRef) bool {
+	e := l.e
+	for _, name := range ref.Via {
+		p := e.Partition
+		if p == nil || p.With == nil || p.With.Name != name {
+			return false
+		}
+		if _, set := l.given[p.With.Ref]; set && e == l.e {
+			return false // it may lead elsewhere than the row lies
+		}
+		e = p.With.To
+	}
+	k := e.PartitionKey()
+	return k != nil && k.Name == ref.Path.Field && len(ref.Path.Steps) == 0
+}
+
+// conflict is the condition for the row that a new one conflicts with, on the
+// fields of a key; param writes the new value of the i-th field of the entity.
+func (c *compiler) conflict(e *model.Entity, key []*model.Field, column func(*model.Field) string, param func(i int) string) string {
+	cond := ""
+	for n, k := range key {
+		if n > 0 {
+			cond += " AND "
+		}
+		if k == hiddenKey(e) {
+			cond += column(k) + "=" + c.parentKey(e, param(slices.Index(e.Fields, e.Partition.With.Ref)))
+			continue
+		}
+		cond += column(k) + "=" + param(slices.Index(e.Fields, k))
+	}
+	return cond
+}
+
+// parentKey is the partition key of the row that a reference leads to, in the
+// statement that writes it: what a row lies with is named by the reference
+// alone.
+func (c *compiler) parentKey(e *model.Entity, ref string) string {
+	to := e.Partition.With.To
+	return "(SELECT p." + c.d.Ident(to.PartitionKey().Name) + " FROM " + c.d.Table(to.Module.Name, to.Name) + " AS p WHERE p." +
+		c.d.Ident(to.Primary.Name) + "=" + ref + ")"
+}
+
+// within bounds a read to the partitions of the given keys, whose values are
+// the query's arg of that slot.
+func (l *level) within(keys []string, slot int) {
+	k := l.e.PartitionKey()
+	l.keyed = true
+	typ := unlimited(k.Type)
+	if len(keys) == 1 {
+		p := param{slot: slot, read: func(a query.Arg) (value.Value, error) { return typ.FromText(a.Text) }}
+		l.conds = append(l.conds, l.col(k)+"="+l.c.typedParam(p, typ))
+		return
+	}
+	p := l.c.param(param{slot: slot, read: func(a query.Arg) (value.Value, error) {
+		vs := make([]value.Value, len(a.List))
+		for i, text := range a.List {
+			v, err := typ.FromText(text)
+			if err != nil {
+				return v, err
+			}
+			vs[i] = v
+		}
+		return l.c.d.ListParam(vs), nil
+	}})
+	l.conds = append(l.conds, l.c.d.InList(typ, l.col(k), p))
+}
+
+// stays refuses to change the partition key of rows that are there: a store
+// whose partitions lie on different machines could not.
+func stays(e *model.Entity, fields []*model.Field) error {
+	k := e.PartitionKey()
+	if k == nil || !slices.Contains(fields, k) {
+		return nil
+	}
+	f := fault.New(fault.NotImplemented, "the partition key %q of %q cannot be changed", k.Name, e.Name)
+	if k == e.Primary {
+		return f.WithHint("create the row anew under the other key, and delete this one")
+	}
+	return f.WithHint("leave it out of an update; to move a row, delete it and create it anew")
+}
+
+// sameKey finds how many rows have a primary key, in all partitions: no
+// constraint of a divided table can. It is needed where the key was not made by
+// Pando: one UUID is not made twice. The empty text: no need.
+func (pl *Planner) sameKey(e *model.Entity, given []*model.Field) string {
+	made := e.Primary.Default != nil && e.Primary.Default.Kind == model.DefaultUUID
+	if len(e.Key()) == 1 || made && !slices.Contains(given, e.Primary) {
+		return ""
+	}
+	return "SELECT count(*) FROM " + pl.Dialect.Table(e.Module.Name, e.Name) + " WHERE " + pl.Dialect.Ident(e.Primary.Name) + "=" + pl.Dialect.Param(1)
+}
+
+// alone fails where another partition has a row of the key that was written.
+func (p *WritePlan) alone(tx Tx, values []value.Value) error {
+	if p.same.SQL == "" {
+		return nil
+	}
+	return tx.Query(&p.same, []value.Value{values[p.own]}, func(r Row) error {
+		if r.Int(0) < 2 {
+			return nil
+		}
+		return fault.New(fault.Unique, "duplicate key value violates unique constraint").
+			WithDetails("Key (%s) already exists.", p.Entity.Primary.Name)
+	})
+}
+
+// Scattered are the entities whose rows a plan looks for in every partition,
+// since no condition of it names their partition key.
+func (r *rules) Scattered() []*model.Entity { return r.scattered }
