@@ -127,7 +127,7 @@ func (c *change) stillReferenced(f *fault.Error) error {
 	out.Message = "update or delete on table \"" + c.entity.Name + "\" violates a foreign key constraint"
 	var from []string
 	for _, r := range c.entity.Relations {
-		if r.Cardinality == model.ToMany && r.Ref.Ref.OnDelete == model.Restrict && known(r.Ref, c.guard) {
+		if r.Cardinality == model.ToMany && r.Ref.Ref.OnDelete == model.Restrict && !r.Ref.Ref.Loose && known(r.Ref, c.guard) {
 			from = append(from, r.To.Name+"."+r.Ref.Name)
 		}
 	}

@@ -51,6 +51,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Driver) {
 		{"idempotency", (*suite).idempotency},
 		{"search", (*suite).search},
 		{"format", (*suite).format},
+		{"partition", (*suite).partitions},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.run(s, t) })
 	}
