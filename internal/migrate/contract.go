@@ -106,7 +106,7 @@ func (p *planner) addUnique(w, n *store.Table) error {
 		if hasKey(w.Unique, k) {
 			continue
 		}
-		s := &Step{Title: fmt.Sprintf("%s: (%s) must be unique", n.QualifiedName(), strings.Join(k.Columns, ", ")), Additive: true}
+		s := &Step{Title: fmt.Sprintf("%s: (%s) must be unique", n.QualifiedName(), columnList(k.Columns)), Additive: true}
 		if err := p.duplicates(s, n, k); err != nil {
 			return err
 		}
@@ -155,7 +155,7 @@ func (p *planner) duplicates(s *Step, n *store.Table, k store.KeyColumns) error 
 	if err != nil || times == 0 {
 		return err
 	}
-	s.Blocked = []string{fmt.Sprintf("%s has duplicates: (%s) = (%s) occurs %d times", name, strings.Join(k.Columns, ", "), strings.Join(example, ", "), times)}
+	s.Blocked = []string{fmt.Sprintf("%s has duplicates: (%s) = (%s) occurs %d times", name, columnList(k.Columns), strings.Join(example, ", "), times)}
 	s.Hint = "change or delete the duplicates first"
 	return nil
 }
@@ -186,7 +186,7 @@ func (p *planner) dropIndexes(w, n *store.Table) error {
 		w.Index = slices.DeleteFunc(w.Index, func(o store.KeyColumns) bool { return o.Name == k.Name })
 		p.s.put(w)
 		p.emit(&Step{
-			Title: fmt.Sprintf("%s: drop the index (%s)", n.QualifiedName(), strings.Join(k.Columns, ", ")), Additive: true,
+			Title: fmt.Sprintf("%s: drop the index (%s)", n.QualifiedName(), columnList(k.Columns)), Additive: true,
 			changes: []store.Change{{Kind: store.DropIndex, Table: w, Key: k}},
 		})
 	}

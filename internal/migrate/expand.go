@@ -84,14 +84,17 @@ func (p *planner) rename(n *store.Table) {
 // renameField renames a column in the working schema.
 func (p *planner) renameField(name, from, to string) store.Change {
 	w := p.s.get(name)
-	primary := w.Primary == from
+	key := slices.Contains(w.PrimaryKey(), from)
 	w = renameColumn(w, from, to)
 	p.s.put(w)
-	if primary {
+	if key {
 		p.s.retarget(func(fk *store.ForeignKey) bool {
-			hit := target(fk) == name
-			if hit {
+			hit := target(fk) == name && (fk.TargetColumn == from || fk.TargetKey == from)
+			if hit && fk.TargetColumn == from {
 				fk.TargetColumn = to
+			}
+			if hit && fk.TargetKey == from {
+				fk.TargetKey = to
 			}
 			return hit
 		})
@@ -272,7 +275,7 @@ func (p *planner) dropUnique(w, n *store.Table) error {
 		w.Unique = slices.DeleteFunc(w.Unique, func(o store.KeyColumns) bool { return o.Name == k.Name })
 		p.s.put(w)
 		p.emit(&Step{
-			Title: fmt.Sprintf("%s: (%s) need no longer be unique", n.QualifiedName(), strings.Join(k.Columns, ", ")), Additive: true,
+			Title: fmt.Sprintf("%s: (%s) need no longer be unique", n.QualifiedName(), columnList(k.Columns)), Additive: true,
 			changes: []store.Change{{Kind: store.DropIndex, Table: w, Key: k, Unique: true}},
 		})
 	}

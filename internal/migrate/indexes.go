@@ -60,7 +60,7 @@ func (p *planner) addIndexes(w, n *store.Table) error {
 		if hasKey(w.Index, k) {
 			continue
 		}
-		step := &Step{Title: fmt.Sprintf("%s: index (%s)", n.QualifiedName(), strings.Join(k.Columns, ", ")), Additive: true}
+		step := &Step{Title: fmt.Sprintf("%s: index (%s)", n.QualifiedName(), columnList(k.Columns)), Additive: true}
 		before := w
 		w = clone(w)
 		if at := slices.IndexFunc(w.Index, func(o store.KeyColumns) bool { return o.Name == k.Name }); at >= 0 {
@@ -127,12 +127,12 @@ func (b *batch) emit(p *planner) {
 	const shown = 3
 	var names []string
 	for _, c := range b.changes[:min(shown, len(b.changes))] {
-		names = append(names, fmt.Sprintf("%s (%s)", c.Table.QualifiedName(), strings.Join(c.Key.Columns, ", ")))
+		names = append(names, fmt.Sprintf("%s (%s)", c.Table.QualifiedName(), columnList(c.Key.Columns)))
 	}
 	title := fmt.Sprintf("%d indexes: %s", len(b.changes), strings.Join(names, ", "))
 	switch {
 	case len(b.changes) == 1:
-		title = fmt.Sprintf("%s: index (%s)", b.changes[0].Table.QualifiedName(), strings.Join(b.changes[0].Key.Columns, ", "))
+		title = fmt.Sprintf("%s: index (%s)", b.changes[0].Table.QualifiedName(), columnList(b.changes[0].Key.Columns))
 	case len(b.changes) > shown:
 		title += ", ..."
 	}

@@ -78,7 +78,7 @@ func (p *planner) loosenRest(r *rebuild, w, n *store.Table) error {
 	}
 	for _, k := range w.Unique {
 		if !hasKey(n.Unique, k) {
-			r.say("(%s) need no longer be unique", strings.Join(k.Columns, ", "))
+			r.say("(%s) need no longer be unique", columnList(k.Columns))
 		}
 	}
 	t.Unique = slices.DeleteFunc(t.Unique, func(k store.KeyColumns) bool { return !hasKey(n.Unique, k) })

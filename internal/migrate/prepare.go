@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"context"
+	"slices"
 
 	"github.com/pandobase/pando/internal/model"
 	"github.com/pandobase/pando/internal/store"
@@ -58,6 +59,7 @@ type planner struct {
 	entities map[string]*model.Entity
 	foreign  map[string]bool // entities whose schema is not ours
 	given    map[string]bool // given up: their difference cannot be bridged, which was reported
+	divided  []*store.Table  // as the model wants them: empty tables that are made anew
 
 	stored  map[string]*store.Table      // table -> as it is in the store now
 	columns map[string]map[string]string // table -> column -> its name in the store now
@@ -101,8 +103,17 @@ func (p *planner) run() error {
 	for _, n := range p.targets {
 		p.rename(n)
 	}
+	if err := p.dividing(); err != nil {
+		return err
+	}
 	p.create()
-	if err := p.each(p.changeKey, p.loosen, p.addColumns, p.dropUnique, p.addSearch); err != nil {
+	if err := p.each(p.changeKey, p.loosen); err != nil {
+		return err
+	}
+	if err := p.divide(); err != nil {
+		return err
+	}
+	if err := p.each(p.addColumns, p.dropUnique, p.addSearch); err != nil {
 		return err
 	}
 	p.part++
@@ -149,7 +160,7 @@ func (p *planner) each(phases ...func(w, n *store.Table) error) error {
 	for _, phase := range phases {
 		for _, n := range p.targets {
 			name := n.QualifiedName()
-			if p.stored[name] == nil || p.given[name] {
+			if p.stored[name] == nil || p.given[name] || slices.Contains(p.divided, n) {
 				continue
 			}
 			if err := phase(p.s.get(name), n); err != nil {

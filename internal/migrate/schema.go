@@ -114,8 +114,14 @@ func renameColumn(t *store.Table, from, to string) *store.Table {
 		swap(&t.Columns[i].Name)
 	}
 	swap(&t.Primary)
+	if t.Partition != nil {
+		part := *t.Partition
+		swap(&part.Column)
+		t.Partition = &part
+	}
 	for i := range t.Refs {
 		swap(&t.Refs[i].Column)
+		swap(&t.Refs[i].Key)
 	}
 	for _, keys := range [][]store.KeyColumns{t.Unique, t.Index} {
 		for i := range keys {
@@ -165,7 +171,7 @@ func sameFields(a, b []string) bool {
 // sameTable reports whether two descriptions differ in nothing that the
 // manifest keeps. The order of columns means nothing.
 func sameTable(a, b *store.Table) bool {
-	if a.Primary != b.Primary || len(a.Columns) != len(b.Columns) || len(a.Unique) != len(b.Unique) ||
+	if a.Primary != b.Primary || !samePartition(a, b) || len(a.Columns) != len(b.Columns) || len(a.Unique) != len(b.Unique) ||
 		len(a.Index) != len(b.Index) || len(a.Refs) != len(b.Refs) || !sameFields(a.Search, b.Search) {
 		return false
 	}

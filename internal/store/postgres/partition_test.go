@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/pandobase/pando/internal/migrate"
 	"github.com/pandobase/pando/internal/model"
 	"github.com/pandobase/pando/internal/policy"
 	"github.com/pandobase/pando/internal/query"
@@ -162,4 +164,55 @@ func names(entities []*model.Entity) string {
 		out = append(out, e.Name)
 	}
 	return strings.Join(out, " ")
+}
+
+// TestMigratePartitions takes a divided schema through renames, and an empty
+// one through a division; at the end of each the database is as the manifest
+// says, without a word about the partitions.
+func TestMigratePartitions(t *testing.T) {
+	url := database(t)
+	d := open(t, url)
+	step := func(entities string) {
+		t.Helper()
+		app, problems := model.Load(fstest.MapFS{
+			"pando.yaml": {Data: []byte("app: parted\n")}, "modules/m.yaml": {Data: []byte("module: m\nentities:\n" + entities)},
+		}, nil, model.Features{})
+		if len(problems) > 0 {
+			t.Fatal(problems)
+		}
+		plan, err := migrate.Prepare(t.Context(), d, app)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := migrate.Apply(t.Context(), d, plan, migrate.Options{Allow: plan.Destructive()}); err != nil {
+			t.Fatalf("%v: %v\n%s", err, errors.Unwrap(err), plan)
+		}
+		s, err := migrate.Inspect(t.Context(), d, app)
+		if err != nil || !s.Pending.Empty() || len(s.Drift) > 0 {
+			t.Fatalf("drift %q, pending %s, %v", s.Drift, s.Pending, err)
+		}
+	}
+	step("  orders: { fields: { customer: int, note: { type: text, optional: true } } }\n  lines: { fields: { order_id: { ref: orders } } }\n")
+	step("  orders: { fields: { customer: int, note: { type: text, optional: true } }, partition: { by: customer, into: 3 } }\n" +
+		"  lines: { fields: { order_id: { ref: orders } }, partition: { with: order } }\n")
+	sql := psql(t, url)
+	sql(`INSERT INTO m.orders (id,customer) SELECT gen_random_uuid(), n FROM generate_series(1,50) n`)
+	sql(`INSERT INTO m.lines (id,order_id,_partition) SELECT gen_random_uuid(), id, customer FROM m.orders`)
+	step("  sales: { was: orders, fields: { buyer: { type: int, was: customer }, note: { type: text, optional: true } }, partition: { by: buyer, into: 3 }, search: [note] }\n" +
+		"  lines: { fields: { sale_id: { ref: sales, was: order_id }, n: { type: int, default: 1 } }, partition: { with: sale }, unique: [[sale_id, n]] }\n")
+	step("  sales: { fields: { buyer: int, note: { type: text, optional: true }, code: { type: text, optional: true } }, partition: { by: buyer, into: 3 } }\n" +
+		"  lines: { fields: { sale_id: { ref: sales, on_delete: cascade }, n: { type: int, default: 1 } }, partition: { with: sale }, unique: [[sale_id, n]] }\n" +
+		"  orders: { fields: { customer: int }, partition: { by: customer, into: 3 } }\n")
+	sql(`DELETE FROM m.sales WHERE buyer=1`)
+	count := &store.Statement{SQL: `SELECT count(*) FROM m.lines`}
+	if err := d.Read(t.Context(), false, func(r store.Reader) error {
+		return r.Query(count, nil, func(row store.Row) error {
+			if row.Int(0) != 49 {
+				t.Errorf("%d lines are left, want 49", row.Int(0))
+			}
+			return nil
+		})
+	}); err != nil {
+		t.Fatal(err)
+	}
 }
