@@ -10,7 +10,6 @@ import (
 
 	"github.com/pandobase/pando/internal/engine"
 	"github.com/pandobase/pando/internal/fault"
-	"github.com/pandobase/pando/internal/model"
 	"github.com/pandobase/pando/internal/query"
 	"github.com/pandobase/pando/internal/value"
 )
@@ -289,8 +288,9 @@ func (q *request) put(body string) (*query.Write, outcome, error) {
 		return nil, outcome{}, fault.New(fault.InvalidBody, "PUT takes one object").WithDetails("the body holds %d", len(in.rows))
 	}
 	// Without the entity there is no key to check; the engine refuses it.
-	if e := q.app.Entity(q.target.Module, q.target.Entity); e != nil && e.Primary != nil {
-		if err := putKey(e.Primary, p.node.Where, in); err != nil {
+	e := q.app.Entity(q.target.Module, q.target.Entity)
+	if e != nil && e.Primary != nil {
+		if err := putKey(e, p.node.Where, in); err != nil {
 			return nil, outcome{}, err
 		}
 	}
@@ -302,6 +302,11 @@ func (q *request) put(body string) (*query.Write, outcome, error) {
 		// If-Match holds only for a row that exists, and to merge into one
 		// that exists is to update it.
 		wr = q.changing(query.Update)
+		if e != nil {
+			if wr.Where, in, err = staying(e, wr.Where, in); err != nil {
+				return nil, outcome{}, err
+			}
+		}
 		wr.Columns, wr.Rows = in.columns, in.rows
 	}
 	rows := q.prefer.answer == answerRows
@@ -317,34 +322,6 @@ func (q *request) put(body string) (*query.Write, outcome, error) {
 			return http.StatusNoContent
 		},
 	}, nil
-}
-
-// putKey checks that the filter is key=eq.value and that the body has the same
-// key.
-func putKey(key *model.Field, where query.Expr, in input) error {
-	field, text, ok := keyFilter(where)
-	if !ok || field != key.Name {
-		return fault.New(fault.InvalidPut, "Filters must include all and only primary key columns with 'eq' operators").
-			WithHint("PUT …?%s=eq.…", key.Name)
-	}
-	want, err := key.Type.FromText(text)
-	if err != nil {
-		return err
-	}
-	for i, c := range in.columns {
-		if c != key.Name {
-			continue
-		}
-		got, err := cellValue(key.Type, in.rows[0][i])
-		if err != nil {
-			return err
-		}
-		if !got.IsNull() && value.Compare(got, want) == 0 {
-			return nil
-		}
-	}
-	return fault.New(fault.PutMismatch, "Payload values do not match URL in primary key column(s)").
-		WithHint("the body must hold %s as the filter gives it", key.Name)
 }
 
 func cellValue(t value.Type, c query.Cell) (value.Value, error) {
