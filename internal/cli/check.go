@@ -15,7 +15,7 @@ import (
 func (r *root) checkCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "check", Short: "Check the application without starting it",
-		Long: "Reads pando.yaml, modules/*.yaml, the policy tests and pando.lock, checks them and every\nexpression in them, and lists all problems with their places. Exits 1 when there are any.",
+		Long: "Reads pando.yaml, modules/*.yaml, the policy tests and pando.lock, checks them and every\nexpression in them, and lists all problems with their places. Exits 1 when there are any. Warnings\nare not wrong, and worth a look.",
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error { return r.check() },
 	}
@@ -36,7 +36,11 @@ func (r *root) check() error {
 		}
 	}
 	if r.json {
-		if err := r.printJSON(map[string]any{"ok": invalid == nil, "problems": findings(invalid)}); err != nil {
+		out := map[string]any{"ok": invalid == nil, "problems": findings(invalid)}
+		if invalid == nil {
+			out["warnings"] = found(app.Warnings())
+		}
+		if err := r.printJSON(out); err != nil {
 			return err
 		}
 		if invalid != nil {
@@ -55,6 +59,9 @@ func (r *root) check() error {
 		}
 	}
 	fmt.Fprintf(r.out, "ok: %s, %s, %s\n", app.Model.Config.App, count(modules, "module", "modules"), count(entities, "entity", "entities"))
+	for _, w := range app.Warnings() {
+		fmt.Fprintln(r.out, "warning:", w)
+	}
 	for _, part := range app.Model.Inactive {
 		fmt.Fprintln(r.out, "not active in this build:", part)
 	}

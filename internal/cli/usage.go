@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/pandobase/pando/internal/fault"
+	"github.com/pandobase/pando/internal/model"
 	"github.com/pandobase/pando/internal/server"
 )
 
@@ -105,11 +106,16 @@ type finding struct {
 }
 
 func findings(invalid *server.InvalidError) []finding {
+	if invalid == nil {
+		return found(nil)
+	}
+	return found(invalid.Problems)
+}
+
+func found(problems []model.Problem) []finding {
 	list := []finding{}
-	if invalid != nil {
-		for _, p := range invalid.Problems {
-			list = append(list, finding{p.File, p.Line, p.Column, p.Message, p.Hint})
-		}
+	for _, p := range problems {
+		list = append(list, finding{p.File, p.Line, p.Column, p.Message, p.Hint})
 	}
 	return list
 }

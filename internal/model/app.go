@@ -29,6 +29,9 @@ type App struct {
 	// Inactive lists the parts that were declared and checked and that this
 	// build does not act on yet ("orders: 2 jobs"), for the start-up line.
 	Inactive []string
+	// Warnings are not wrong, and worth a look: what will cost more than it
+	// seems to. They are sorted by place.
+	Warnings []Problem
 
 	modules     map[string]*Module
 	unqualified map[string]*Entity // name -> the entity it means without a module

@@ -66,6 +66,7 @@ func Load(fsys fs.FS, env []string, features Features) (*App, []Problem) {
 	}
 	l.app.nameUnqualified()
 	l.app.Inactive = l.inactive()
+	l.app.Warnings = l.scattered()
 	return l.app, nil
 }
 

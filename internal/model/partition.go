@@ -2,6 +2,7 @@ package model
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/pandobase/pando/internal/value"
 )
@@ -208,4 +209,41 @@ func (l *loader) partitionedRef(e *entityDraft) {
 			return
 		}
 	}
+}
+
+// scattered lists what asks every partition of an entity, since it does not
+// say in which one its rows lie.
+func (l *loader) scattered() []Problem {
+	r := &report{}
+	l.each(func(e *entityDraft) {
+		for _, f := range e.Fields {
+			if f.Ref == nil || !f.Ref.Loose {
+				continue
+			}
+			if to := f.Ref.Target; to.PartitionKey() != nil && to.PartitionKey() != to.Primary {
+				r.add(f.Ref.Pos, "let it lie with it, partition: { with: "+f.Ref.Relation+" }, if their rows belong together",
+					"%s.%s leads to a row of the partitioned %s by its %s, in any of its %d partitions",
+					e.QualifiedName(), f.Name, to.QualifiedName(), to.Primary.Name, to.Partitions())
+			}
+		}
+		key := e.PartitionKey()
+		if key == nil || key == e.Primary || e.Entity.fields[key.Name] == nil {
+			return
+		}
+		for _, k := range slices.Concat(e.Index, e.Unique) {
+			if k.Fields[0] != key {
+				r.add(k.Pos, "begin it with "+key.Name, "the key (%s) of the partitioned %s does not begin with %s: a query by both finds too much, one by %s alone asks all %d partitions",
+					strings.Join(fieldNames(k.Fields), ", "), e.QualifiedName(), key.Name, k.Fields[0].Name, e.Partitions())
+			}
+		}
+	})
+	return r.sorted()
+}
+
+func fieldNames(fields []*Field) []string {
+	out := make([]string, len(fields))
+	for i, f := range fields {
+		out[i] = f.Name
+	}
+	return out
 }

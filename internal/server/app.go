@@ -26,7 +26,9 @@ type Application struct {
 
 // Features are what this build enforces and acts on.
 func Features() model.Features {
-	return model.Features{FieldPolicies: true, Active: map[string]bool{model.PartPolicy: true, model.PartAuth: true}}
+	return model.Features{FieldPolicies: true, Active: map[string]bool{
+		model.PartPolicy: true, model.PartAuth: true, model.PartPartitions: true,
+	}}
 }
 
 // InvalidError is the error of an application that has problems; all of them.
@@ -61,6 +63,11 @@ func Load(dir string, env []string) (*Application, error) {
 		return nil, &InvalidError{problems}
 	}
 	return &Application{Model: app, Rules: rules, Dir: dir}, nil
+}
+
+// Warnings are what is worth a look in an application that has no problems.
+func (a *Application) Warnings() []model.Problem {
+	return append(slices.Clip(a.Model.Warnings), a.Rules.Scattered(a.Model)...)
 }
 
 // present reports why a folder cannot hold an application.

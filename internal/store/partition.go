@@ -5,6 +5,7 @@ import (
 
 	"github.com/pandobase/pando/internal/fault"
 	"github.com/pandobase/pando/internal/model"
+	"github.com/pandobase/pando/internal/policy"
 	"github.com/pandobase/pando/internal/query"
 	"github.com/pandobase/pando/internal/value"
 )
@@ -55,62 +56,22 @@ func (l *level) settle() {
 // binds reports whether a condition about the level's row holds only where the
 // partition key is one of a few values.
 func (l *level) binds(e query.Expr) bool {
-	switch e := e.(type) {
-	case *query.And:
-		return slices.ContainsFunc(e.Args, l.binds)
-	case *query.Or:
-		return len(e.Args) > 0 && !slices.ContainsFunc(e.Args, func(a query.Expr) bool { return !l.binds(a) })
-	case *query.Const:
-		return !e.Value
-	case *query.Compare:
-		if e.Op != query.Eq && e.Op != query.In || e.Quant == query.All {
-			return false
+	return l.e.PartitionKey() != nil && policy.Binds(e, func(ref *query.FieldRef) bool {
+		if len(ref.Via) > 0 {
+			return l.reachesKey(ref)
 		}
-		return l.isKey(e.Left) && !l.varies(e.Right) || l.isKey(e.Right) && !l.varies(e.Left)
-	}
-	return false
-}
-
-// isKey reports whether an operand is the partition key of the level's row.
-func (l *level) isKey(o query.Operand) bool {
-	ref, ok := o.(*query.FieldRef)
-	if !ok || ref.Up > 0 || ref.Old || len(ref.Path.Steps) > 0 {
-		return false
-	}
-	if len(ref.Via) > 0 {
-		return l.reachesKey(ref)
-	}
-	k := l.e.PartitionKey()
-	return k != nil && k != hiddenKey(l.e) && k.Name == ref.Path.Field && (l.trusted || k.Read == nil)
-}
-
-// varies reports whether an operand depends on the level's row.
-func (l *level) varies(o query.Operand) bool {
-	switch o := o.(type) {
-	case *query.FieldRef:
-		return o.Up == 0
-	case *query.Call:
-		return slices.ContainsFunc(o.Args, l.varies)
-	}
-	return false
+		return policy.LeadsToKey(l.e, ref) && (l.trusted || l.e.PartitionKey().Read == nil)
+	})
 }
 
 // reachesKey reports whether a path leads from the level's row, over what it
 // lies with, to the partition key that they have in common.
 func (l *level) reachesKey(ref *query.FieldRef) bool {
-	e := l.e
-	for _, name := range ref.Via {
-		p := e.Partition
-		if p == nil || p.With == nil || p.With.Name != name {
-			return false
-		}
-		if _, set := l.given[p.With.Ref]; set && e == l.e {
-			return false // it may lead elsewhere than the row lies
-		}
-		e = p.With.To
+	if !policy.LeadsToKey(l.e, ref) || len(ref.Path.Steps) > 0 {
+		return false
 	}
-	k := e.PartitionKey()
-	return k != nil && k.Name == ref.Path.Field && len(ref.Path.Steps) == 0
+	_, set := l.given[l.e.Partition.With.Ref] // then it may lead elsewhere than the row lies
+	return !set
 }
 
 // conflict is the condition for the row that a new one conflicts with, on the
