@@ -56,7 +56,11 @@ func TestMain(m *testing.M) {
 //
 // $EXAMPLES is the folder of the examples, $DATA that of the OurAirports files;
 // [airports] is true when those are there.
-func TestScript(t *testing.T) {
+func TestScript(t *testing.T) { testscript.Run(t, scripts(t)) }
+
+// scripts is how the scripts are run.
+func scripts(t *testing.T) testscript.Params {
+	t.Helper()
 	root, err := filepath.Abs("../..")
 	if err != nil {
 		t.Fatal(err)
@@ -65,7 +69,7 @@ func TestScript(t *testing.T) {
 	if data == "" {
 		data = filepath.Join(root, "..", "shared", "data", "ourairports")
 	}
-	testscript.Run(t, testscript.Params{
+	return testscript.Params{
 		Dir:                 filepath.Join(root, "testdata", "script"),
 		RequireExplicitExec: false,
 		UpdateScripts:       os.Getenv("PANDO_TEST_UPDATE") != "",
@@ -91,7 +95,7 @@ func TestScript(t *testing.T) {
 			"node": startNode, "signal": signalNode, "term": termNode, "crash": crashNode, "await": await, "cptree": copyTree,
 			"exitcode": exitCode, "field": field, "word": word, "hostport": hostPort, "reloads": reloads,
 		},
-	})
+	}
 }
 
 type nodesKey struct{}
@@ -202,6 +206,9 @@ func command(ts *testscript.TestScript, args []string) (*exec.Cmd, error) {
 	}
 	for _, name := range []string{"HOME", "TMPDIR", "PATH"} {
 		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))
+	}
+	if store := ts.Getenv("PANDO_STORE"); store != "" { // see TestScriptOnPostgres
+		cmd.Env = append(cmd.Env, "PANDO_STORE="+store)
 	}
 	for len(args) > 0 && strings.Contains(args[0], "=") {
 		cmd.Env, args = append(cmd.Env, args[0]), args[1:]
