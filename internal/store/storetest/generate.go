@@ -43,10 +43,12 @@ type specimen struct {
 	rows   map[string]string // JSON objects by entity, one to a line
 	names  []string          // of the entities, in the order of creation
 	filled map[string]int    // rows by entity
+
+	divided map[string]bool // entities that are partitioned
 }
 
 func drawSpecimen(t *rapid.T) *specimen {
-	s := &specimen{pools: map[string]kind{}, rows: map[string]string{}, filled: map[string]int{}}
+	s := &specimen{pools: map[string]kind{}, rows: map[string]string{}, filled: map[string]int{}, divided: map[string]bool{}}
 	var b strings.Builder
 	for i := range rapid.IntRange(1, 3).Draw(t, "entities") {
 		s.drawEntity(t, &b, i)
@@ -75,12 +77,24 @@ func (s *specimen) drawEntity(t *rapid.T, b *strings.Builder, i int) {
 	target := map[string]string{}
 	for j := range rapid.IntRange(0, 2).Draw(t, "refs") {
 		f := fmt.Sprintf("r%d_id", j)
-		to := fmt.Sprint("e", rapid.IntRange(0, i).Draw(t, "target"))
-		target[f], refs = to, append(refs, f)
-		fmt.Fprintf(b, "      %s: { ref: %s, optional: true, inverse: back%d%d }\n", f, to, i, j)
+		target[f], refs = fmt.Sprint("e", rapid.IntRange(0, i).Draw(t, "target")), append(refs, f)
+	}
+	partition, with := s.drawPartition(t, name, fields, refs, target, optional)
+	s.divided[name] = partition != ""
+	for j, f := range refs {
+		how := "optional: true, "
+		switch {
+		case f == with:
+			how = ""
+		case s.divided[target[f]]:
+			how += "link: loose, "
+		}
+		fmt.Fprintf(b, "      %s: { ref: %s, %sinverse: back%d%d }\n", f, target[f], how, i, j)
 	}
 	unique := ""
-	if len(refs) > 0 {
+	if partition != "" {
+		fmt.Fprintf(b, "    partition: { %s }\n", partition)
+	} else if len(refs) > 0 {
 		switch rapid.IntRange(0, 2).Draw(t, "unique") {
 		case 1:
 			unique = refs[0]
@@ -92,10 +106,32 @@ func (s *specimen) drawEntity(t *rapid.T, b *strings.Builder, i int) {
 		fmt.Fprintf(b, "    unique: [[%s]]\n", unique)
 	}
 	s.names = append(s.names, name)
-	s.drawRows(t, name, fields, refs, target, optional, unique)
+	s.drawRows(t, name, fields, refs, target, optional, unique, with)
 }
 
-func (s *specimen) drawRows(t *rapid.T, name string, fields, refs []string, target map[string]string, optional map[string]bool, unique string) {
+// drawPartition may divide an entity: with what it refers to, where that is
+// divided and has rows, or by a field. with is the reference that must lead
+// somewhere then.
+func (s *specimen) drawPartition(t *rapid.T, name string, fields, refs []string, target map[string]string, optional map[string]bool) (partition, with string) {
+	if !rapid.Bool().Draw(t, "divided") {
+		return "", ""
+	}
+	for _, f := range refs {
+		if to := target[f]; to != name && s.divided[to] && s.filled[to] > 0 {
+			return "with: " + strings.TrimSuffix(f, "_id"), f
+		}
+	}
+	for _, f := range fields {
+		switch decl := s.pools[name+"."+f].decl; {
+		case optional[f], strings.Contains(decl, "list"), decl == "type: json", decl == "type: float", decl == "type: bytes":
+		default:
+			return "by: " + f + ", into: 3", ""
+		}
+	}
+	return "by: id, into: 2", ""
+}
+
+func (s *specimen) drawRows(t *rapid.T, name string, fields, refs []string, target map[string]string, optional map[string]bool, unique, with string) {
 	n := rapid.IntRange(0, 7).Draw(t, "rows")
 	var lines []string
 	seen := map[string]bool{}
@@ -117,8 +153,11 @@ func (s *specimen) drawRows(t *rapid.T, name string, fields, refs []string, targ
 			if target[f] == name {
 				most = n
 			}
-			v := "null"
-			if to := rapid.IntRange(-1, most-1).Draw(t, f); to >= 0 {
+			v, least := "null", -1
+			if f == with {
+				least = 0
+			}
+			if to := rapid.IntRange(least, most-1).Draw(t, f); to >= 0 {
 				v = fmt.Sprint(to)
 			}
 			if strings.Contains(unique, f) {
