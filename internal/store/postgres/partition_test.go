@@ -70,6 +70,19 @@ func TestPruning(t *testing.T) {
 	sql(`INSERT INTO m.slips (id,order_id) SELECT gen_random_uuid(), id FROM m.orders WHERE customer='` + customer + `'`)
 	sql(`ANALYZE`)
 
+	// The rows of a divided table are those of its parts.
+	estimate := &store.Statement{SQL: d.Dialect().Estimate(app.Entity("m", "orders"))}
+	if err := d.Read(t.Context(), false, func(r store.Reader) error {
+		return r.Query(estimate, nil, func(row store.Row) error {
+			if row.Int(0) != 4000 {
+				t.Errorf("orders are estimated to be %d, want 4000", row.Int(0))
+			}
+			return nil
+		})
+	}); err != nil {
+		t.Fatal(err)
+	}
+
 	p := &store.Planner{App: app, Dialect: d.Dialect(), MaxRows: 100, MaxDepth: 8}
 	user := rules.For(&policy.Identity{Role: policy.Authenticated, UID: customer})
 	service := rules.For(&policy.Identity{Role: policy.Service})
