@@ -2,6 +2,7 @@ package store
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/pandobase/pando/internal/fault"
 	"github.com/pandobase/pando/internal/model"
@@ -77,18 +78,15 @@ func (l *level) reachesKey(ref *query.FieldRef) bool {
 // conflict is the condition for the row that a new one conflicts with, on the
 // fields of a key; param writes the new value of the i-th field of the entity.
 func (c *compiler) conflict(e *model.Entity, key []*model.Field, column func(*model.Field) string, param func(i int) string) string {
-	cond := ""
+	conds := make([]string, len(key))
 	for n, k := range key {
-		if n > 0 {
-			cond += " AND "
-		}
 		if k == hiddenKey(e) {
-			cond += column(k) + "=" + c.parentKey(e, param(slices.Index(e.Fields, e.Partition.With.Ref)))
+			conds[n] = column(k) + "=" + c.parentKey(e, param(slices.Index(e.Fields, e.Partition.With.Ref)))
 			continue
 		}
-		cond += column(k) + "=" + param(slices.Index(e.Fields, k))
+		conds[n] = column(k) + "=" + param(slices.Index(e.Fields, k))
 	}
-	return cond
+	return strings.Join(conds, " AND ")
 }
 
 // parentKey is the partition key of the row that a reference leads to, in the

@@ -118,7 +118,7 @@ func pending(t *store.Table, column string) []string {
 	for _, fk := range t.Refs {
 		if column == "" || fk.Column == column {
 			sql := "ALTER TABLE IF EXISTS " + tableName(t) + " ADD CONSTRAINT " + quote(t.Entity+"_"+fk.Column+"_fkey") +
-				" FOREIGN KEY (" + joinAll(", ", fk.Columns(), quote) + ") " + references(fk)
+				" FOREIGN KEY (" + columnList(fk.Columns()) + ") " + references(fk)
 			out = append(out, "INSERT INTO "+pendingTable+" (sql) VALUES ("+literal(sql)+")")
 		}
 	}
@@ -129,7 +129,7 @@ func pending(t *store.Table, column string) []string {
 // it refers to (Tx.Unchecked). What a delete does to the rows that refer to it
 // is never put off.
 func references(fk store.ForeignKey) string {
-	sql := "REFERENCES " + quote(fk.TargetModule) + "." + quote(fk.TargetEntity) + " (" + joinAll(", ", fk.TargetColumns(), quote) + ") ON DELETE "
+	sql := "REFERENCES " + quote(fk.TargetModule) + "." + quote(fk.TargetEntity) + " (" + columnList(fk.TargetColumns()) + ") ON DELETE "
 	switch fk.OnDelete {
 	case model.Cascade:
 		sql += "CASCADE"
@@ -186,7 +186,7 @@ func createTable(t *store.Table) []string {
 		defs = append(defs, tokensColumn(f)+" tsvector")
 	}
 	if key := t.PrimaryKey(); len(key) > 1 {
-		defs = append(defs, "PRIMARY KEY ("+joinAll(", ", key, quote)+")")
+		defs = append(defs, "PRIMARY KEY ("+columnList(key)+")")
 	}
 	out := []string{
 		"CREATE SCHEMA IF NOT EXISTS " + quote(t.Module),
@@ -221,6 +221,9 @@ func joinAll(sep string, names []string, write func(string) string) string {
 	}
 	return strings.Join(out, sep)
 }
+
+// columnList is the columns of a key.
+func columnList(columns []string) string { return joinAll(", ", columns, quote) }
 
 // renameTable keeps the indexes, whose names the planner changes where the
 // model does; that of the search takes its table's name along.

@@ -382,9 +382,9 @@ func dividedPolicies(w *world) {
 		w.Errorf("a task of the tenant's own: %s, %v", body, err)
 	}
 	_, err = as(create("tasks", `{"id":4,"user_id":"0195f0a0-0000-7000-8000-000000000001","name":"x"}`))
-	refused(w.T, "a task of another tenant's", "", err, fault.Forbidden)
+	_ = refused(w.T, "a task of another tenant's", "", err, fault.Forbidden)
 	_, err = as(update("tasks", "id.eq.3", `{"user_id":"0195f0a0-0000-7000-8000-000000000001"}`))
-	refused(w.T, "a task given to another tenant's", "", err, fault.Forbidden)
+	_ = refused(w.T, "a task given to another tenant's", "", err, fault.Forbidden)
 	if body, err := as(update("tasks", "", `{"name":"all"}`)); err != nil || strings.Count(body, `"all"`) != 2 {
 		w.Errorf("an update of all: %s, %v", body, err)
 	}
@@ -405,7 +405,7 @@ func dividedLoad(w *world) {
 				return io.EOF
 			}
 			r.Line, r.Source, r.Cells = at+1, rows[at], r.Cells[:0]
-			for _, text := range strings.Split(rows[at], ",") {
+			for text := range strings.SplitSeq(rows[at], ",") {
 				r.Cells = append(r.Cells, query.Cell{Kind: query.FromText, Raw: text})
 			}
 			at++
