@@ -105,7 +105,7 @@ func convertEnum(from, to store.Column, x string) (sql, lost string, same bool) 
 	if from.Type().Kind == value.Enum && !slices.ContainsFunc(from.Enum, func(w string) bool { return !slices.Contains(to.Enum, w) }) {
 		return x, "", true
 	}
-	words := "(" + joinAll(", ", to.Enum, literal) + ")"
+	words := "(" + joinAll(to.Enum, literal) + ")"
 	if to.List {
 		return "CASE WHEN " + x + " IS NOT NULL THEN ARRAY(SELECT e FROM unnest(" + x + ") AS u(e) WHERE e IN " + words + ") END",
 			"EXISTS (SELECT 1 FROM unnest(" + x + ") AS u(e) WHERE e NOT IN " + words + ")", false

@@ -210,20 +210,20 @@ func createIndex(t *store.Table, k store.KeyColumns, unique bool) string {
 	if unique {
 		create = "CREATE UNIQUE INDEX "
 	}
-	return create + quote(k.Name) + " ON " + tableName(t) + " (" + joinAll(", ", k.Columns, quote) + ")"
+	return create + quote(k.Name) + " ON " + tableName(t) + " (" + joinAll(k.Columns, quote) + ")"
 }
 
 // joinAll writes each name and joins what it wrote.
-func joinAll(sep string, names []string, write func(string) string) string {
+func joinAll(names []string, write func(string) string) string {
 	out := make([]string, len(names))
 	for i, n := range names {
 		out[i] = write(n)
 	}
-	return strings.Join(out, sep)
+	return strings.Join(out, ", ")
 }
 
 // columnList is the columns of a key.
-func columnList(columns []string) string { return joinAll(", ", columns, quote) }
+func columnList(columns []string) string { return joinAll(columns, quote) }
 
 // renameTable keeps the indexes, whose names the planner changes where the
 // model does; that of the search takes its table's name along.
@@ -326,7 +326,7 @@ func createSearch(t *store.Table) []string {
 // it would make a search slower the more is written.
 func searchIndex(t *store.Table) string {
 	return "CREATE INDEX " + quote(t.Entity+searchSuffix) + " ON " + tableName(t) + " USING gin (" +
-		joinAll(", ", t.Search, tokensColumn) + ") WITH (fastupdate=off)"
+		joinAll(t.Search, tokensColumn) + ") WITH (fastupdate=off)"
 }
 
 // dropSearch drops the columns, and the index with them.
