@@ -82,6 +82,7 @@ const (
 	MigrationRefused     Code = "migration_refused" // the change can lose data and was not allowed by name
 	Conflict             Code = "conflict"
 	ProviderUnavailable  Code = "provider_unavailable" // an identity provider does not answer
+	StoreMoved           Code = "store_moved"          // the data is in another store now, or about to be
 )
 
 // entry is what a code means on each transport.
@@ -169,6 +170,7 @@ var entries = map[Code]entry{
 	LimitExceeded:        {http.StatusBadRequest, "Limit exceeded"},
 	Overloaded:           {http.StatusServiceUnavailable, "Overloaded"},
 	ShuttingDown:         {http.StatusServiceUnavailable, "Shutting down"},
+	StoreMoved:           {http.StatusServiceUnavailable, "Store moved"},
 	ConfigInvalid:        {http.StatusBadRequest, "Invalid configuration"},
 	MigrationRefused:     {http.StatusConflict, "Migration refused"},
 	Conflict:             {http.StatusConflict, "Conflict"},

@@ -52,6 +52,7 @@ func systemDDL() []string {
 			`"at" text COLLATE "C" NOT NULL, "result" bytea)`,
 		`CREATE INDEX IF NOT EXISTS "pando_idempotency_at" ON "pando_idempotency" ("at")`,
 		`CREATE TABLE IF NOT EXISTS "pando_seeds" ("file" text COLLATE "C" PRIMARY KEY, "at" text COLLATE "C" NOT NULL, "rows" bigint NOT NULL)`,
+		moveDDL(),
 	}, auditDDL()...)
 }
 

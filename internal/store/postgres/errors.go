@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pandobase/pando/internal/fault"
+	"github.com/pandobase/pando/internal/store"
 )
 
 // The SQLSTATEs that the driver itself acts upon (PostgreSQL's appendix A).
@@ -16,6 +17,7 @@ const (
 	stateDeadlock      = "40P01"
 	stateSerialization = "40001"
 	stateStalePlan     = "0A000"
+	stateMoved         = "PM001" // our own: a fence's (move.go)
 )
 
 // state is the SQLSTATE of an error, or "".
@@ -92,6 +94,11 @@ func translateState(err error, pg *pgconn.PgError) error {
 		return fault.Wrap(err, fault.LimitExceeded, "the statement is too large for the database")
 	case "25006":
 		return fault.Wrap(err, fault.StoreUnavailable, "the database takes no writes: it is a standby or read-only")
+	}
+	if pg.Code == stateMoved {
+		f := store.Moved()
+		f.Cause = err
+		return f
 	}
 	switch pg.Code[:min(2, len(pg.Code))] {
 	case "08", "57", "53", "28", "3D":

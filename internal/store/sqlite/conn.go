@@ -25,6 +25,7 @@ type conn struct {
 	tick  uint64
 
 	unchecked bool // references are let through until the commit
+	moving    bool // fences let through, and nothing is captured (Driver.Unlinked)
 
 	fault *fault.Error // what a SQL function failed with: SQLite keeps only its text
 

@@ -54,6 +54,7 @@ func systemDDL() []string {
 		`CREATE TABLE IF NOT EXISTS "pando_idempotency" ("scope" TEXT PRIMARY KEY NOT NULL, "digest" BLOB NOT NULL, "at" TEXT NOT NULL, "result" BLOB) STRICT`,
 		`CREATE INDEX IF NOT EXISTS "pando_idempotency_at" ON "pando_idempotency" ("at")`,
 		`CREATE TABLE IF NOT EXISTS "pando_seeds" ("file" TEXT PRIMARY KEY NOT NULL, "at" TEXT NOT NULL, "rows" INTEGER NOT NULL) STRICT`,
+		moveDDL(),
 	}, auditDDL()...)
 }
 

@@ -53,6 +53,9 @@ func registerFunctions(c *conn) error {
 	if err := c.c.SetCollation(jsonCollation, value.CompareJSON); err != nil {
 		return translate(err)
 	}
+	if err := registerMove(c); err != nil {
+		return err
+	}
 	return translateNil(c.c.CreateFunction("pando_uuid", &zs.FunctionImpl{
 		NArgs: 0, AllowIndirect: true,
 		Scalar: func(zs.Context, []zs.Value) (zs.Value, error) {

@@ -41,6 +41,7 @@ type job struct {
 	ctx   context.Context //nolint:containedctx // the caller's, looked at before its turn
 	fn    func(store.Tx) error
 	alter bool
+	moves bool // an alter that no reference is checked for (Driver.Unlinked)
 	err   error
 	done  chan struct{}
 }
@@ -75,7 +76,12 @@ func newWriter(c *conn, log *slog.Logger) *writer {
 // do hands fn to the writer and waits for its outcome. It never returns before
 // the outcome is known, so an error means that nothing was written.
 func (w *writer) do(ctx context.Context, fn func(store.Tx) error, alter bool) error {
-	j := &job{ctx: ctx, fn: fn, alter: alter, done: make(chan struct{})}
+	return w.hand(&job{ctx: ctx, fn: fn, alter: alter})
+}
+
+// hand hands a job to the writer and waits for its outcome.
+func (w *writer) hand(j *job) error {
+	j.done = make(chan struct{})
 	w.mu.RLock()
 	if w.shut {
 		w.mu.RUnlock()
@@ -83,9 +89,9 @@ func (w *writer) do(ctx context.Context, fn func(store.Tx) error, alter bool) er
 	}
 	select {
 	case w.jobs <- j:
-	case <-ctx.Done():
+	case <-j.ctx.Done():
 		w.mu.RUnlock()
-		return fault.Wrap(ctx.Err(), fault.QueryCanceled, "the write was canceled before its turn came")
+		return fault.Wrap(j.ctx.Err(), fault.QueryCanceled, "the write was canceled before its turn came")
 	}
 	w.mu.RUnlock()
 	<-j.done
@@ -285,8 +291,9 @@ func (w *writer) alone(j *job) {
 	if err == nil {
 		inner := *j
 		inner.done = make(chan struct{})
+		w.c.moving = j.moves
 		inner.fn = func(tx store.Tx) error {
-			if err := j.fn(tx); err != nil {
+			if err := j.fn(tx); err != nil || j.moves {
 				return err
 			}
 			return tx.Query(&store.Statement{SQL: "PRAGMA foreign_key_check"}, nil, func(r store.Row) error {
@@ -294,6 +301,7 @@ func (w *writer) alone(j *job) {
 			})
 		}
 		w.commit([]*job{&inner})
+		w.c.moving = false
 		err = inner.err
 	}
 	err = errors.Join(err, w.c.run("PRAGMA legacy_alter_table=OFF"), w.c.run("PRAGMA foreign_keys=ON"))
