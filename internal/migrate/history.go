@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"time"
 
@@ -160,4 +161,15 @@ func readHistory(r store.Reader) ([]Migration, error) {
 		return nil
 	})
 	return out, err
+}
+
+// Manifest returns the tables that the last migration left, what is referred to
+// first as far as references allow.
+func Manifest(ctx context.Context, d store.Driver) ([]*store.Table, error) {
+	var tables []*store.Table
+	err := d.Read(ctx, false, func(r store.Reader) (err error) {
+		_, tables, err = readHead(r)
+		return err
+	})
+	return tables, err
 }

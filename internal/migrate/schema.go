@@ -218,3 +218,17 @@ func managed(app *model.App) []*model.Entity {
 	}
 	return out
 }
+
+// SameTables reports whether two manifests describe the same schema.
+func SameTables(a, b []*store.Table) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	other := newSchema(b)
+	for _, t := range a {
+		if o := other.get(t.QualifiedName()); o == nil || !sameTable(t, o) {
+			return false
+		}
+	}
+	return true
+}

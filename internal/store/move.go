@@ -96,6 +96,8 @@ type MoveDialect interface {
 	Link(t *Table) []string
 	Validate(t *Table) []string
 	Unlink(t *Table) []string
+	// Clear drops a table with all that Finish gave it, and what refers to it.
+	Clear(t *Table) []string
 	// Settle brings about what depends on the rows that were loaded: counters.
 	Settle() []string
 }

@@ -244,7 +244,7 @@ func (d dialect) Capture(t *store.StoredTable, n int) []string {
 	fn := captureFunction(n)
 	return []string{
 		"CREATE OR REPLACE FUNCTION " + fn + "() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT " +
-			"SET timezone TO 'UTC' SET datestyle TO 'ISO' SET extra_float_digits TO 1 AS " + literal("BEGIN "+
+			"SET timezone TO 'UTC' SET datestyle TO 'ISO' AS " + literal("BEGIN "+
 			"IF current_setting('"+moving+"', true)='on' THEN RETURN NULL; END IF; "+
 			"IF TG_OP<>'INSERT' THEN "+insert("OLD")+"END IF; "+
 			"IF TG_OP='INSERT' THEN "+insert("NEW")+
@@ -256,15 +256,12 @@ func (d dialect) Capture(t *store.StoredTable, n int) []string {
 
 func captureFunction(n int) string { return quote("pando_capture_" + strconv.Itoa(n)) }
 
-// keyText is the key of a row as a JSON array of texts.
+// keyText is the key of a row as a JSON array of texts. No key is of bytes or
+// floats.
 func keyText(t *store.StoredTable, row string) string {
 	parts := make([]string, len(t.Key))
 	for i, k := range t.Key {
-		col := t.Columns[k]
-		parts[i] = row + "." + quote(col.Name) + "::text"
-		if col.Type.Kind == value.Bytes {
-			parts[i] = "encode(" + row + "." + quote(col.Name) + ",'hex')"
-		}
+		parts[i] = row + "." + quote(t.Columns[k].Name) + "::text"
 	}
 	return "json_build_array(" + strings.Join(parts, ",") + ")::text"
 }
@@ -348,6 +345,11 @@ func (dialect) Unlink(t *store.Table) []string {
 		out = append(out, "ALTER TABLE "+tableName(t)+" DROP CONSTRAINT IF EXISTS "+quote(t.Entity+"_"+fk.Column+"_fkey"))
 	}
 	return out
+}
+
+// Clear implements store.MoveDialect.
+func (dialect) Clear(t *store.Table) []string {
+	return []string{"DROP TABLE IF EXISTS " + tableName(t) + " CASCADE"}
 }
 
 // Settle implements store.MoveDialect: ids that the database counts go on

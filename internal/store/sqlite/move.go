@@ -107,19 +107,12 @@ func moveTrigger(t *store.StoredTable, what, event string) string {
 	return quote(t.Name + "." + what + "." + event)
 }
 
-// keyText is the key of a row as a JSON array of texts.
+// keyText is the key of a row as a JSON array of texts. No key is of bytes or
+// floats.
 func keyText(t *store.StoredTable, row string) string {
 	parts := make([]string, len(t.Key))
 	for i, k := range t.Key {
-		col := t.Columns[k]
-		x := row + "." + quote(col.Name)
-		switch col.Type.Kind { //nolint:exhaustive // the others are texts or integers
-		case value.Bytes:
-			x = "hex(" + x + ")"
-		case value.Float:
-			x = "printf('%!.17g'," + x + ")"
-		}
-		parts[i] = "CAST(" + x + " AS TEXT)"
+		parts[i] = "CAST(" + row + "." + quote(t.Columns[k].Name) + " AS TEXT)"
 	}
 	return "json_array(" + strings.Join(parts, ",") + ")"
 }
@@ -169,6 +162,11 @@ func (dialect) Validate(*store.Table) []string { return nil }
 
 // Unlink implements store.MoveDialect.
 func (dialect) Unlink(*store.Table) []string { return nil }
+
+// Clear implements store.MoveDialect.
+func (dialect) Clear(t *store.Table) []string {
+	return []string{"DROP TABLE IF EXISTS " + searchName(t), "DROP TABLE IF EXISTS " + tableName(t)}
+}
 
 // Settle implements store.MoveDialect.
 func (dialect) Settle() []string { return nil }
