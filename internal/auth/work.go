@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pandobase/pando/internal/fault"
@@ -47,6 +48,7 @@ type work struct {
 	jobs    chan job
 	hurry   chan struct{}  // closed by Stop: no job waits for its moment any more
 	open    sync.WaitGroup // jobs that were handed in and are not done
+	count   atomic.Int64   // how many those are
 	tasks   sync.WaitGroup // the goroutines
 	end     context.CancelFunc
 }
@@ -104,6 +106,21 @@ func (a *Auth) Stop(ctx context.Context) error {
 	return err
 }
 
+// Idle returns when no work behind an answer waits or runs. The caller keeps
+// those away who hand more in.
+func (a *Auth) Idle(ctx context.Context) error {
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for a.work.count.Load() > 0 {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fault.Wrap(ctx.Err(), fault.QueryCanceled, "mails are still on their way")
+		}
+	}
+	return nil
+}
+
 // later does work behind the answer, within a tenth of a second, so that the
 // answer's time tells nothing of it. Where too much waits already it is a [fault.Overloaded].
 func (a *Auth) later(name string, do func(context.Context) error) error {
@@ -113,11 +130,13 @@ func (a *Auth) later(name string, do func(context.Context) error) error {
 		return fault.New(fault.ShuttingDown, "the node is stopping")
 	}
 	a.work.open.Add(1)
+	a.work.count.Add(1)
 	pause := leastPause + rand.N(mostPause-leastPause) //nolint:gosec // it blurs times and guards no secret
 	select {
 	case a.work.jobs <- job{name, time.Now().Add(pause), do}:
 		return nil
 	default:
+		a.work.count.Add(-1)
 		a.work.open.Done()
 		f := fault.New(fault.Overloaded, "too many mails are waiting").WithHint("try again later")
 		f.RetryAfter = jobTimeout
@@ -139,6 +158,7 @@ func (a *Auth) labour(ctx context.Context, jobs <-chan job, hurry <-chan struct{
 
 func (a *Auth) perform(ctx context.Context, j job) {
 	defer a.work.open.Done()
+	defer a.work.count.Add(-1)
 	defer func() {
 		if p := recover(); p != nil {
 			a.log.Error("work behind an answer panicked", "work", j.name, "panic", p)

@@ -93,6 +93,9 @@ func (c *client) call(ctx context.Context, method, path string, query url.Values
 	if err != nil {
 		return nil, err
 	}
+	if _, form := body.(formBody); form {
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
 	res, err := c.http.Do(req)
 	if err != nil {
 		return nil, fault.Wrap(err, fault.StoreUnavailable, "the running node did not answer").WithDetails("%s", err)

@@ -251,6 +251,17 @@ func (r *root) bar(size int64, what string) *bar {
 		progressbar.OptionThrottle(100_000_000), progressbar.OptionClearOnFinish())}
 }
 
+// rowsBar is a bar that counts rows.
+func (r *root) rowsBar(rows int64, what string) *bar {
+	f, ok := r.err.(*os.File)
+	if !ok || rows <= 0 || !term.IsTerminal(int(f.Fd())) {
+		return &bar{}
+	}
+	return &bar{progressbar.NewOptions64(rows,
+		progressbar.OptionSetWriter(f), progressbar.OptionSetDescription(what), progressbar.OptionShowCount(), progressbar.OptionShowIts(),
+		progressbar.OptionSetItsString("rows"), progressbar.OptionThrottle(100_000_000), progressbar.OptionClearOnFinish())}
+}
+
 func (b *bar) set(done int64) {
 	if b.b != nil {
 		_ = b.b.Set64(done) // a bar that cannot be drawn harms nothing

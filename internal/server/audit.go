@@ -20,9 +20,9 @@ func (n *Node) openAudit(ctx context.Context) error {
 func (n *Node) Audit() *audit.Log { return n.audit }
 
 // auditDoor is the handler of /audit/v1.
-func (n *Node) auditDoor() http.Handler {
+func (n *Node) auditDoor(app *Application) http.Handler {
 	return auditdoor.New(auditdoor.Config{
-		Log: n.audit, Logger: n.opt.Log, Source: "/" + n.Application().Model.Config.App + auditdoor.Prefix,
+		Log: n.audit, Logger: n.opt.Log, Source: "/" + app.Model.Config.App + auditdoor.Prefix,
 		Authenticate: n.caller("audit"),
 		RequestID:    func(r *http.Request) string { return edge.RequestID(r.Context()) },
 	})

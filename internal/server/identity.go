@@ -10,12 +10,14 @@ import (
 	"time"
 
 	"github.com/pandobase/pando/internal/api/authn"
+	"github.com/pandobase/pando/internal/audit"
 	"github.com/pandobase/pando/internal/auth"
 	"github.com/pandobase/pando/internal/edge"
 	"github.com/pandobase/pando/internal/fault"
 	"github.com/pandobase/pando/internal/mail"
 	"github.com/pandobase/pando/internal/password"
 	"github.com/pandobase/pando/internal/policy"
+	"github.com/pandobase/pando/internal/store"
 )
 
 // mailsDir holds the application's own mail templates, mailboxDir in the data
@@ -26,13 +28,20 @@ const (
 )
 
 // openAuth puts identity together for an application.
-func (n *Node) openAuth(app *Application) error {
+func (n *Node) openAuth(app *Application) (err error) {
+	n.hasher = password.New(password.Config{Worker: n.opt.HashWorker, Log: n.opt.Log})
+	n.auth, err = n.newAuth(app, n.driver, n.audit)
+	return err
+}
+
+// newAuth is identity on a store.
+func (n *Node) newAuth(app *Application, driver store.Driver, trail *audit.Log) (*auth.Auth, error) {
 	cfg := &app.Model.Config
 	base := n.opt.URL
 	if base == "" {
 		var err error
 		if base, err = publicURL(cfg, cfg.Listen); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	find := secret(n.getenv)
@@ -41,18 +50,16 @@ func (n *Node) openAuth(app *Application) error {
 		Note: n.opt.Mail,
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	templates, err := mail.LoadTemplates(appMails(app.Dir))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	n.hasher = password.New(password.Config{Worker: n.opt.HashWorker, Log: n.opt.Log})
-	n.auth, err = auth.New(auth.Config{
-		App: app.Model, Driver: n.driver, Ring: n.ring, Wrapper: n.wrapper, Audit: n.audit, Passwords: n.hasher,
+	return auth.New(auth.Config{
+		App: app.Model, Driver: driver, Ring: n.ring, Wrapper: n.wrapper, Audit: trail, Passwords: n.hasher,
 		Mail: sender, Templates: templates, Secret: find, URL: base, Log: n.opt.Log,
 	})
-	return err
 }
 
 // appMails are the application's own templates; nil: it has none.
@@ -109,16 +116,17 @@ func credentials(r *http.Request) (auth.Credentials, error) {
 // caller returns what names the callers of a door. Those who cannot be
 // authenticated are counted for the audit trail.
 func (n *Node) caller(door string) func(*http.Request) (policy.Identity, error) {
+	identity, trail := n.auth, n.audit // those of this store
 	return func(r *http.Request) (policy.Identity, error) {
 		c, err := credentials(r)
 		if err != nil {
-			n.audit.Count("", string(fault.From(err).Code))
+			trail.Count("", string(fault.From(err).Code))
 			return policy.Identity{}, err
 		}
-		id, err := n.auth.Authenticate(r.Context(), c, identify(r, door))
+		id, err := identity.Authenticate(r.Context(), c, identify(r, door))
 		if err != nil {
 			if f := fault.From(err); f.HTTPStatus() == http.StatusUnauthorized {
-				n.audit.Count(id.Key, string(f.Code))
+				trail.Count(id.Key, string(f.Code))
 			}
 			return policy.Identity{}, err
 		}

@@ -71,15 +71,20 @@ type Node struct {
 
 	late late
 
-	live atomic.Pointer[live]
-	mu   sync.Mutex // one reload or migration at a time
+	live  atomic.Pointer[live]
+	mu    sync.Mutex // one reload or migration at a time
+	gate  gate       // of whoever writes; driver, audit and auth are exchanged while it is shut
+	moves moves
 }
 
-// live is the application that is served right now.
+// live is the application that is served right now, and from which store.
 type live struct {
 	app    *Application
 	engine *engine.Engine
+	driver store.Driver
 	rest   http.Handler
+	auth   http.Handler
+	audit  http.Handler
 }
 
 // Open loads the application, locks its data folder and opens its store.
@@ -120,7 +125,7 @@ func open(ctx context.Context, opt Options, app *Application) (_ *Node, err erro
 	if n.signer, err = keys.OpenSigner(keys.SignerConfig{Dir: n.data}); err != nil {
 		return nil, err
 	}
-	if n.driver, err = openStore(ctx, app, &opt); err != nil {
+	if n.driver, err = n.openStore(ctx, app); err != nil {
 		return nil, err
 	}
 	if n.wrapper, err = keys.OpenWrapper(n.data); err != nil {
@@ -162,6 +167,9 @@ func (n *Node) bring(ctx context.Context, app *Application) error {
 	defer n.late.resume(ctx)
 	plan, changed, err := migrate.Compare(ctx, n.driver, app.Model)
 	if err != nil {
+		return err
+	}
+	if err := n.mayMigrate(ctx, plan); err != nil {
 		return err
 	}
 	fresh := plan.Fresh()
@@ -208,7 +216,7 @@ func (n *Node) use(app *Application) {
 		}
 		return doc
 	})
-	n.live.Store(&live{app: app, engine: eng, rest: rest.New(rest.Config{
+	n.live.Store(&live{app: app, engine: eng, driver: n.driver, auth: n.authDoor(), audit: n.auditDoor(app), rest: rest.New(rest.Config{
 		Engine: eng, Authenticate: n.caller("rest"), OpenAPI: document, Logger: n.opt.Log,
 		RequestID: func(r *http.Request) string { return edge.RequestID(r.Context()) },
 	})})
@@ -240,19 +248,35 @@ func (n *Node) Reload(ctx context.Context) error {
 }
 
 // ServeHTTP serves the REST door of the application that is live.
-func (n *Node) ServeHTTP(w http.ResponseWriter, r *http.Request) { n.live.Load().rest.ServeHTTP(w, r) }
+func (n *Node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	serve := func(w http.ResponseWriter, r *http.Request) { n.live.Load().rest.ServeHTTP(w, r) }
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions:
+		n.gate.reading(w, r, serve)
+	default:
+		n.gate.passing(w, r, serve)
+	}
+}
+
+// writing is a door whose every request may write, reads too: they go on record.
+func (n *Node) writing(door func(*live) http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		n.gate.passing(w, r, func(w http.ResponseWriter, r *http.Request) { door(n.live.Load()).ServeHTTP(w, r) })
+	})
+}
 
 // Ready reports whether the store answers.
 func (n *Node) Ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	return n.driver.Ping(ctx)
+	return n.live.Load().driver.Ping(ctx)
 }
 
 // Close closes the store and frees the data folder. Mails and audit records that
 // are on their way have until ctx ends. It is safe to call twice.
 func (n *Node) Close(ctx context.Context) error {
 	var errs []error
+	n.moves.stop()
 	n.late.stop()
 	if n.auth != nil {
 		errs = append(errs, n.auth.Stop(ctx))
@@ -267,6 +291,7 @@ func (n *Node) Close(ctx context.Context) error {
 		errs = append(errs, n.driver.Close())
 		n.driver = nil
 	}
+	errs = append(errs, n.moves.close())
 	if n.lock != nil {
 		errs = append(errs, n.lock.release())
 		n.lock = nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net/http"
 	"time"
 
 	auditdoor "github.com/pandobase/pando/internal/api/audit"
@@ -146,8 +147,8 @@ func edgeConfig(cfg model.Config, opt *ServeOptions, at *address, node *Node, te
 		Proxies: cfg.Proxies,
 		Mounts: []edge.Mount{
 			{Prefix: "/rest/v1", Route: "/rest/v1/{entity}", Handler: node},
-			{Prefix: auditdoor.Prefix, Route: auditdoor.Prefix + "/{resource}", Handler: node.auditDoor()},
-			{Prefix: "/auth/v1", Route: "/auth/v1", Handler: node.authDoor()},
+			{Prefix: auditdoor.Prefix, Route: auditdoor.Prefix + "/{resource}", Handler: node.writing(func(l *live) http.Handler { return l.audit })},
+			{Prefix: "/auth/v1", Route: "/auth/v1", Handler: node.writing(func(l *live) http.Handler { return l.auth })},
 			{Prefix: openapi.PagePath, Handler: openapi.Page()},
 		},
 		Checks:     []edge.Check{{Name: "store", Func: node.Ready}},

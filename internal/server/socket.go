@@ -16,6 +16,7 @@ import (
 	"github.com/pandobase/pando/internal/fault"
 	"github.com/pandobase/pando/internal/keys"
 	"github.com/pandobase/pando/internal/migrate"
+	"github.com/pandobase/pando/internal/move"
 	"github.com/pandobase/pando/internal/policy"
 	"github.com/pandobase/pando/internal/query"
 	"github.com/pandobase/pando/internal/transfer"
@@ -53,6 +54,7 @@ func (s *socket) start(ctx context.Context) error {
 }
 
 func (s *socket) stop(ctx context.Context) error {
+	s.node.moves.stop() // it goes on with the next command
 	err := s.server.Shutdown(ctx)
 	<-s.done
 	return err
@@ -75,7 +77,7 @@ func (n *Node) Answer(ctx context.Context) (func() error, error) {
 // Commands is the handler of the socket.
 func (n *Node) Commands() http.Handler {
 	mux := http.NewServeMux()
-	handle := func(pattern string, fn func(http.ResponseWriter, *http.Request) error) {
+	plain := func(pattern string, fn func(http.ResponseWriter, *http.Request) error) {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			if err := fn(w, r); err != nil {
 				if invalid, ok := errors.AsType[*InvalidError](err); ok {
@@ -83,6 +85,15 @@ func (n *Node) Commands() http.Handler {
 				}
 				problem.WriteProblem(w, r, err)
 			}
+		})
+	}
+	handle := func(pattern string, fn func(http.ResponseWriter, *http.Request) error) {
+		plain(pattern, func(w http.ResponseWriter, r *http.Request) error {
+			if err := n.gate.enter(r.Context()); err != nil {
+				return err
+			}
+			defer n.gate.leave()
+			return fn(w, r)
 		})
 	}
 	handle("GET /keys", n.cmdKeys)
@@ -96,7 +107,8 @@ func (n *Node) Commands() http.Handler {
 	imports := &imports{node: n}
 	handle("POST /import", imports.run)
 	handle("DELETE /import/{id}", imports.stop)
-	handle("GET /export", n.cmdExport)
+	plain("GET /export", n.cmdExport) // it only reads, and for long
+	n.moveCommands(plain)
 	handle("GET /advise", n.cmdAdvise)
 	n.auditCommands(handle)
 	n.clientCommands(handle)
@@ -229,6 +241,9 @@ func (n *Node) cmdApply(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if err := n.mayMigrate(r.Context(), plan); err != nil {
+		return err
+	}
 	ev := newEvents(w)
 	err = migrate.Apply(r.Context(), n.driver, plan, migrate.Options{
 		Allow:    r.Form["allow"],
@@ -253,11 +268,14 @@ type Progress struct {
 type Event struct {
 	Progress  *Progress         `json:"progress,omitempty"`
 	Migration *migrate.Progress `json:"migration,omitempty"`
+	Move      *move.Progress    `json:"move,omitempty"`
 	Errors    string            `json:"errors,omitempty"` // a piece of the file of bad rows
 	// The last event has one of these.
-	Report *transfer.Report  `json:"report,omitempty"`
-	Plan   *migrate.Plan     `json:"plan,omitempty"`
-	Error  *problem.Document `json:"error,omitempty"`
+	Report   *transfer.Report  `json:"report,omitempty"`
+	Plan     *migrate.Plan     `json:"plan,omitempty"`
+	Moved    *MoveResult       `json:"moved,omitempty"`
+	MovePlan *move.Plan        `json:"move_plan,omitempty"`
+	Error    *problem.Document `json:"error,omitempty"`
 }
 
 // events streams the progress of a command, one JSON object a line.

@@ -17,12 +17,8 @@ const (
 	schemePostgres = "postgres"
 )
 
-// openStore opens the database that an application's store URL names.
-func openStore(ctx context.Context, app *Application, opt *Options) (store.Driver, error) {
-	url, err := app.storeURL(opt.getenv)
-	if err != nil {
-		return nil, err
-	}
+// openURL opens the database that a store URL names.
+func openURL(ctx context.Context, app *Application, opt *Options, url string) (store.Driver, error) {
 	scheme, rest, _ := strings.Cut(url, "://")
 	switch scheme {
 	case schemeSQLite:
@@ -43,7 +39,10 @@ func opened[D store.Driver](d D, err error) (store.Driver, error) {
 
 // storeURL is the store's URL, looked up where pando.yaml names a secret.
 func (a *Application) storeURL(getenv func(string) string) (string, error) {
-	url := a.Model.Config.Store.URL
+	return resolveURL(a.Model.Config.Store.URL, getenv)
+}
+
+func resolveURL(url string, getenv func(string) string) (string, error) {
 	name, ok := strings.CutPrefix(url, "secret:")
 	if !ok {
 		return url, nil
