@@ -27,11 +27,15 @@ const install = "apt-get install -y postgresql-15"
 // ErrMissing says that no PostgreSQL is installed, and how that is changed.
 var ErrMissing = errors.New("PostgreSQL is not installed: run '" + install + "'")
 
-// Server is a running instance. It is safe for concurrent use.
+// Server is an instance. Its databases are safe for concurrent use; what starts
+// and ends it is one caller's.
 type Server struct {
 	dir       string
+	bin       string
+	owner     account
+	args      []string // the settings that it runs with
 	cmd       *exec.Cmd
-	stdin     io.Closer
+	stdin     io.WriteCloser
 	output    bytes.Buffer // read after the process has ended
 	databases atomic.Int64
 }
@@ -48,8 +52,8 @@ func Start(durable bool) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{dir: dir}
-	if err := s.start(bin, durable); err != nil {
+	s := &Server{dir: dir, bin: bin}
+	if err := s.start(durable); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	return s, nil
@@ -74,36 +78,53 @@ func binaries() (string, error) {
 	return filepath.Dir(path), nil
 }
 
-// start runs initdb and the server. A shell stands between the test and the
-// server: its input ends with the test binary, whatever ends that, and then it
-// stops the server and removes the folder.
-func (s *Server) start(bin string, durable bool) error {
-	owner, err := unprivileged()
-	if err != nil {
+// start runs initdb and the server.
+func (s *Server) start(durable bool) error {
+	var err error
+	if s.owner, err = unprivileged(); err != nil {
 		return err
 	}
-	if err := owner.give(s.dir); err != nil {
+	if err := s.owner.give(s.dir); err != nil {
 		return err
 	}
-	data := filepath.Join(s.dir, "data")
-	initdb := exec.CommandContext(context.Background(), filepath.Join(bin, "initdb"), "-D", data, "-U", "pando", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
-	initdb.Dir = s.dir
-	owner.run(initdb)
-	if out, err := initdb.CombinedOutput(); err != nil {
-		return fmt.Errorf("initdb: %w\n%s", err, out)
+	if err := s.tool("initdb", "-D", s.data(), "-U", "pando", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"); err != nil {
+		return err
 	}
-	const script = `"$@" & pid=$!; read -r line; kill -INT $pid; wait $pid; cd /; rm -rf "$DIR"`
-	args := []string{
-		"-c", script, "sh", filepath.Join(bin, "postgres"), "-D", data, "-k", s.dir,
-		"-c", "listen_addresses=", "-c", "max_connections=200", "-c", "shared_buffers=64MB",
-	}
+	s.args = []string{"listen_addresses=", "max_connections=200", "shared_buffers=64MB"}
 	if !durable {
-		args = append(args, "-c", "fsync=off", "-c", "full_page_writes=off")
+		s.args = append(s.args, "fsync=off", "full_page_writes=off")
+	}
+	return s.launch()
+}
+
+func (s *Server) data() string { return filepath.Join(s.dir, "data") }
+
+// tool runs one of PostgreSQL's programs to its end, as the server's account.
+func (s *Server) tool(name string, args ...string) error {
+	cmd := exec.CommandContext(context.Background(), filepath.Join(s.bin, name), args...)
+	cmd.Dir = s.dir
+	s.owner.run(cmd)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w\n%s", name, err, out)
+	}
+	return nil
+}
+
+// launch runs the server. A shell stands between the test and the server: its
+// input ends with the test binary, whatever ends that, and then it stops the
+// server and removes the folder. A line of input ends the server alone.
+func (s *Server) launch() error {
+	const script = `"$@" & pid=$!; read -r line; kill -INT $pid 2>/dev/null; wait $pid; [ -n "$line" ] || { cd /; rm -rf "$DIR"; }`
+	args := []string{"-c", script, "sh", filepath.Join(s.bin, "postgres"), "-D", s.data(), "-k", s.dir}
+	for _, setting := range s.args {
+		args = append(args, "-c", setting)
 	}
 	s.cmd = exec.CommandContext(context.Background(), "/bin/sh", args...)
 	s.cmd.Dir, s.cmd.Env = s.dir, append(os.Environ(), "DIR="+s.dir)
+	s.output.Reset()
 	s.cmd.Stdout, s.cmd.Stderr = &s.output, &s.output
-	owner.run(s.cmd)
+	s.owner.run(s.cmd)
+	var err error
 	if s.stdin, err = s.cmd.StdinPipe(); err != nil {
 		return err
 	}
@@ -124,7 +145,7 @@ func (s *Server) ready() error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		c, err := pgconn.Connect(ctx, s.url("postgres"))
+		c, err := pgconn.Connect(ctx, s.URL("postgres"))
 		if err == nil {
 			return c.Close(ctx)
 		}
@@ -136,7 +157,8 @@ func (s *Server) ready() error {
 	}
 }
 
-func (s *Server) url(database string) string {
+// URL is a database's.
+func (s *Server) URL(database string) string {
 	return "postgres://pando@/" + database + "?host=" + s.dir + "&sslmode=disable"
 }
 
@@ -144,22 +166,31 @@ func (s *Server) url(database string) string {
 func (s *Server) Database() (string, error) {
 	ctx := context.Background()
 	name := "t" + strconv.FormatInt(s.databases.Add(1), 10)
-	c, err := pgconn.Connect(ctx, s.url("postgres"))
+	c, err := pgconn.Connect(ctx, s.URL("postgres"))
 	if err != nil {
 		return "", err
 	}
 	_, err = c.Exec(ctx, "CREATE DATABASE "+name+" TEMPLATE template0").ReadAll()
-	return s.url(name), errors.Join(err, c.Close(ctx))
+	return s.URL(name), errors.Join(err, c.Close(ctx))
 }
 
 // Stop ends the server and removes its folder.
 func (s *Server) Stop() error {
-	err := s.stdin.Close()
+	var err error
+	if s.cmd != nil {
+		err = s.ended(s.stdin.Close())
+	}
+	return errors.Join(err, os.RemoveAll(s.dir))
+}
+
+// ended waits for the process.
+func (s *Server) ended(err error) error {
 	var status *exec.ExitError
 	if werr := s.cmd.Wait(); !errors.As(werr, &status) {
 		err = errors.Join(err, werr)
 	}
-	return errors.Join(err, os.RemoveAll(s.dir))
+	s.cmd = nil
+	return err
 }
 
 // account is who the server runs as; the zero account is the caller.
