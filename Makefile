@@ -14,6 +14,8 @@ GOLANGCI := bin/tools/golangci-lint-$(GOLANGCI_VERSION)
 
 FUZZTIME ?= 10m
 KILL_CYCLES ?= 1000
+MOVE_KILLS ?= 50
+MOVE_ROWS ?= 100000
 METAMORPHIC_CASES ?= 100000
 TIMING_TRIES ?= 10000
 
@@ -51,6 +53,14 @@ fuzz: ## Fuzz each target for FUZZTIME (10m).
 .PHONY: kill
 kill: ## Kill the server KILL_CYCLES (1000) times under writers; nothing acknowledged may be lost.
 	@PANDO_KILL_CYCLES=$(KILL_CYCLES) go test -count=1 -timeout 0 -v -run TestKill ./test/kill
+
+.PHONY: move-kill
+move-kill: ## Kill the node, PostgreSQL and the command MOVE_KILLS (50) times while an application moves.
+	@PANDO_MOVE_KILLS=$(MOVE_KILLS) go test -count=1 -timeout 0 -v -run 'TestMove$$' ./test/kill
+
+.PHONY: move-bench
+move-bench: ## Measure a move of MOVE_ROWS (100000) rows against a bare COPY of them.
+	@PANDO_MOVE_ROWS=$(MOVE_ROWS) go test -count=1 -timeout 0 -v -run 'TestThroughput$$' ./internal/move
 
 .PHONY: metamorphic
 metamorphic: ## Compare the planner with a model in memory on METAMORPHIC_CASES (100000) random cases.

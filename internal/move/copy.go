@@ -277,8 +277,10 @@ func (r *run) load(ctx context.Context, t *table, m *mark, c *chunk) error {
 	if err != nil {
 		return err
 	}
+	fresh := *t.StoredTable
+	fresh.AddOnly = false // no row of it can be there already
 	err = r.to.Unlinked(ctx, func(tx store.MoveTx) error {
-		if _, err := tx.Load(t.StoredTable, each(c.rows)); err != nil {
+		if _, err := tx.Load(&fresh, each(c.rows)); err != nil {
 			return err
 		}
 		return writeNote(tx, r.dst, t.markKey(), string(text))

@@ -132,9 +132,11 @@ func postgresPlace(t testing.TB) place {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return place{"postgres", func() (store.Mover, error) {
-		return postgres.Open(context.Background(), postgres.Options{URL: url})
-	}}
+	return place{"postgres", func() (store.Mover, error) { return openPostgres(url) }}
+}
+
+func openPostgres(url string) (store.Mover, error) {
+	return postgres.Open(context.Background(), postgres.Options{URL: url})
 }
 
 func (p place) must(t testing.TB) store.Mover {

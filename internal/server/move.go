@@ -26,21 +26,36 @@ import (
 type moves struct {
 	mu     sync.Mutex
 	cancel context.CancelFunc // of the one that runs; nil: none does
+	ended  <-chan struct{}    // closed when its command has gone: it comes to its end by itself
 	done   chan struct{}
 	left   []store.Driver // stores that were served from: what still reads there ends by itself
 	url    string         // of the store that is served from
 }
 
-// begin takes the turn; the returned func ends it.
+// begin takes the turn; the returned func ends it. A move whose command has gone
+// is waited for: it is about to stop, or to bring a switch to its end.
 func (m *moves) begin(ctx context.Context) (context.Context, func(), error) {
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.cancel != nil {
-		return nil, nil, fault.New(fault.Conflict, "a move is running").WithHint("`pando move status` tells how far it is")
+	for m.cancel != nil {
+		select {
+		case <-m.ended:
+		default:
+			m.mu.Unlock()
+			return nil, nil, fault.New(fault.Conflict, "a move is running").WithHint("`pando move status` tells how far it is")
+		}
+		done := m.done
+		m.mu.Unlock()
+		select {
+		case <-done:
+		case <-ctx.Done():
+			return nil, nil, fault.Wrap(ctx.Err(), fault.QueryCanceled, "the command was canceled before its turn came")
+		}
+		m.mu.Lock()
 	}
+	defer m.mu.Unlock()
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
-	m.cancel, m.done = cancel, done
+	m.cancel, m.ended, m.done = cancel, ctx.Done(), done
 	return ctx, func() {
 		cancel()
 		m.mu.Lock()

@@ -41,6 +41,7 @@ type node struct {
 	ops         string // of the run that goes on
 	kills       int
 	slowest     time.Duration // from start to ready
+	mayLose     bool          // a database behind the node is killed too
 
 	mu   sync.Mutex
 	open chan struct{} // closed while the node is up
