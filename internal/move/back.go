@@ -131,13 +131,13 @@ func clear(ctx context.Context, m store.Mover) error {
 }
 
 // Confirm ends a move that has switched: nothing is captured any more, and it
-// cannot be taken back. The old store stays fenced.
+// cannot be taken back. The old store stays fenced. The caller serves from live.
 func Confirm(ctx context.Context, live store.Mover) error {
 	s, err := Standing(ctx, live)
 	if err != nil {
 		return err
 	}
-	if s == nil || s.Role != Target || s.Step != Live {
+	if s == nil || s.Role != Target {
 		return fault.New(fault.NotFound, "there is no move to be confirmed")
 	}
 	r := newRun(Config{From: live, To: live}.withDefaults())
@@ -213,11 +213,17 @@ func (r *run) turnBack(ctx context.Context) error {
 	if live == nil || live.Role != Target || old == nil || old.Step != Moved || old.ID != live.ID {
 		return fault.New(fault.NotFound, "there is no move to be taken back")
 	}
+	if live.Step == Returned {
+		return fault.New(fault.Conflict, "the move was taken back already")
+	}
 	if err := Thaw(ctx, r.to, live); err != nil {
 		return err
 	}
-	if live.Step != Live {
-		return fault.New(fault.Conflict, "the move has not been completed").WithHint("start the node once")
+	if live.Step == Ready { // the old store has decided, and the note of it was lost
+		if err := GoLive(ctx, r.to); err != nil {
+			return err
+		}
+		live.Step = Live
 	}
 	then, err := migrate.Manifest(ctx, r.from)
 	if err != nil {

@@ -227,7 +227,7 @@ func Thaw(ctx context.Context, m store.Mover, s *State) error {
 // complete ends what the switch leaves for later: the target remembers that it
 // is live, and checks the references that were added unchecked.
 func (r *run) complete(ctx context.Context) error {
-	if err := GoLive(ctx, r.to); err != nil {
+	if err := GoLive(context.WithoutCancel(ctx), r.to); err != nil {
 		r.cfg.Log.Warn("the move is complete; the target could not note it and does at the next start", "error", err)
 		return nil
 	}

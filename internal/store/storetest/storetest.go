@@ -52,6 +52,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Driver) {
 		{"search", (*suite).search},
 		{"format", (*suite).format},
 		{"partition", (*suite).partitions},
+		{"move", (*suite).move},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.run(s, t) })
 	}
