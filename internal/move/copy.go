@@ -71,7 +71,7 @@ func (r *run) claim(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if claim != nil && claim.ID == r.state.ID {
+	if claim != nil && claim.ID == r.state.ID && claim.Step != Returned {
 		r.linked = claim.Step == Ready
 		return nil
 	}

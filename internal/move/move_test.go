@@ -210,11 +210,11 @@ func TestWayBack(t *testing.T) {
 		}
 		// And away once more, to the same place.
 		w.crew = hire(t, w.app, w.from, openAudit(t, w.from, w.wrapper), 0)
-		if err := move.Check(t.Context(), w.config("b"), w.app); err != nil {
+		if err := move.Check(t.Context(), w.config("a"), w.app); err != nil {
 			t.Fatal(show(err))
 		}
 		before := dump(t, w.from, w.app)
-		if _, err := move.Run(t.Context(), w.config("b")); err != nil {
+		if _, err := move.Run(t.Context(), w.config("a")); err != nil {
 			t.Fatal(show(err))
 		}
 		same(t, before, dump(t, w.to, w.app))
