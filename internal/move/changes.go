@@ -47,10 +47,10 @@ func (r *run) back() *flow {
 	return &flow{r.to, r.from, r.dst, r.src, r.tables, func(t *table) *side { return &t.dst }, func(t *table) *side { return &t.src }}
 }
 
-// drain brings along what the log holds, at most limit entries (0: all), and
-// removes it there. With all of it the target is in the state that the source
-// had at one moment. Bringing a key along twice is the same as once, so that a
-// stop between the two loses nothing.
+// drain brings along what the log holds, at most limit entries (0: all),
+// compares the rows, and removes the entries. With all of it the target is in
+// the state that the source had at one moment. Bringing a key along twice is the
+// same as once, so that a stop between the two loses nothing.
 func (f *flow) drain(ctx context.Context, limit int64) (*batch, error) {
 	var b *batch
 	err := f.from.Read(ctx, true, func(rd store.Reader) (err error) {
@@ -59,6 +59,9 @@ func (f *flow) drain(ctx context.Context, limit int64) (*batch, error) {
 	})
 	if err == nil {
 		err = f.apply(ctx, b)
+	}
+	if err == nil {
+		err = f.compareKeys(ctx, b)
 	}
 	if err == nil {
 		err = f.forget(ctx, b)

@@ -24,9 +24,11 @@ func (r *run) cutOver(ctx context.Context) error {
 				return stopped(err, "the switch was given up")
 			case <-time.After(breath):
 			}
-			if err := r.catchUp(ctx); err != nil {
-				return err
-			}
+		}
+		// What has changed since the comparison is brought along, and compared,
+		// before writers are held: little is left for then.
+		if err := r.catchUp(ctx); err != nil {
+			return err
 		}
 		if err = r.attempt(ctx); err == nil {
 			return r.complete(ctx)

@@ -65,7 +65,9 @@ func (s *suite) move(t *testing.T) {
 			if !ok {
 				t.Fatal("the driver of a Mover has no MoveDialect")
 			}
-			stored := func(entity string) *store.StoredTable { return store.StoredTableOf(store.TableOf(app.Entity("t", entity))) }
+			stored := func(entity string) *store.StoredTable {
+				return store.StoredTableOf(store.TableOf(app.Entity("t", entity)))
+			}
 			part.run(&mover{t, m, md, app, stored("parents"), stored("children")})
 		})
 	}
