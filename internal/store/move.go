@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/pandobase/pando/internal/fault"
@@ -28,9 +29,10 @@ type StoredColumn struct {
 // derives from other columns is no part of it.
 func StoredTableOf(t *Table) *StoredTable {
 	s := &StoredTable{Name: t.QualifiedName(), Table: t}
+	key := t.PrimaryKey()
 	for i, c := range t.Columns {
 		s.Columns = append(s.Columns, StoredColumn{c.Name, c.Type()})
-		if c.Name == t.Primary {
+		if slices.Contains(key, c.Name) {
 			s.Key = append(s.Key, i)
 		}
 	}

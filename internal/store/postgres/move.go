@@ -319,12 +319,17 @@ func (dialect) Finish(t *store.Table) []string {
 	return append(out, "ANALYZE "+tableName(t))
 }
 
-// Link implements store.MoveDialect.
+// Link implements store.MoveDialect. Before version 18, PostgreSQL adds no
+// reference of a partitioned table unchecked.
 func (d dialect) Link(t *store.Table) []string {
 	out := d.Unlink(t)
+	unchecked := " NOT VALID"
+	if t.Partition != nil {
+		unchecked = ""
+	}
 	for _, fk := range t.Refs {
 		out = append(out, "ALTER TABLE "+tableName(t)+" ADD CONSTRAINT "+quote(t.Entity+"_"+fk.Column+"_fkey")+
-			" FOREIGN KEY ("+quote(fk.Column)+") "+references(fk)+" NOT VALID")
+			" FOREIGN KEY ("+joinAll(", ", fk.Columns(), quote)+") "+references(fk)+unchecked)
 	}
 	return out
 }
