@@ -26,6 +26,7 @@ type compiler struct {
 	uses   []policy.Use      // whose literals each run needs
 	deps   []policy.Use      // what the plan depends on
 	rules  map[policy.Use]query.Expr
+	looked []string // the entities that rules look into, see [Wish.Judges]
 	alias  int
 
 	scattered []*model.Entity // looked for in every partition

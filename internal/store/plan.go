@@ -70,11 +70,15 @@ type ReadPlan struct {
 
 // rules are a plan's ties to a guard.
 type rules struct {
-	uses []policy.Use // at each run the guard is asked for their literals
-	deps []policy.Use // what the guard was asked about
+	uses   []policy.Use // at each run the guard is asked for their literals
+	deps   []policy.Use // what the guard was asked about
+	judges []string
 
 	scattered []*model.Entity
 }
+
+// Judges are the entities that the plan's rules look into, see [Wish.Judges].
+func (r *rules) Judges() []string { return r.judges }
 
 // Uses are the rules that the plan depends on: it holds for every guard that
 // has the same signatures for them.
@@ -92,7 +96,9 @@ func (r *rules) Args(args []query.Arg, g policy.Guard) ([]query.Arg, error) {
 	return args, nil
 }
 
-func (c *compiler) asked() rules { return rules{uses: c.uses, deps: c.deps, scattered: c.scattered} }
+func (c *compiler) asked() rules {
+	return rules{uses: c.uses, deps: c.deps, judges: c.looked, scattered: c.scattered}
+}
 
 // SQL is the statement's text, for explanations and tests.
 func (p *ReadPlan) SQL() string { return p.rows.SQL }

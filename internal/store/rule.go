@@ -188,7 +188,9 @@ func (w *walk) step(rel *model.Relation) error {
 	if c.alias > maxRelations {
 		return tooManyRelations()
 	}
+	c.looked = judgedBy(c.looked, rel.To)
 	if rel.Cardinality == model.ManyToMany {
+		c.looked = judgedBy(c.looked, rel.Via)
 		via := &level{c: c, e: rel.Via, alias: c.newAlias()}
 		w.join(via.from(), via.col(rel.ViaLocal)+"="+key+near.tie(via, rel.ViaLocal, rel.ViaLocal))
 		via.settle()
