@@ -22,6 +22,10 @@ const maxStatements = 400
 // the connection is given up.
 const unanswered = 5 * time.Second
 
+// connectTimeout is how long one server may take to let a connection in, unless
+// the URL says otherwise.
+const connectTimeout = 5 * time.Second
+
 // conn is one connection with its prepared statements. Only its current holder
 // may use it.
 type conn struct {
@@ -31,6 +35,9 @@ type conn struct {
 	tick    uint64
 	schema  uint64 // the generation of the schema that stmts were prepared in
 	reading *result
+	epoch   uint64 // of the pool, when it was opened
+	given   bool   // a statement has answered something since it was lent for a read
+	warned  bool   // the server warned of a commit
 	scope   scope
 	base    context.Context //nolint:containedctx // never ends: for what must be done whatever the holder's says
 	ctx     context.Context //nolint:containedctx // the holder's, for the statements that run
@@ -55,6 +62,13 @@ func connConfig(url string) (*pgconn.Config, error) {
 	cfg.RuntimeParams["client_encoding"] = "UTF8"
 	if cfg.RuntimeParams["application_name"] == "" {
 		cfg.RuntimeParams["application_name"] = "pando"
+	}
+	cfg.OnNotice = noticed
+	if len(cfg.Fallbacks) > 0 && cfg.ValidateConnect == nil { // of several servers one takes writes
+		cfg.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
+	}
+	if cfg.ConnectTimeout == 0 {
+		cfg.ConnectTimeout = connectTimeout
 	}
 	cfg.BuildContextWatcherHandler = func(pg *pgconn.PgConn) ctxwatch.Handler {
 		return &canceler{pg: pg}
@@ -101,10 +115,14 @@ func (h *canceler) HandleUnwatchAfterCancel() {
 func openConn(ctx context.Context, cfg *pgconn.Config) (*conn, error) {
 	pg, err := pgconn.ConnectConfig(ctx, cfg)
 	if err != nil {
+		if ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) { // the connection's own time limit
+			return nil, unreachable(err)
+		}
 		return nil, translate(err)
 	}
 	base := context.WithoutCancel(ctx)
 	c := &conn{pg: pg, stmts: map[*store.Statement]*prepared{}, base: base, ctx: base}
+	pg.CustomData()[connKey] = c
 	// Compiling a statement to machine code takes longer than most run, and
 	// cannot be canceled. No start-up parameter: poolers refuse those they do
 	// not know.
@@ -344,10 +362,12 @@ func (c *conn) execute(p *prepared, args []value.Value, each func(store.Row) err
 		}
 	}()
 	for q.next() {
+		c.given = true
 		if err := each(&q.row); err != nil {
 			return pgconn.CommandTag{}, err
 		}
 	}
+	c.given = c.given || q.err == nil
 	return q.tag, translate(q.err)
 }
 

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -25,11 +26,18 @@ type Options struct {
 	URL     string // postgres://user:password@host:5432/database
 	Readers int    // read connections; default max(8, 4 per processor)
 	Log     *slog.Logger
+	// Replicas are the URLs of standbys that callers' reads may go to.
+	Replicas []string
+	// MaxLag is how old the data of a bounded read may be; default 5 s.
+	MaxLag time.Duration
 }
 
 func (o Options) withDefaults() Options {
 	if o.Readers <= 0 {
 		o.Readers = max(8, 4*runtime.GOMAXPROCS(0))
+	}
+	if o.MaxLag <= 0 {
+		o.MaxLag = 5 * time.Second
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -39,10 +47,11 @@ func (o Options) withDefaults() Options {
 
 // Driver is an open database. It is safe for concurrent use.
 type Driver struct {
-	dialect dialect
-	pool    *pool
-	writer  *writer
-	once    sync.Once
+	dialect  dialect
+	pool     *pool
+	writer   *writer
+	replicas *replicas // nil: there are none
+	once     sync.Once
 }
 
 var (
@@ -71,7 +80,24 @@ func Open(ctx context.Context, opt Options) (*Driver, error) {
 	}
 	d.pool = newPool(cfg, opt.Readers)
 	d.writer = newWriter(c, d.pool, opt.Log)
+	if len(opt.Replicas) == 0 {
+		return d, nil
+	}
+	if err := d.follow(ctx, cfg, &opt); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
 	return d, nil
+}
+
+// follow opens the replicas. They are read from once they have replayed what
+// the primary has written until now: the schema is that of the primary.
+func (d *Driver) follow(ctx context.Context, cfg *pgconn.Config, opt *Options) (err error) {
+	d.writer.track.Store(true)
+	if err := d.writer.do(ctx, func(store.Tx) error { return nil }, false); err != nil { // its place is the first
+		return err
+	}
+	d.replicas, err = openReplicas(cfg, d, opt)
+	return err
 }
 
 // fit refuses a server that answers otherwise than this driver needs.
@@ -120,25 +146,8 @@ const systemLock = 0x70616e646f
 func (d *Driver) Dialect() store.Dialect { return d.dialect }
 
 // Read implements store.Driver.
-func (d *Driver) Read(ctx context.Context, snapshot bool, fn func(store.Reader) error) (err error) {
-	c, err := d.pool.get(ctx)
-	if err != nil {
-		return err
-	}
-	defer d.pool.put(c)
-	if snapshot {
-		if err := c.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"); err != nil {
-			return err
-		}
-		defer func() {
-			if !c.pg.IsClosed() {
-				err = errors.Join(err, c.run("ROLLBACK")) // nothing was written
-			}
-		}()
-	}
-	c.begin(ctx)
-	defer c.end()
-	return fn(c)
+func (d *Driver) Read(ctx context.Context, snapshot bool, fn func(store.Reader) error) error {
+	return d.pool.read(ctx, snapshot, fn)
 }
 
 // Write implements store.Driver.
@@ -148,7 +157,11 @@ func (d *Driver) Write(ctx context.Context, fn func(store.Tx) error) error {
 
 // Alter implements store.Driver.
 func (d *Driver) Alter(ctx context.Context, fn func(store.Tx) error) error {
-	return d.writer.do(ctx, fn, true)
+	err := d.writer.do(ctx, fn, true)
+	if d.replicas != nil {
+		d.replicas.altered()
+	}
+	return err
 }
 
 // Check implements store.Driver: that no index and no constraint waits to be
@@ -196,7 +209,12 @@ func (d *Driver) OnCommit(before func(store.Tx) error, after func(committed bool
 // connection. It is safe to call twice.
 func (d *Driver) Close() error {
 	var err error
-	d.once.Do(func() { err = errors.Join(d.writer.close(), d.pool.close()) })
+	d.once.Do(func() {
+		if d.replicas != nil {
+			err = d.replicas.close()
+		}
+		err = errors.Join(err, d.writer.close(), d.pool.close())
+	})
 	return err
 }
 
@@ -207,11 +225,13 @@ type pool struct {
 	sem    chan struct{}
 	mu     sync.Mutex
 	idle   []*conn
+	lent   map[*conn]struct{}
+	epoch  uint64 // counts the resets
 	shut   bool
 }
 
 func newPool(cfg *pgconn.Config, size int) *pool {
-	return &pool{cfg: cfg, sem: make(chan struct{}, size)}
+	return &pool{cfg: cfg, sem: make(chan struct{}, size), lent: make(map[*conn]struct{}, size)}
 }
 
 func (p *pool) get(ctx context.Context) (*conn, error) {
@@ -229,6 +249,9 @@ func (p *pool) get(ctx context.Context) (*conn, error) {
 		if err = c.renew(p.schema.Load()); err == nil {
 			return c, nil
 		}
+		p.mu.Lock()
+		delete(p.lent, c)
+		p.mu.Unlock()
 		_ = c.close() // it failed already
 	}
 	<-p.sem
@@ -244,26 +267,39 @@ func (p *pool) take(ctx context.Context) (*conn, error) {
 	if n := len(p.idle); n > 0 {
 		c := p.idle[n-1]
 		p.idle = p.idle[:n-1]
+		p.lent[c] = struct{}{}
 		p.mu.Unlock()
 		return c, nil
 	}
+	epoch := p.epoch
 	p.mu.Unlock()
 	c, err := openConn(ctx, p.cfg)
-	if err == nil {
-		c.schema = p.schema.Load()
+	if err != nil {
+		return nil, err
 	}
-	return c, err
+	c.schema, c.epoch = p.schema.Load(), epoch
+	p.mu.Lock()
+	p.lent[c] = struct{}{}
+	p.mu.Unlock()
+	return c, nil
 }
 
 // put takes a connection back; one that is lost, or left inside a transaction,
-// is not lent again.
+// is not lent again. With one that is lost go the others that lead there.
 func (p *pool) put(c *conn) {
-	if c.usable() {
-		p.mu.Lock()
+	usable := c.usable()
+	p.mu.Lock()
+	delete(p.lent, c)
+	if usable = usable && c.epoch == p.epoch; usable {
 		p.idle = append(p.idle, c)
-		p.mu.Unlock()
-	} else {
+	}
+	stale := c.pg.IsClosed() && c.epoch == p.epoch
+	p.mu.Unlock()
+	if !usable {
 		_ = c.close() // its failure was answered
+	}
+	if stale {
+		p.reset()
 	}
 	<-p.sem
 }

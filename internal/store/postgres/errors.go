@@ -18,6 +18,10 @@ const (
 	stateSerialization = "40001"
 	stateStalePlan     = "0A000"
 	stateMoved         = "PM001" // our own: a fence's (move.go)
+	stateReadOnly      = "25006" // the server is a standby, or was made read-only
+	stateShutdown      = "57P01"
+	stateCrash         = "57P02"
+	stateStarting      = "57P03"
 )
 
 // state is the SQLSTATE of an error, or "".
@@ -42,6 +46,10 @@ func translate(err error) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return canceled(err)
 	}
+	return unreachable(err)
+}
+
+func unreachable(err error) *fault.Error {
 	return fault.Wrap(err, fault.StoreUnavailable, "the store cannot be reached").WithHint("try again")
 }
 
@@ -92,7 +100,7 @@ func translateState(err error, pg *pgconn.PgError) error {
 			WithHint("raise max_connections, or lower the connections of each node")
 	case "54000", "54001", "54011", "54023":
 		return fault.Wrap(err, fault.LimitExceeded, "the statement is too large for the database")
-	case "25006":
+	case stateReadOnly:
 		return fault.Wrap(err, fault.StoreUnavailable, "the database takes no writes: it is a standby or read-only")
 	}
 	if pg.Code == stateMoved {

@@ -41,6 +41,7 @@ type job struct {
 	fn    func(store.Tx) error
 	alter bool
 	waits bool // for a lock: it left its group
+	again bool // it has lost a connection once already
 	err   error
 	done  chan struct{}
 }
@@ -59,6 +60,9 @@ type writer struct {
 	mu    sync.RWMutex
 	shut  bool
 	hooks atomic.Pointer[commitHooks]
+
+	track     atomic.Bool // positions are wanted
+	positions positions
 }
 
 func newWriter(c *conn, p *pool, log *slog.Logger) *writer {
@@ -159,13 +163,26 @@ func (w *writer) ready() error {
 	return w.c.renew(w.pool.schema.Load())
 }
 
+// begin opens a transaction, on another connection when the writer's turns out
+// to be lost.
+func (w *writer) begin(sql string) error {
+	for again := false; ; again = true {
+		err := w.ready()
+		if err != nil {
+			return err
+		}
+		if err = w.c.run(sql); !gone(err) || again {
+			return err
+		}
+		_ = w.c.close() // it is lost already
+		w.pool.reset()
+	}
+}
+
 // commit runs a group in one transaction and settles every job of it.
 func (w *writer) commit(group []*job) {
-	err := w.ready()
+	err := w.begin(beginGroup)
 	company := len(group) > 1
-	if err == nil {
-		err = w.c.run(beginGroup)
-	}
 	if err != nil {
 		settle(group, err)
 		return
@@ -179,7 +196,7 @@ func (w *writer) commit(group []*job) {
 			return
 		}
 		j.err = w.run(j, company)
-		if w.c.pg.TxStatus() != 'T' && (company || j.err == nil) {
+		if moved(j.err) || w.c.pg.IsClosed() || w.c.pg.TxStatus() != 'T' && (company || j.err == nil) {
 			w.lost(group[:i+1], group[i+1:])
 			return
 		}
@@ -193,8 +210,14 @@ func (w *writer) lost(ran, rest []*job) {
 	w.undone()
 	_ = w.c.close() // a transaction that is in doubt ends with its connection
 	last := ran[len(ran)-1]
-	if last.err == nil {
+	switch {
+	case last.err == nil:
 		last.err = fault.New(fault.StoreUnavailable, "the transaction ended early")
+	case gone(last.err):
+		w.pool.reset()
+		if !last.again && last.ctx.Err() == nil { // no COMMIT was sent: it can be done elsewhere
+			last.again, last.err = true, nil
+		}
 	}
 	for _, j := range ran {
 		switch {
@@ -210,6 +233,10 @@ func (w *writer) lost(ran, rest []*job) {
 		w.commit(rest)
 	}
 }
+
+// moved reports whether a statement met a server that takes no writes any more:
+// the primary is another one now.
+func moved(err error) bool { return state(err) == stateReadOnly }
 
 // run runs one job, inside a savepoint of its own when it has company.
 func (w *writer) run(j *job, company bool) error {
@@ -291,7 +318,7 @@ func (w *writer) seal(c *conn) error {
 		err = call(h.before, c)
 	}
 	if err == nil {
-		err = c.run("COMMIT")
+		err = c.commit(w.tracked())
 	}
 	if h != nil {
 		h.after(err == nil)
@@ -300,6 +327,14 @@ func (w *writer) seal(c *conn) error {
 		err = errors.Join(err, c.run("ROLLBACK"))
 	}
 	return err
+}
+
+// tracked is where the places of commits are kept; nil: nowhere.
+func (w *writer) tracked() *positions {
+	if !w.track.Load() {
+		return nil
+	}
+	return &w.positions
 }
 
 // undone tells the hooks that a transaction has ended without a commit.
@@ -339,7 +374,10 @@ func (w *writer) separately(j *job) error {
 		return w.seal(c)
 	}
 	w.undone()
-	if !c.pg.IsClosed() {
+	switch {
+	case moved(err):
+		_ = c.close() // the pool drops it, and the others with it
+	case !c.pg.IsClosed():
 		err = errors.Join(err, c.run("ROLLBACK"))
 	}
 	return err
@@ -376,10 +414,7 @@ func (c *conn) complete() error {
 
 // alter runs a schema change. References are checked at its end.
 func (w *writer) alter(j *job) {
-	err := w.ready()
-	if err == nil {
-		err = w.c.run(beginAlter)
-	}
+	err := w.begin(beginAlter)
 	if err == nil {
 		err = w.c.call(j)
 		switch {
