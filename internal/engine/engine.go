@@ -41,6 +41,8 @@ type Engine struct {
 	rules   *policy.Rules
 	guards  func(*policy.Identity) policy.Guard
 	driver  store.Driver
+	copies  store.Replicated // the driver, where it can have replicas; else nil
+	reaches map[*model.Entity][]string
 	planner *store.Planner
 	signer  *keys.Signer
 	log     *slog.Logger
@@ -81,7 +83,7 @@ func New(c Config) *Engine {
 			onRead = onRead || ent.Audit.Reads
 		}
 	}
-	return &Engine{
+	e := &Engine{
 		app: c.App, rules: c.Rules, guards: c.Guards, driver: c.Driver, signer: c.Signer, log: c.Log, now: c.Now, random: c.Random,
 		audit: c.Audit, onRead: onRead && c.Audit != nil,
 		since:   c.Now(),
@@ -89,6 +91,10 @@ func New(c Config) *Engine {
 		meter:   meter{db: c.DB},
 		running: map[string]bool{},
 	}
+	if r, ok := c.Driver.(store.Replicated); ok && r.Replicas() != nil {
+		e.copies, e.reaches = r, reaches(c.App)
+	}
+	return e
 }
 
 // App is the application that the engine serves.
@@ -116,6 +122,9 @@ type Result struct {
 	// beside Key, or it is no field that the caller reads.
 	Partition string
 	Replayed  bool // the answer of an earlier write with this idempotency key
+	// Position is the token of a write's place: a read with it sees the write.
+	// Empty where the store has no replicas, which is where nobody needs it.
+	Position string
 
 	buf *[]byte
 }

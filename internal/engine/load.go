@@ -88,6 +88,7 @@ func (e *Engine) loadRows(ctx context.Context, id policy.Identity, l *Load) (int
 	if err != nil {
 		return 0, err
 	}
+	e.wrote(ent)
 	return r.stored, nil
 }
 

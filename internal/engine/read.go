@@ -19,6 +19,11 @@ type ReadOptions struct {
 	Stream io.Writer
 	// Cursors asks for Result.Next and Result.Prev.
 	Cursors bool
+	// Consistency is how old the rows may be, where the store has replicas.
+	Consistency query.Consistency
+	// After is the [Result.Position] of a write that the read has to see; empty:
+	// none. With one that is not valid, or not any more, the primary answers.
+	After string
 }
 
 // read is Read without its denials.
@@ -62,6 +67,7 @@ func (e *Engine) read(ctx context.Context, id policy.Identity, q *query.Read, op
 		run.Buffer = (*res.buf)[:0]
 	} else {
 		run.Buffer = make([]byte, 0, 40<<10)
+		opt.Stream = &once{to: opt.Stream}
 		run.Flush = func(b []byte) ([]byte, error) {
 			_, err := opt.Stream.Write(b)
 			return b[:0], err
@@ -69,7 +75,7 @@ func (e *Engine) read(ctx context.Context, id policy.Identity, q *query.Read, op
 	}
 	page := &sc.page
 	start := time.Now()
-	err = e.driver.Read(ctx, q.Count != query.CountNone, func(r store.Reader) error {
+	err = e.readFrom(ctx, q.Count != query.CountNone, &opt, plan, func(r store.Reader) error {
 		return plan.Run(r, args, run, page)
 	})
 	e.meter.record(ctx, plan.Entity, query.ReadRows, start, err)

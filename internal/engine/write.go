@@ -46,6 +46,7 @@ func (e *Engine) write(ctx context.Context, id policy.Identity, w *query.Write, 
 		ch.res.Release()
 		return nil, err
 	}
+	ch.res.Position = e.wrote(ent)
 	return &ch.res, nil
 }
 

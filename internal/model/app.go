@@ -65,6 +65,7 @@ type Config struct {
 type Store struct {
 	URL      string // default sqlite://<app>.db
 	Replicas []string
+	MaxLag   time.Duration // of a replica that bounded reads go to; default 5s
 }
 
 // Role is one role and the roles whose rights it has too.

@@ -136,7 +136,7 @@ func TestEverything(t *testing.T) {
 	c := app.Config
 	want := Config{
 		App: "app", Listen: "0.0.0.0:80", Ops: defaultOps, Data: "./data",
-		Store: Store{URL: "postgres://db/shop", Replicas: []string{"postgres://r1/shop", "postgres://r2/shop"}},
+		Store: Store{URL: "postgres://db/shop", Replicas: []string{"postgres://r1/shop", "postgres://r2/shop"}, MaxLag: 3 * time.Second},
 		Cache: "memory://", Broker: "embedded://", Files: "file://files", Keys: "file://keys", Mail: "mailbox://",
 		Roles: map[string]Role{"staff": {Pos: Pos{"pando.yaml", 7, 3}}}, Auth: Auth{MinPassword: 15, Signup: true, AccessToken: time.Hour, Rates: DefaultRates(), Providers: map[string]Provider{}},
 		Limits:   Limits{Body: 2 << 20, Rows: 50, Depth: 8, Filters: 200, Timeout: 90 * time.Second, Header: 65536},

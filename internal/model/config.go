@@ -38,7 +38,7 @@ func (l *loader) config(d *document, raw *rawConfig) {
 	c.Listen = or(raw.listen, defaultListen)
 	c.Ops = or(raw.ops, defaultOps)
 	c.Data = or(raw.data, defaultData)
-	c.Store = Store{URL: or(raw.store.v.url, "sqlite://"+c.App+".db"), Replicas: texts(raw.store.v.replicas)}
+	c.Store = Store{URL: or(raw.store.v.url, "sqlite://"+c.App+".db"), Replicas: texts(raw.store.v.replicas), MaxLag: or(raw.store.v.maxLag, defaultMaxLag)}
 	c.Cache = or(raw.cache, defaultCache)
 	c.Broker = or(raw.broker, defaultBroker)
 	c.Files = or(raw.files, defaultFiles)
@@ -110,6 +110,9 @@ func (l *loader) checkStore(d *document, raw *rawConfig) {
 	replicas := raw.store.v.replicas
 	if len(replicas.v) > 0 && strings.HasPrefix(l.app.Config.Store.URL, "sqlite:") {
 		d.problem(replicas.n, "leave replicas out, or use postgres://", "SQLite has no read replicas")
+	}
+	if lag := raw.store.v.maxLag; lag.ok && (lag.v < time.Second || lag.v > longestLag) {
+		d.problem(lag.n, "a read that has to be newer says so: Prefer: consistency=strong", "max_lag is from 1s to %s", longestLag)
 	}
 }
 

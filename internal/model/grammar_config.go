@@ -24,6 +24,7 @@ type rawConfig struct {
 type rawStore struct {
 	url      at[string]
 	replicas at[[]at[string]]
+	maxLag   at[time.Duration]
 }
 
 type rawRole struct {
@@ -78,6 +79,8 @@ const (
 	defaultFiles       = "file://files"
 	defaultKeys        = "file://keys"
 	defaultMail        = "mailbox://"
+	defaultMaxLag      = 5 * time.Second
+	longestLag         = 30 * time.Second
 	defaultMinPassword = 15
 	defaultBody        = 1 << 20
 	defaultHeader      = 32 << 10
@@ -107,7 +110,7 @@ func configSpec() spec[rawConfig] {
 			func(c *rawConfig) *at[[]at[string]] { return &c.proxies }, example([]string{"10.0.0.0/8"})),
 		bind("data", "The folder where the embedded parts live; made at first start, never committed.", text("a folder"),
 			func(c *rawConfig) *at[string] { return &c.data }, defaults(defaultData)),
-		bind("store", "The database: a URL, or { url, replicas }. By default SQLite in the data folder.", storeSpec(),
+		bind("store", "The database: a URL, or { url, replicas, max_lag }. By default SQLite in the data folder.", storeSpec(),
 			func(c *rawConfig) *at[rawStore] { return &c.store }, example("sqlite://shop.db", "secret:store_url")),
 		bind("cache", "Where cached answers live.", locator("a cache's URL", "memory", "redis", "rediss", "memcached"),
 			func(c *rawConfig) *at[string] { return &c.cache }, defaults(defaultCache), example("redis://cache:6379")),
@@ -149,8 +152,11 @@ func storeSpec() spec[rawStore] {
 	})
 	return either(short, object("a store",
 		bind("url", "The primary.", url(), func(s *rawStore) *at[string] { return &s.url }, required, example("postgres://db/shop")),
-		bind("replicas", "Read replicas; reads go to those that have replayed what the caller wrote.", list("a list of URLs", url(), 0),
-			func(s *rawStore) *at[[]at[string]] { return &s.replicas })))
+		bind("replicas", "Read replicas; reads go to those that have replayed what the caller wrote.",
+			list("a list of URLs", locator("a replica's URL", "postgres", "postgresql"), 0),
+			func(s *rawStore) *at[[]at[string]] { return &s.replicas }),
+		bind("max_lag", "How old the rows of a read may be that asks for nothing else; at most 30s.", duration(),
+			func(s *rawStore) *at[time.Duration] { return &s.maxLag }, defaults("5s"))))
 }
 
 func authSpec() spec[rawAuth] {

@@ -122,9 +122,6 @@ func unsupported(key, scheme, have string) error {
 // dependency that is configured and ignored would be found out too late.
 func (a *Application) Supported() error {
 	c := a.Model.Config
-	if len(c.Store.Replicas) > 0 {
-		return fault.New(fault.ConfigInvalid, "store: replicas are not part of this build").WithHint("remove store.replicas")
-	}
 	for _, d := range []struct {
 		key, url string
 		have     []string

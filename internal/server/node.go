@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"reflect"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -218,6 +219,7 @@ func (n *Node) use(app *Application) {
 	})
 	n.live.Store(&live{app: app, engine: eng, driver: n.driver, auth: n.authDoor(), audit: n.auditDoor(app), rest: rest.New(rest.Config{
 		Engine: eng, Authenticate: n.caller("rest"), OpenAPI: document, Logger: n.opt.Log,
+		Secure:    strings.HasPrefix(n.auth.Issuer(), "https:"),
 		RequestID: func(r *http.Request) string { return edge.RequestID(r.Context()) },
 	})})
 }
@@ -241,7 +243,7 @@ func (n *Node) Reload(ctx context.Context) error {
 		return err
 	}
 	old := n.Application()
-	if app.Model.Config.Listen != old.Model.Config.Listen || app.DataDir() != old.DataDir() || app.Model.Config.Store.URL != old.Model.Config.Store.URL {
+	if app.Model.Config.Listen != old.Model.Config.Listen || app.DataDir() != old.DataDir() || !reflect.DeepEqual(app.Model.Config.Store, old.Model.Config.Store) {
 		n.opt.Note("listen, data and store take effect at the next start")
 	}
 	return n.bring(ctx, app)

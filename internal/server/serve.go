@@ -76,6 +76,9 @@ func Serve(ctx context.Context, opt ServeOptions) error {
 			return errors.Join(err, node.Close(context.WithoutCancel(ctx)))
 		}
 	}
+	if err := node.observeReplicas(tel); err != nil {
+		return errors.Join(err, node.Close(context.WithoutCancel(ctx)))
+	}
 	front, err := edge.New(edgeConfig(cfg, &opt, at, node, tel, logs))
 	if err != nil {
 		return errors.Join(err, node.Close(context.WithoutCancel(ctx)))

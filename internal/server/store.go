@@ -17,14 +17,17 @@ const (
 	schemePostgres = "postgres"
 )
 
-// openURL opens the database that a store URL names.
-func openURL(ctx context.Context, app *Application, opt *Options, url string) (store.Driver, error) {
+// openURL opens the database that a store URL names, with its replicas' URLs.
+func openURL(ctx context.Context, app *Application, opt *Options, url string, replicas ...string) (store.Driver, error) {
 	scheme, rest, _ := strings.Cut(url, "://")
 	switch scheme {
 	case schemeSQLite:
+		if len(replicas) > 0 { // pando.yaml may say so by a secret alone
+			return nil, fault.New(fault.ConfigInvalid, "store: SQLite has no read replicas").WithHint("leave replicas out, or use postgres://")
+		}
 		return opened(sqlite.Open(ctx, sqlite.Options{Path: app.storePath(rest), Log: opt.Log}))
 	case schemePostgres, "postgresql":
-		return opened(postgres.Open(ctx, postgres.Options{URL: url, Log: opt.Log}))
+		return opened(postgres.Open(ctx, postgres.Options{URL: url, Replicas: replicas, MaxLag: app.Model.Config.Store.MaxLag, Log: opt.Log}))
 	}
 	return nil, unsupported("store", scheme, "sqlite://, postgres://")
 }
@@ -37,18 +40,30 @@ func opened[D store.Driver](d D, err error) (store.Driver, error) {
 	return d, nil
 }
 
-// storeURL is the store's URL, looked up where pando.yaml names a secret.
-func (a *Application) storeURL(getenv func(string) string) (string, error) {
-	return resolveURL(a.Model.Config.Store.URL, getenv)
+// storeURLs are the URLs of the store and of its replicas, looked up where
+// pando.yaml names a secret.
+func (a *Application) storeURLs(getenv func(string) string) (url string, replicas []string, err error) {
+	c := a.Model.Config.Store
+	if url, err = secretURL("store", c.URL, getenv); err != nil {
+		return "", nil, err
+	}
+	for _, r := range c.Replicas {
+		if r, err = secretURL("store.replicas", r, getenv); err != nil {
+			return "", nil, err
+		}
+		replicas = append(replicas, r)
+	}
+	return url, replicas, nil
 }
 
-func resolveURL(url string, getenv func(string) string) (string, error) {
+// secretURL is a URL that was written, looked up where it names a secret.
+func secretURL(key, url string, getenv func(string) string) (string, error) {
 	name, ok := strings.CutPrefix(url, "secret:")
 	if !ok {
 		return url, nil
 	}
 	if url, ok = secret(getenv)(name); !ok {
-		return "", fault.New(fault.ConfigInvalid, "store: there is no secret %s", name).
+		return "", fault.New(fault.ConfigInvalid, "%s: there is no secret %s", key, name).
 			WithHint("set the variable %s", secretVariable(name))
 	}
 	return url, nil

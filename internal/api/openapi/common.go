@@ -37,13 +37,19 @@ func params() []member {
 		query("on_conflict", text, "id",
 			"The unique key that decides whether a row exists already, as fields separated by commas. The primary key by default. Used with `Prefer: resolution=`."),
 		header("PreferRead", "Prefer", "count=exact",
-			"`count=exact`, `planned` or `estimated` puts the number of rows into `Content-Range`; `handling=strict` refuses what is not known."),
+			"`count=exact`, `planned` or `estimated` puts the number of rows into `Content-Range`; `consistency=strong`, `bounded` or `eventual` says how old the rows may be where the store has replicas; `handling=strict` refuses what is not known."),
 		header("PreferCreate", "Prefer", "return=representation",
 			"`return=representation`, `headers-only` or `minimal`; `resolution=merge-duplicates` or `ignore-duplicates`; `missing=null` makes absent fields null instead of their defaults; `count=exact`; `handling=strict`."),
 		header("PreferUpdate", "Prefer", "return=representation",
 			"`return=representation`, `headers-only` or `minimal`; `max-affected=N` with `handling=strict` refuses to touch more rows; `count=exact`."),
 		header("PreferReplace", "Prefer", "return=representation",
 			"`return=representation`, `headers-only` or `minimal`; `handling=strict`."),
+		{"Pando-Consistency", object{
+			{"name", "Pando-Consistency"},
+			{"in", "header"},
+			{"description", "The header of that name of an answer to a write: the read sees that write. It is opaque, holds for a minute, and comes as a cookie too; a store without replicas gives none and needs none."},
+			{"schema", text},
+		}},
 		header("Range", "Range", "0-9", "The first and the last row that are wanted, counted from 0; the same as `offset` and `limit`."),
 		header("Range-Unit", "Range-Unit", "items", "The unit of `Range`: items."),
 		header("Idempotency-Key", "Idempotency-Key", "order-2026-0001",
@@ -75,6 +81,7 @@ func headers() object {
 		header("Idempotency-Replayed", "true", "Set when this is the answer of an earlier request with the same `Idempotency-Key`."),
 		header("Link", `</rest/v1/orders?cursor=b64>; rel="next"`, "The next and the previous page, where there is one (RFC 8288)."),
 		header("Location", "/rest/v1/orders?id=eq.1", "Where the created row is, when one row was created."),
+		header("Pando-Consistency", "AAAB", "Where the store has replicas: what a read gives back to see this write."),
 		header("Preference-Applied", "return=representation", "The preferences that were honoured (RFC 7240)."),
 	}
 }

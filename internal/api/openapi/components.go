@@ -39,7 +39,7 @@ func (d *document) appendComponents(dst []byte) []byte {
 	for _, r := range d.resources {
 		dst = appendComponent(dst, r.responseKey("rows"), r.rowsResponse("The rows.", headerRefs("Content-Range", "ETag", "Link", "Preference-Applied")...))
 		if r.writable() {
-			dst = appendComponent(dst, r.responseKey("created"), r.rowsResponse("The rows are created; the body holds them with `Prefer: return=representation` only.", headerRefs("Location", "Content-Range", "Preference-Applied", "Idempotency-Replayed")...))
+			dst = appendComponent(dst, r.responseKey("created"), r.rowsResponse("The rows are created; the body holds them with `Prefer: return=representation` only.", headerRefs("Location", "Content-Range", "Preference-Applied", "Idempotency-Replayed", "Pando-Consistency")...))
 		}
 	}
 	dst = append(dst, `},"headers":`...)
@@ -101,7 +101,7 @@ func (d *document) appendProblems(dst []byte) []byte {
 	with := func(text string, names ...string) object {
 		return object{{"description", text}, {"headers", object(headerRefs(names...))}}
 	}
-	dst = appendComponent(dst, "Done", with("Done; nothing to answer.", "Content-Range", "Preference-Applied", "Idempotency-Replayed"))
+	dst = appendComponent(dst, "Done", with("Done; nothing to answer.", "Content-Range", "Preference-Applied", "Idempotency-Replayed", "Pando-Consistency"))
 	dst = appendComponent(dst, "Found", with("The headers of the same GET.", "Content-Range", "ETag", "Link", "Preference-Applied"))
 	return appendComponent(dst, "NotModified", with("The answer's entity tag is still one of `If-None-Match`.", "ETag"))
 }

@@ -30,7 +30,7 @@ func methods() []method {
 		}
 		return out
 	}
-	read := join(rows, []string{"cursor", "PreferRead", "Range", "Range-Unit", "If-None-Match"})
+	read := join(rows, []string{"cursor", "PreferRead", "Pando-Consistency", "Range", "Range-Unit", "If-None-Match"})
 	readProblems := []int{300, 400, 401, 403, 404, 406, 416}
 	change := []int{300, 400, 401, 403, 404, 406, 409, 412, 413, 415, 422}
 	return []method{

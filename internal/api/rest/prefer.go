@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"cmp"
 	"net/http"
 	"strconv"
 	"strings"
@@ -28,6 +29,21 @@ const (
 	missingNull
 )
 
+// age is how old the rows of a read may be (Prefer: consistency).
+type age uint8
+
+const (
+	ageUnset age = iota // as bounded
+	ageBounded
+	ageStrong
+	ageEventual
+)
+
+// consistency is the engine's word for it.
+func (a age) consistency() query.Consistency {
+	return [...]query.Consistency{query.Bounded, query.Bounded, query.Strong, query.Eventual}[a]
+}
+
 // preferences are the request's Prefer headers (RFC 7240). Of a preference
 // that is given twice the first counts.
 type preferences struct {
@@ -39,6 +55,8 @@ type preferences struct {
 	lenient     bool
 	maxAffected int64 // -1: not given
 	rollback    bool  // Prefer: tx=rollback
+	age         age
+	strangeAge  string // a consistency that there is not
 	invalid     []string
 }
 
@@ -57,17 +75,21 @@ func parsePrefer(headers []string) (preferences, error) {
 	return p, p.check()
 }
 
-// check is the fault of handling=strict, and of a trial run: to leave that
-// preference out would write what was not to be written.
+// check is the fault of handling=strict, of a trial run and of an unknown
+// consistency: to leave those preferences out would write what was not to be
+// written, or answer rows that are older than the caller can use.
 func (p *preferences) check() error {
 	switch {
 	case p.strict && len(p.invalid) > 0:
 		return fault.New(fault.InvalidPreference, "Invalid preferences given with handling=strict").
 			WithDetails("Invalid preferences: %s", shorten(strings.Join(p.invalid, ", "))).
-			WithHint("the preferences are return, count, resolution, missing, max-affected and handling")
+			WithHint("the preferences are return, count, resolution, missing, max-affected, consistency and handling")
 	case p.rollback:
 		return fault.New(fault.NotImplemented, "Prefer: tx=rollback is not supported").
 			WithHint("every write that succeeds is kept; leave the preference out")
+	case p.strangeAge != "":
+		return fault.New(fault.InvalidPreference, "there is no consistency %s", shorten(p.strangeAge)).
+			WithHint("it is strong, bounded or eventual")
 	}
 	return nil
 }
@@ -103,6 +125,12 @@ func (p *preferences) add(text string) {
 		if ok && p.maxAffected < 0 {
 			p.maxAffected = n
 		}
+	case "consistency":
+		ok = choose(&p.age, val, "bounded", ageBounded, "strong", ageStrong, "eventual", ageEventual)
+		if !ok {
+			p.strangeAge = cmp.Or(val, "''")
+			return
+		}
 	case "tx":
 		p.rollback = p.rollback || val == "rollback"
 	}
@@ -133,11 +161,11 @@ func choose[T ~uint8](to *T, val string, a string, av T, b string, bv T, c strin
 }
 
 // applied is which preferences a kind of request honours.
-type applied struct{ answer, resolution, missing, maxAffected bool }
+type applied struct{ answer, resolution, missing, maxAffected, age bool }
 
 // apply sets Preference-Applied, in PostgREST's order.
 func (p *preferences) apply(h http.Header, a applied) {
-	if p.answer == 0 && p.count == 0 && p.resolution == 0 && p.missing == 0 && !p.strict && !p.lenient {
+	if p.answer == 0 && p.count == 0 && p.resolution == 0 && p.missing == 0 && p.age == 0 && !p.strict && !p.lenient {
 		return
 	}
 	var out []string
@@ -161,6 +189,9 @@ func (p *preferences) apply(h http.Header, a applied) {
 	}
 	if a.maxAffected && p.strict && p.maxAffected >= 0 {
 		out = append(out, "max-affected="+strconv.FormatInt(p.maxAffected, 10))
+	}
+	if a.age && p.age != ageUnset {
+		out = append(out, [...]string{"", "consistency=bounded", "consistency=strong", "consistency=eventual"}[p.age])
 	}
 	if len(out) > 0 {
 		h.Set("Preference-Applied", strings.Join(out, ", "))

@@ -28,7 +28,7 @@ func (q *request) read() error {
 	if q.rep.media == mediaNDJSON {
 		return q.stream(read)
 	}
-	res, err := q.engine.Read(q.r.Context(), q.id, read, engine.ReadOptions{Cursors: q.wantsCursors()})
+	res, err := q.engine.Read(q.r.Context(), q.id, read, engine.ReadOptions{Cursors: q.wantsCursors(), Consistency: q.prefer.age.consistency(), After: q.after()})
 	if err != nil {
 		return err
 	}
@@ -62,7 +62,7 @@ func (q *request) answerRead(res *engine.Result) error {
 	if total < 0 { // with a count, the body alone does not tell whether the answer is the same
 		a.tag = tagOf(res.Body, a.body, q.rep)
 	}
-	q.prefer.apply(q.w.Header(), applied{})
+	q.prefer.apply(q.w.Header(), applied{age: true})
 	return a.send(q.w, q.r)
 }
 
@@ -164,7 +164,7 @@ func (q *request) stream(read *query.Read) error {
 		q.params.limit = 0 // the rows would not be sent; that the query can run is to be known
 		read.Node.Page.Limit = &q.params.limit
 	}
-	res, err := q.engine.Read(q.r.Context(), q.id, read, engine.ReadOptions{Stream: out})
+	res, err := q.engine.Read(q.r.Context(), q.id, read, engine.ReadOptions{Stream: out, Consistency: q.prefer.age.consistency(), After: q.after()})
 	if err != nil {
 		if !out.begun {
 			return err
@@ -191,7 +191,7 @@ func (s *rowStream) begin() {
 	h := s.q.w.Header()
 	h.Set("Content-Type", s.q.rep.contentType())
 	h.Add("Vary", varies)
-	s.q.prefer.apply(h, applied{})
+	s.q.prefer.apply(h, applied{age: true})
 	s.q.w.WriteHeader(http.StatusOK)
 }
 

@@ -35,6 +35,8 @@ type Config struct {
 	OpenAPI func() []byte
 	// RequestID returns the id of a request. Default: problems have none.
 	RequestID func(*http.Request) string
+	// Secure says that clients come over TLS: cookies are for it alone.
+	Secure bool
 	// Logger receives faults that are the server's. Default: slog.Default.
 	Logger *slog.Logger
 }
@@ -53,6 +55,7 @@ type handler struct {
 	problems     problem.Writer
 	limits       limits
 	body         int64
+	secure       bool
 }
 
 func newHandler(c Config, app *model.App) *handler {
@@ -64,6 +67,7 @@ func newHandler(c Config, app *model.App) *handler {
 		problems:     problem.Writer{RequestID: c.RequestID, Logger: c.Logger},
 		limits:       limits{depth: app.Config.Limits.Depth, filters: app.Config.Limits.Filters},
 		body:         app.Config.Limits.Body,
+		secure:       c.Secure,
 	}
 }
 

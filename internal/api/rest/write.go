@@ -23,6 +23,11 @@ func (q *request) write(build func(body string) (*query.Write, outcome, error)) 
 	if q.params.cursor != "" {
 		return misplaced("cursor", q.r.Method, "GET")
 	}
+	if q.prefer.age != ageUnset {
+		if err := q.prefer.refuse("consistency"); err != nil {
+			return err
+		}
+	}
 	if q.r.Header["If-None-Match"] != nil {
 		return fault.New(fault.NotImplemented, "If-None-Match is not supported with %s", q.r.Method).
 			WithHint("POST without Prefer: resolution creates a row only where there is none")
@@ -99,6 +104,7 @@ func (q *request) answerWrite(res *engine.Result, out outcome) error {
 	}
 	h := q.w.Header()
 	q.prefer.apply(h, out.applied)
+	q.tellPosition(res.Position)
 	if res.Replayed {
 		h.Set("Idempotency-Replayed", "true")
 	}
