@@ -16,6 +16,7 @@ FUZZTIME ?= 10m
 KILL_CYCLES ?= 1000
 MOVE_KILLS ?= 50
 MOVE_ROWS ?= 100000
+FAILOVER_RUNS ?= 20
 METAMORPHIC_CASES ?= 100000
 TIMING_TRIES ?= 10000
 
@@ -61,6 +62,13 @@ move-kill: ## Kill the node, PostgreSQL and the command MOVE_KILLS (50) times wh
 .PHONY: move-bench
 move-bench: ## Measure a move of MOVE_ROWS (100000) rows against a bare COPY of them.
 	@PANDO_MOVE_ROWS=$(MOVE_ROWS) go test -count=1 -timeout 0 -v -run 'TestThroughput$$' ./internal/move
+.PHONY: failover
+failover: ## Kill the primary FAILOVER_RUNS (20) times under writers and promote its standby.
+	@PANDO_FAILOVER_RUNS=$(FAILOVER_RUNS) go test -count=1 -timeout 0 -v -run TestFailover ./test/replicas
+
+.PHONY: replicas
+replicas: ## Measure what a token costs, and what replicas take off the primary.
+	@PANDO_REPLICAS_LOAD=1 go test -count=1 -timeout 0 -v -run 'TestTokenCost|TestPrimaryLoad' ./test/replicas
 
 .PHONY: metamorphic
 metamorphic: ## Compare the planner with a model in memory on METAMORPHIC_CASES (100000) random cases.

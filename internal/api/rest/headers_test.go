@@ -58,7 +58,7 @@ func TestNegotiate(t *testing.T) {
 }
 
 func TestPrefer(t *testing.T) {
-	all := applied{answer: true, resolution: true, missing: true, maxAffected: true}
+	all := applied{answer: true, resolution: true, missing: true, maxAffected: true, age: true}
 	for _, tt := range []struct {
 		headers []string
 		applied string
@@ -79,6 +79,8 @@ func TestPrefer(t *testing.T) {
 			[]string{"resolution=ignore-duplicates,missing=null,return=headers-only,count=estimated"},
 			"resolution=ignore-duplicates, missing=null, return=headers-only, count=estimated", "",
 		},
+		{[]string{"consistency=strong, count=exact", "consistency=eventual"}, "count=exact, consistency=strong", ""},
+		{[]string{`consistency="bounded"`}, "consistency=bounded", ""},
 		{[]string{"handling=strict, foo, tx=rollback, max-affected=-1"}, "", "Invalid preferences: foo, tx=rollback, max-affected=-1"},
 		{[]string{"return=, handling=strict"}, "", "Invalid preferences: return="},
 	} {
@@ -94,6 +96,12 @@ func TestPrefer(t *testing.T) {
 		p.apply(h, all)
 		if got := h.Get("Preference-Applied"); err != nil || got != tt.applied {
 			t.Errorf("%q: %q, %v; want %q", tt.headers, got, err, tt.applied)
+		}
+	}
+	for _, h := range []string{"consistency=sometimes", "consistency=", "consistency", "consistency=STRONG", "consistency=strong, consistency=none"} {
+		var f *fault.Error
+		if _, err := parsePrefer([]string{h}); !errors.As(err, &f) || f.Code != fault.InvalidPreference {
+			t.Errorf("%q: %v", h, err)
 		}
 	}
 	p, _ := parsePrefer([]string{"return=representation, resolution=merge-duplicates, count=exact"})

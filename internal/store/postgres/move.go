@@ -329,7 +329,7 @@ func (d dialect) Link(t *store.Table) []string {
 	}
 	for _, fk := range t.Refs {
 		out = append(out, "ALTER TABLE "+tableName(t)+" ADD CONSTRAINT "+quote(t.Entity+"_"+fk.Column+"_fkey")+
-			" FOREIGN KEY ("+joinAll(", ", fk.Columns(), quote)+") "+references(fk)+unchecked)
+			" FOREIGN KEY ("+columnList(fk.Columns())+") "+references(fk)+unchecked)
 	}
 	return out
 }
