@@ -96,7 +96,7 @@ func (d *Driver) follow(ctx context.Context, cfg *pgconn.Config, opt *Options) (
 	if err := d.writer.do(ctx, func(store.Tx) error { return nil }, false); err != nil { // its place is the first
 		return err
 	}
-	d.replicas, err = openReplicas(cfg, d, opt)
+	d.replicas, err = openReplicas(ctx, cfg, d, opt)
 	return err
 }
 

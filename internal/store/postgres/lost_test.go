@@ -24,7 +24,7 @@ func TestLostBeforeCommit(t *testing.T) {
 	wg.Go(func() {
 		err := d.Write(context.Background(), func(tx store.Tx) error {
 			runs++
-			if _, err := tx.Exec(bump, id(1)); err != nil || runs > 1 {
+			if _, err := tx.Exec(bump, firstRow); err != nil || runs > 1 {
 				return err
 			}
 			return tx.Query(suicide, nil, func(store.Row) error { return nil })
@@ -79,7 +79,7 @@ func TestLostReads(t *testing.T) {
 	runs := 0
 	look := func(r store.Reader) error {
 		runs++
-		err := r.Query(lookup, id(1), func(store.Row) error { return nil })
+		err := r.Query(lookup, firstRow, func(store.Row) error { return nil })
 		if err == nil && runs == 1 {
 			err = r.Query(suicide, nil, func(store.Row) error { return nil })
 		}

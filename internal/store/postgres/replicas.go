@@ -18,7 +18,7 @@ import (
 
 const (
 	patience  = 30 * time.Millisecond  // for a replica to replay what a read has to see
-	silence   = 300 * time.Millisecond // since the last answer: a replica is slow, a known position old
+	silence   = 500 * time.Millisecond // since the last answer: a replica is slow, a known position old
 	current   = 3 * pace               // since the primary's: what it has written is known
 	firstRest = 250 * time.Millisecond // of a replica whose read failed; doubled up to
 	longRest  = 5 * time.Second
@@ -72,7 +72,7 @@ type sight struct {
 
 // openReplicas starts to watch. Replicas that cannot be reached now are used
 // once they can be.
-func openReplicas(primary *pgconn.Config, d *Driver, opt *Options) (*replicas, error) {
+func openReplicas(ctx context.Context, primary *pgconn.Config, d *Driver, opt *Options) (*replicas, error) {
 	rs := &replicas{oldest: opt.MaxLag, written: &d.writer.positions}
 	rs.notes.Store(&notes{schema: rs.written.get()})
 	for _, url := range opt.Replicas {
@@ -85,7 +85,7 @@ func openReplicas(primary *pgconn.Config, d *Driver, opt *Options) (*replicas, e
 		rs.list = append(rs.list, &replica{name: address(cfg), pool: newPool(cfg, opt.Readers), log: opt.Log, wake: make(chan struct{}, 1)})
 	}
 	rs.primary = &primaryWatch{cfg: watchConfig(primary), pool: d.pool, log: opt.Log}
-	ctx, stop := context.WithCancel(context.Background())
+	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	rs.stop = stop
 	rs.work.Go(func() { rs.watchPrimary(ctx) })
 	for _, r := range rs.list {
@@ -237,8 +237,9 @@ func (r *replica) blame(ctx context.Context, err error) bool {
 		return true
 	case fault.Internal: // it may lack a table that the primary has
 		return state(err) != ""
+	default:
+		return false
 	}
-	return false
 }
 
 // look has the watch ask the replica at once.

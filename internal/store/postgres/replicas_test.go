@@ -95,7 +95,7 @@ func (p *pair) read(w store.Wish) (v int64, from int) {
 	before := p.d.Replicas()
 	err := p.d.ReadFrom(p.t.Context(), false, w, func(r store.Reader) error {
 		v = -1
-		return r.Query(lookup, id(1), func(row store.Row) error {
+		return r.Query(lookup, firstRow, func(row store.Row) error {
 			v = row.Int(0)
 			return nil
 		})
@@ -121,7 +121,8 @@ func (p *pair) want(what string, w store.Wish, v int64, from int) {
 	}
 }
 
-func id(n int64) []value.Value { return []value.Value{value.OfInt(n)} }
+//nolint:gochecknoglobals // constant
+var firstRow = []value.Value{value.OfInt(1)}
 
 // TestReadYourWrites: with the replay of the only replica paused, who shows
 // the position of a write sees it, and others see the row as it was.
@@ -297,7 +298,7 @@ func TestFailover(t *testing.T) {
 	p.must(p.primary.Rejoin(p.standbys[0], "one"))
 	p.must(p.primary.CaughtUp(p.standbys[0]))
 	if err := p.d.Read(t.Context(), false, func(r store.Reader) error {
-		return r.Query(lookup, id(1), func(store.Row) error { return nil })
+		return r.Query(lookup, firstRow, func(store.Row) error { return nil })
 	}); err != nil {
 		t.Errorf("a read of the primary: %v", err)
 	}

@@ -108,9 +108,9 @@ func (w *watcher) numbers(ctx context.Context, sql string) ([]uint64, error) {
 	return out, nil
 }
 
-func (w *watcher) close() {
+func (w *watcher) close(ctx context.Context) {
 	if w.pg != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), overdue)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), overdue)
 		defer cancel()
 		_ = w.pg.Close(ctx) // nothing is left to do there
 		w.pg = nil
@@ -131,7 +131,7 @@ type primaryWatch struct {
 func (rs *replicas) watchPrimary(ctx context.Context) {
 	p := rs.primary
 	w := &watcher{cfg: p.cfg}
-	defer w.close()
+	defer w.close(ctx)
 	tick := time.NewTicker(pace)
 	defer tick.Stop()
 	for {
@@ -179,7 +179,7 @@ func (p *primaryWatch) saw(s *sight, err error) {
 // watch asks a replica until ctx ends.
 func (rs *replicas) watch(ctx context.Context, r *replica) {
 	w := &watcher{cfg: watchConfig(r.pool.cfg)}
-	defer w.close()
+	defer w.close(ctx)
 	var m memory
 	wait := time.NewTimer(0)
 	defer wait.Stop()
