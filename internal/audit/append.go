@@ -1,22 +1,33 @@
 package audit
 
 import (
+	"bytes"
 	"context"
-	"sync"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/pandobase/pando/internal/fault"
 	"github.com/pandobase/pando/internal/store"
 	"github.com/pandobase/pando/internal/value"
 )
 
-// scratch is the memory that an append needs.
-type scratch struct {
-	body, plain, sealed, more []byte
-	args                      [9]value.Value
+// entry is a record on its way to the commit of its transaction. There it gets
+// its id and its time, which grow together, and the personal values are hidden:
+// what they are hidden with is bound to the time.
+type entry struct {
+	line           // but for id, at, body and hash
+	time    int64  // at which it was appended
+	subject string // whose key hides the personal values
+	plain   []byte // the body's members that are not hidden
+	secret  []byte // the personal ones
+	values  []rowValues
 }
 
-//nolint:gochecknoglobals // a pool has to outlive the logs that share it
-var scratches = sync.Pool{New: func() any { return &scratch{body: make([]byte, 0, 1024), plain: make([]byte, 0, 512)} }}
+// rowValues are the new values of one row, still in plain text.
+type rowValues struct {
+	owner, key string
+	data       []byte
+}
 
 // Append adds a record to the transaction: it is stored with it or not at all.
 // Texts beyond 1 KiB are cut; more than [MaxKeys] keys are a fault of the
@@ -33,111 +44,133 @@ func (l *Log) Append(tx store.Tx, r *Record) error {
 	if rec.Time.IsZero() {
 		rec.Time = l.cfg.Now()
 	}
-	l.chain.mu.Lock()
-	// Ids and times grow together, so that a span of time is a span of ids. A
-	// clock that was set back has to catch up first.
-	n := line{id: l.chain.id + 1, at: max(rec.Time.UnixMicro(), l.chain.at)}
-	l.chain.id, l.chain.at = n.id, n.at
-	l.chain.mu.Unlock()
-	n.actor, n.entity, n.key, n.action, n.outcome = cut(rec.actor()), rec.Entity, cut(rec.row()), rec.Action, string(rec.Outcome)
-
-	sc := scratches.Get().(*scratch) //nolint:forcetypeassert // the pool holds nothing else
-	defer sc.release()
-	if err := l.encode(tx, &rec, &n, sc); err != nil {
-		return err
-	}
-	n.hash, sc.more = n.sum(sc.more)
-	sc.args = [9]value.Value{
-		value.OfInt(n.at), text(n.actor), text(n.entity), text(n.key), value.OfText(n.action), value.OfText(n.outcome),
-		value.OfText(n.body), value.OfBytes(string(n.hash[:])), value.OfInt(n.id),
-	}
-	if !l.atOnce {
-		_, err := tx.Exec(l.st.insert, sc.args[:8])
-		return err
-	}
-	_, err := tx.Exec(l.st.insertAs, sc.args[:])
-	if fault.Is(err, fault.Unique) { // somebody put a row there by hand: it stays outside the chain
-		l.cfg.Log.Error("a record of the audit trail is there that this node did not write", "record", n.id)
-		if n.id, err = l.passNewest(tx); err == nil {
-			sc.args[8] = value.OfInt(n.id)
-			_, err = tx.Exec(l.st.insertAs, sc.args[:])
+	e := &entry{time: rec.Time.UnixMicro(), subject: storable(rec.subject())}
+	e.actor, e.entity, e.key = storable(cut(rec.actor())), storable(rec.Entity), storable(cut(rec.row()))
+	e.action, e.outcome = storable(rec.Action), storable(string(rec.Outcome))
+	e.plain = rec.appendPlain(make([]byte, 0, 512), e.subject)
+	e.secret = rec.appendSecret(nil)
+	for i := range rec.Values {
+		v := &rec.Values[i]
+		owner := e.subject
+		if v.Subject != "" {
+			owner = storable(v.Subject)
 		}
+		e.values = append(e.values, rowValues{owner, strings.Clone(v.Key), bytes.Clone(v.Data)})
 	}
-	if err != nil {
+	if err := l.tryKeys(tx, e); err != nil {
 		return err
 	}
-	l.chain.mu.Lock()
-	l.chain.fresh = append(l.chain.fresh, member64{n.id, n.hash})
-	l.chain.mu.Unlock()
+	tx.Keep(e)
 	return nil
 }
 
-// passNewest returns an id behind every row that is there.
-func (l *Log) passNewest(r store.Reader) (id int64, err error) {
-	err = r.Query(l.st.newest, nil, func(row store.Row) error {
-		l.chain.mu.Lock()
-		id = max(l.chain.id, row.Int(0)) + 1
-		l.chain.id = id
-		l.chain.mu.Unlock()
-		return nil
-	})
-	return id, err
+// storable is a text as every store takes it.
+func storable(s string) string {
+	if utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 {
+		return s
+	}
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
 }
 
-// encode writes the body with its encrypted members.
-func (l *Log) encode(tx store.Tx, r *Record, n *line, sc *scratch) error {
-	subject := r.subject()
-	sc.body = r.appendPlain(sc.body[:0], subject)
-	if sc.plain = r.appendSecret(sc.plain[:0]); len(sc.plain) > 0 {
-		if err := l.hide(tx, n, subject, sc); err != nil {
-			return err
+// tryKeys sees to it that a key which cannot be opened fails the write that asks
+// for it, and not all that share its commit.
+func (l *Log) tryKeys(r store.Reader, e *entry) error {
+	try := func(subject string) error {
+		if l.subjects.get(subject) != nil {
+			return nil
 		}
-		sc.body = memberBytes(sc.body, "personal", sc.sealed)
+		_, err := l.readKey(r, subject)
+		return err
 	}
-	for i := range r.Values {
-		v := &r.Values[i]
-		owner := v.Subject
-		if owner == "" {
-			owner = subject
-		}
-		sc.plain = append(sc.plain[:0], v.Data...)
-		if err := l.hide(tx, n, owner, sc); err != nil {
+	if len(e.secret) > 0 {
+		if err := try(e.subject); err != nil {
 			return err
+		}
+	}
+	for i := range e.values {
+		if err := try(e.values[i].owner); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// complete hides what is personal, now that the id and the time are known, and
+// computes the hash. scratch is memory to use.
+func (l *Log) complete(tx store.Tx, e *entry, scratch []byte) ([]byte, error) {
+	body := e.plain
+	var sealed []byte
+	hide := func(subject string, plain []byte) error {
+		k, err := l.dataKey(tx, subject)
+		if err != nil {
+			return err
+		}
+		scratch = e.additional(scratch, subject)
+		sealed, err = k.seal(sealed[:0], plain, scratch, l.cfg.Random)
+		return err
+	}
+	if len(e.secret) > 0 {
+		if err := hide(e.subject, e.secret); err != nil {
+			return scratch, err
+		}
+		body = memberBytes(body, "personal", sealed)
+	}
+	for i := range e.values {
+		v := &e.values[i]
+		if err := hide(v.owner, v.data); err != nil {
+			return scratch, err
 		}
 		if i == 0 {
-			sc.body = append(sc.body, `,"values":[{"v":1`...)
+			body = append(body, `,"values":[{"v":1`...)
 		} else {
-			sc.body = append(sc.body, `,{"v":1`...)
+			body = append(body, `,{"v":1`...)
 		}
-		if owner != subject {
-			sc.body = member(sc.body, "subject", owner)
+		if v.owner != e.subject {
+			body = memberWhole(body, "subject", v.owner)
 		}
-		sc.body = append(memberBytes(member(sc.body, "key", v.Key), "data", sc.sealed), '}')
+		body = append(memberBytes(member(body, "key", v.key), "data", sealed), '}')
 	}
-	if len(r.Values) > 0 {
-		sc.body = append(sc.body, ']')
+	if len(e.values) > 0 {
+		body = append(body, ']')
 	}
-	n.body = string(append(sc.body, '}'))
+	e.body = string(append(body, '}'))
+	e.hash, scratch = e.sum(scratch)
+	return scratch, nil
+}
+
+// insertSizes are the numbers of records that one statement inserts.
+var insertSizes = [...]int{64, 16, 4, 1} //nolint:gochecknoglobals // a constant
+
+// insertWidth is the number of a record's columns.
+const insertWidth = 9
+
+func insertStatements(d store.Dialect) (out [len(insertSizes)]*store.Statement) {
+	const row = `(?,?,?,?,?,?,?,?,?)`
+	for i, n := range insertSizes {
+		out[i] = statement(d, `INSERT INTO "pando_audit" ("id",`+columns+`) VALUES `+strings.Repeat(row+",", n-1)+row)
+	}
+	return out
+}
+
+// insert stores completed records.
+func (l *Log) insert(tx store.Tx, list []*entry) error {
+	args := make([]value.Value, 0, insertWidth*min(len(list), insertSizes[0]))
+	for len(list) > 0 {
+		size := 0
+		for insertSizes[size] > len(list) {
+			size++
+		}
+		args = args[:0]
+		for _, e := range list[:insertSizes[size]] {
+			args = append(args, value.OfInt(e.id), value.OfInt(e.at), text(e.actor), text(e.entity), text(e.key),
+				value.OfText(e.action), value.OfText(e.outcome), value.OfText(e.body), value.OfBytes(string(e.hash[:])))
+		}
+		if _, err := tx.Exec(l.st.inserts[size], args); err != nil {
+			return err
+		}
+		list = list[insertSizes[size]:]
+	}
 	return nil
-}
-
-// hide encrypts sc.plain into sc.sealed.
-func (l *Log) hide(tx store.Tx, n *line, subject string, sc *scratch) error {
-	k, err := l.dataKey(tx, subject)
-	if err != nil {
-		return err
-	}
-	sc.more = n.additional(sc.more, subject)
-	sc.sealed, err = k.seal(sc.sealed[:0], sc.plain, sc.more, l.cfg.Random)
-	return err
-}
-
-func (sc *scratch) release() {
-	clear(sc.args[:])
-	clear(sc.plain)
-	if cap(sc.body) <= 64<<10 && cap(sc.plain) <= 64<<10 {
-		scratches.Put(sc)
-	}
 }
 
 // Write appends a record in a transaction of its own and returns when it is on

@@ -27,14 +27,11 @@ import (
 
 // Config says what a log is made of. Driver and Wrapper are required.
 type Config struct {
-	Driver  store.Driver
+	Driver  store.Driver     // has to be a store.Committer
 	Wrapper *keys.Wrapper    // of the data keys
 	Now     func() time.Time // default time.Now
 	Random  io.Reader        // of keys and nonces; default crypto/rand
 	Log     *slog.Logger     // default: none
-	// SealEvery is how often records are sealed where the driver cannot do it
-	// within the commit (store.Committer). Default 500 ms.
-	SealEvery time.Duration
 	// FlushEvery is how often counted refusals are stored. Default 1 minute.
 	FlushEvery time.Duration
 }
@@ -49,22 +46,20 @@ func (c Config) withDefaults() Config {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	if c.SealEvery <= 0 {
-		c.SealEvery = 500 * time.Millisecond
-	}
 	if c.FlushEvery <= 0 {
 		c.FlushEvery = time.Minute
 	}
 	return c
 }
 
-// Log is the trail of one store. A driver has one log at a time, opened before
-// its first write. It is safe for concurrent use.
+// Log is the trail of one store, which it may share with the logs of other nodes.
+// A driver has one log at a time, opened before its first write. It is safe for
+// concurrent use.
 type Log struct {
 	cfg    Config
 	driver store.Driver
 	st     *statements
-	atOnce bool // seals are made within the commit
+	shared bool // other nodes may seal too
 
 	subjects subjects
 	chain    chain
@@ -82,22 +77,16 @@ func Open(ctx context.Context, c Config) (*Log, error) {
 	c = c.withDefaults()
 	l := &Log{cfg: c, driver: c.Driver, st: newStatements(c.Driver.Dialect()), done: make(chan struct{})}
 	l.subjects.init()
-	err := c.Driver.Read(ctx, true, func(r store.Reader) error {
-		if err := l.readHead(r, &l.chain.head); err != nil {
-			return err
-		}
-		return r.Query(l.st.newest, nil, func(row store.Row) error {
-			l.chain.id, l.chain.at = max(l.chain.head.last, row.Int(0)), row.Int(1)
-			return nil
-		})
-	})
+	driver, ok := c.Driver.(store.Committer)
+	if !ok {
+		return nil, fault.New(fault.Internal, "an internal error occurred").WithDetails("a driver without commits of its own keeps no audit trail")
+	}
+	l.shared = driver.Shared()
+	err := c.Driver.Read(ctx, true, func(r store.Reader) error { return l.readEnd(r, &l.chain.end) })
 	if err != nil {
 		return nil, err
 	}
-	if driver, ok := c.Driver.(store.Committer); ok {
-		l.atOnce = true
-		driver.OnCommit(l.beforeCommit, l.afterCommit)
-	}
+	driver.OnCommit(l.beforeCommit, l.afterCommit)
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	l.stop = stop
 	go l.run(run)
@@ -111,38 +100,23 @@ func (l *Log) Close(ctx context.Context) error {
 	l.once.Do(func() {
 		l.stop()
 		<-l.done
-		if !l.atOnce {
-			err = l.seal(ctx)
-		}
-		if ferr := l.Flush(ctx); err == nil {
-			err = ferr
-		}
+		err = l.Flush(ctx)
 	})
 	return err
 }
 
-// run seals and flushes until the log is closed.
+// run stores what was counted until the log is closed.
 func (l *Log) run(ctx context.Context) {
 	defer close(l.done)
 	flush := time.NewTicker(l.cfg.FlushEvery)
 	defer flush.Stop()
-	var sealing <-chan time.Time
-	if !l.atOnce {
-		t := time.NewTicker(l.cfg.SealEvery)
-		defer t.Stop()
-		sealing = t.C
-	}
 	for {
-		var err error
 		select {
 		case <-ctx.Done():
 			return
 		case <-flush.C:
-			err = l.Flush(ctx)
-		case <-sealing:
-			err = l.seal(ctx)
 		}
-		if err != nil && ctx.Err() == nil {
+		if err := l.Flush(ctx); err != nil && ctx.Err() == nil {
 			l.cfg.Log.Error("the audit trail could not be brought up to date: it is tried again", "error", fault.From(err))
 		}
 	}
@@ -150,12 +124,12 @@ func (l *Log) run(ctx context.Context) {
 
 // statements are the log's SQL texts, prepared once by each connection.
 type statements struct {
-	insert, insertAs                     *store.Statement // a record; with an id that the log gives
-	newest, fresh, between               *store.Statement
-	insertSeal, lastSeal, seals          *store.Statement
+	inserts                              [len(insertSizes)]*store.Statement // of so many records
+	end, newest                          *store.Statement
+	insertSeal, seals                    *store.Statement
 	subject, insertSubject, eraseKey     *store.Statement
 	count, record, recordsIn, firstSince *store.Statement
-	sealOf, meta, insertMeta             *store.Statement
+	sealOf, meta, insertMeta, setMeta    *store.Statement
 }
 
 // The columns of the tables, in the order in which they are read.
@@ -184,17 +158,16 @@ func statement(d store.Dialect, text string) *store.Statement {
 func newStatements(d store.Dialect) *statements {
 	st := func(text string) *store.Statement { return statement(d, text) }
 	return &statements{
-		insert:     st(`INSERT INTO "pando_audit" (` + columns + `) VALUES (?,?,?,?,?,?,?,?)`),
-		insertAs:   st(`INSERT INTO "pando_audit" (` + columns + `,"id") VALUES (?,?,?,?,?,?,?,?,?)`),
+		inserts: insertStatements(d),
+		end: st(`SELECT (SELECT "id" FROM "pando_audit" ORDER BY "id" DESC LIMIT 1), (SELECT "at" FROM "pando_audit" ORDER BY "id" DESC LIMIT 1), ` +
+			`(SELECT "value" FROM "pando_meta" WHERE "key"='` + erasuresMeta + `'), "seq","last","hash" ` +
+			`FROM (SELECT 1) AS one LEFT JOIN (SELECT "seq","last","hash" FROM "pando_audit_seals" ORDER BY "seq" DESC LIMIT 1) AS seal ON 1=1`),
 		newest:     st(`SELECT "id","at" FROM "pando_audit" ORDER BY "id" DESC LIMIT 1`),
-		fresh:      st(`SELECT "id","hash" FROM "pando_audit" WHERE "id">? ORDER BY "id" LIMIT ?`),
-		between:    st(`SELECT "id" FROM "pando_audit" WHERE "id" BETWEEN ? AND ? ORDER BY "id"`),
 		record:     st(`SELECT "id",` + columns + ` FROM "pando_audit" WHERE "id"=?`),
 		recordsIn:  st(`SELECT "id",` + columns + ` FROM "pando_audit" WHERE "id" BETWEEN ? AND ? ORDER BY "id"`),
 		firstSince: st(`SELECT "id","at" FROM "pando_audit" WHERE "id">=? ORDER BY "id" LIMIT 1`),
 
 		insertSeal: st(`INSERT INTO "pando_audit_seals" (` + sealColumns + `) VALUES (?,?,?,?,?,?)`),
-		lastSeal:   st(`SELECT ` + sealColumns + ` FROM "pando_audit_seals" ORDER BY "seq" DESC LIMIT 1`),
 		seals:      st(`SELECT ` + sealColumns + ` FROM "pando_audit_seals" WHERE "seq">? ORDER BY "seq" LIMIT ?`),
 		sealOf:     st(`SELECT ` + sealColumns + ` FROM "pando_audit_seals" WHERE "seq"=?`),
 
@@ -206,7 +179,8 @@ func newStatements(d store.Dialect) *statements {
 			`ON CONFLICT ("minute","key","rule") DO UPDATE SET "count"="pando_audit_counts"."count"+excluded."count"`),
 
 		meta:       st(`SELECT "value" FROM "pando_meta" WHERE "key"=?`),
-		insertMeta: st(`INSERT INTO "pando_meta" ("key","value") VALUES (?,?)`),
+		insertMeta: st(`INSERT INTO "pando_meta" ("key","value") VALUES (?,?) ON CONFLICT ("key") DO NOTHING`),
+		setMeta:    st(`INSERT INTO "pando_meta" ("key","value") VALUES (?,?) ON CONFLICT ("key") DO UPDATE SET "value"=excluded."value"`),
 	}
 }
 

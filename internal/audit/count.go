@@ -1,7 +1,10 @@
 package audit
 
 import (
+	"cmp"
 	"context"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/pandobase/pando/internal/store"
@@ -32,7 +35,7 @@ func (l *Log) Count(key, rule string) {
 	if key == "" {
 		key = "none"
 	}
-	c := counted{cut(key), cut(rule), l.cfg.Now().Unix() / 60}
+	c := counted{storable(cut(key)), storable(cut(rule)), l.cfg.Now().Unix() / 60}
 	l.counts.mu.Lock()
 	defer l.counts.mu.Unlock()
 	if l.counts.n == nil {
@@ -53,9 +56,13 @@ func (l *Log) Flush(ctx context.Context) error {
 	if len(batch) == 0 {
 		return nil
 	}
+	// Two nodes lock the rows in one order, so that neither waits for the other.
+	order := slices.SortedFunc(maps.Keys(batch), func(a, b counted) int {
+		return cmp.Or(cmp.Compare(a.minute, b.minute), cmp.Compare(a.key, b.key), cmp.Compare(a.rule, b.rule))
+	})
 	err := l.driver.Write(ctx, func(tx store.Tx) error {
-		for c, n := range batch {
-			if _, err := tx.Exec(l.st.count, []value.Value{value.OfText(c.key), value.OfText(c.rule), value.OfInt(c.minute), value.OfInt(n)}); err != nil {
+		for _, c := range order {
+			if _, err := tx.Exec(l.st.count, []value.Value{value.OfText(c.key), value.OfText(c.rule), value.OfInt(c.minute), value.OfInt(batch[c])}); err != nil {
 				return err
 			}
 		}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"time"
+	"unicode/utf8"
 
 	"github.com/pandobase/pando/internal/policy"
 	"github.com/pandobase/pando/internal/value"
@@ -207,15 +208,22 @@ func cut(s string) string {
 	if len(s) <= maxText {
 		return s
 	}
-	return s[:maxText] + "..."
+	n := maxText
+	for !utf8.RuneStart(s[n]) { // no store takes half of a character
+		n--
+	}
+	return s[:n] + "..."
 }
 
-func member(dst []byte, name, s string) []byte {
+func member(dst []byte, name, s string) []byte { return memberWhole(dst, name, cut(s)) }
+
+// memberWhole is member for what must not be cut: whose key hides a value.
+func memberWhole(dst []byte, name, s string) []byte {
 	if s == "" {
 		return dst
 	}
 	dst = append(append(append(dst, ',', '"'), name...), '"', ':')
-	return value.AppendQuoted(dst, cut(s))
+	return value.AppendQuoted(dst, s)
 }
 
 func memberList(dst []byte, name string, list []string) []byte {
@@ -284,8 +292,8 @@ func (r *Record) appendPlain(dst []byte, subject string) []byte {
 	dst = member(dst, "operation", r.Operation)
 	dst = member(dst, "request", r.Request)
 	dst = memberMap(dst, "detail", r.Detail, func(k string) bool { return !personal(k) })
-	if subject != r.UID {
-		dst = member(dst, "subject", subject)
+	if subject != storable(cut(r.UID)) {
+		dst = memberWhole(dst, "subject", subject)
 	}
 	return dst
 }

@@ -1,12 +1,9 @@
 package audit
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/binary"
-	"sync"
 
-	"github.com/pandobase/pando/internal/fault"
 	"github.com/pandobase/pando/internal/store"
 	"github.com/pandobase/pando/internal/value"
 )
@@ -68,89 +65,102 @@ func readSeal(row store.Row) seal {
 	return s
 }
 
-// head is the end of the chain.
+// head is the newest seal.
 type head struct {
 	seq, last int64
 	hash      [sha256.Size]byte
 }
 
-// readHead reads the newest seal; there may be none.
-func (l *Log) readHead(r store.Reader, h *head) error {
-	return r.Query(l.st.lastSeal, nil, func(row store.Row) error {
-		s := readSeal(row)
-		*h = head{s.seq, s.last, s.hash}
+// end is where the trail ends.
+type end struct {
+	head
+	id, at   int64  // of the newest record
+	erasures string // how often a key was erased
+}
+
+func (l *Log) readEnd(r store.Reader, e *end) error {
+	return r.Query(l.st.end, nil, func(row store.Row) error {
+		*e = end{id: row.Int(0), at: row.Int(1), erasures: string(row.Append(nil, 2)), head: head{seq: row.Int(3), last: row.Int(4)}}
+		copy(e.hash[:], row.Append(nil, 5))
 		return nil
 	})
 }
 
-// chain is where the trail ends.
+// chain is where the trail ends, as this node knows it. Only the functions of a
+// commit use it, and those come one after the other (store.Committer).
 type chain struct {
-	mu     sync.Mutex
-	id, at int64 // of the newest record, stored or not
-	head   head  // the newest seal that is committed
-	next   head  // the newest one of the running transaction
-	fresh  []member64
+	end  end // that this node has seen committed
+	next end // of the running commit
 }
 
-// beforeCommit seals the records of the transaction. Only what this log
-// appended is sealed: a row that somebody else put into the table stays
-// outside the chain and is found.
-func (l *Log) beforeCommit(tx store.Tx) error {
+// beforeCommit stores and seals what was appended in the transaction. The end
+// of the trail is the store's: another node may have gone on from where this
+// one was.
+func (l *Log) beforeCommit(tx store.Tx, kept []any) error {
 	c := &l.chain
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.fresh) == 0 {
-		return nil
-	}
-	if err := l.settleKeys(tx); err != nil {
+	if err := l.readEnd(tx, &c.next); err != nil {
 		return err
 	}
-	stored, err := l.stored(tx, c.fresh)
-	if err != nil {
-		return err
-	}
-	c.next = c.head
-	err = l.link(tx, &c.next, stored)
-	if fault.Is(err, fault.Unique) {
-		// Somebody put a seal there by hand. Writes go on behind it. Verify finds
-		// it, unless it was made to fit: the log of the node tells of it then.
-		l.cfg.Log.Error("a seal of the audit trail is there that this node did not make", "seal", c.next.seq+1)
-		if err = l.readHead(tx, &c.next); err == nil {
-			err = l.link(tx, &c.next, stored)
+	l.suspect()
+	l.subjects.begin(c.next.erasures != c.end.erasures)
+	list := make([]*entry, 0, len(kept))
+	var scratch []byte
+	for _, k := range kept {
+		switch k := k.(type) {
+		case *entry:
+			c.next.id, c.next.at = c.next.id+1, max(k.time, c.next.at)
+			k.id, k.at = c.next.id, c.next.at
+			var err error
+			if scratch, err = l.complete(tx, k, scratch); err != nil {
+				return err
+			}
+			list = append(list, k)
+		case *erasure:
+			if err := l.erase(tx, k); err != nil {
+				return err
+			}
 		}
 	}
-	return err
+	if err := l.insert(tx, list); err != nil {
+		return err
+	}
+	return l.link(tx, &c.next.head, list)
 }
 
-// stored are those of the appended records that no savepoint has undone.
-func (l *Log) stored(tx store.Tx, appended []member64) ([]member64, error) {
-	out := appended[:0:len(appended)]
-	i := 0
-	span := []value.Value{value.OfInt(appended[0].id), value.OfInt(appended[len(appended)-1].id)}
-	err := tx.Query(l.st.between, span, func(row store.Row) error {
-		id := row.Int(0)
-		for i < len(appended) && appended[i].id < id {
-			i++
-		}
-		if i < len(appended) && appended[i].id == id {
-			out = append(out, appended[i])
-			i++
-		}
-		return nil
-	})
-	return out, err
+// suspect tells the node's log of rows that somebody put into the trail by hand.
+// Writes go on behind them. Verify finds them, unless they were made to fit: where
+// no other node can have written them, it is told here at least.
+func (l *Log) suspect() {
+	was, is := &l.chain.end, &l.chain.next
+	// Every node seals its records in the commit that stores them.
+	if is.id > is.last || is.id > was.id && !l.shared {
+		l.cfg.Log.Error("a record of the audit trail is there that this node did not write", "record", is.id)
+	}
+	is.id = max(is.id, is.last)
+	switch {
+	case is.head == was.head:
+	case is.seq > was.seq && l.shared:
+	case is.seq > was.seq:
+		l.cfg.Log.Error("a seal of the audit trail is there that this node did not make", "seal", is.seq)
+	default:
+		l.cfg.Log.Error("the audit trail is not the one that it was: seals were removed or changed", "seal", is.seq, "was", was.seq)
+	}
 }
 
 // link seals records behind h, which becomes the new end.
-func (l *Log) link(tx store.Tx, h *head, list []member64) error {
+func (l *Log) link(tx store.Tx, h *head, list []*entry) error {
+	var members []member64
 	for len(list) > 0 {
-		part := list[:min(len(list), maxSealed)]
-		list = list[len(part):]
-		s := seal{seq: h.seq + 1, first: part[0].id, last: part[len(part)-1].id, count: int64(len(part))}
-		s.hash = s.sum(h.hash, part)
+		members = members[:0]
+		for _, e := range list[:min(len(list), maxSealed)] {
+			members = append(members, member64{e.id, e.hash})
+		}
+		list = list[len(members):]
+		s := seal{seq: h.seq + 1, first: members[0].id, last: members[len(members)-1].id, count: int64(len(members))}
+		s.hash = s.sum(h.hash, members)
 		_, err := tx.Exec(l.st.insertSeal, []value.Value{
 			value.OfInt(s.seq), value.OfInt(s.first), value.OfInt(s.last), value.OfInt(s.count),
-			value.OfBytes(string(appendMembers(nil, s.first, part))), value.OfBytes(string(s.hash[:])),
+			value.OfBytes(string(appendMembers(nil, s.first, members))), value.OfBytes(string(s.hash[:])),
 		})
 		if err != nil {
 			return err
@@ -161,47 +171,8 @@ func (l *Log) link(tx store.Tx, h *head, list []member64) error {
 }
 
 func (l *Log) afterCommit(committed bool) {
-	c := &l.chain
-	c.mu.Lock()
-	if len(c.fresh) > 0 {
-		if committed {
-			c.head = c.next
-		}
-		if c.fresh = c.fresh[:0]; cap(c.fresh) > 4*maxSealed {
-			c.fresh = nil
-		}
+	if committed {
+		l.chain.end = l.chain.next
 	}
-	c.mu.Unlock()
 	l.subjects.ended(committed)
-}
-
-// seal seals what is committed and not sealed yet, in a transaction of its own.
-// It is for drivers without store.Committer; such a one lets records be seen in
-// the order of their ids. Of two nodes that do it at once, one fails and finds
-// nothing left the next time.
-func (l *Log) seal(ctx context.Context) error {
-	for {
-		full := false
-		err := l.driver.Write(ctx, func(tx store.Tx) error {
-			var h head
-			if err := l.readHead(tx, &h); err != nil {
-				return err
-			}
-			var list []member64
-			err := tx.Query(l.st.fresh, []value.Value{value.OfInt(h.last), value.OfInt(maxSealed)}, func(row store.Row) error {
-				m := member64{id: row.Int(0)}
-				copy(m.hash[:], row.Append(nil, 1))
-				list = append(list, m)
-				return nil
-			})
-			if err != nil {
-				return err
-			}
-			full = len(list) == maxSealed
-			return l.link(tx, &h, list)
-		})
-		if err != nil || !full {
-			return err
-		}
-	}
 }

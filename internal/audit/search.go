@@ -319,23 +319,3 @@ func (l *Log) opener(r store.Reader) opener {
 		return k.open(sealed, additional)
 	}
 }
-
-// Erase deletes the data key of a subject, a user's id: the personal values of
-// all records about them are lost for ever, and the chain stays whole. by is
-// who asked for it, which is put on record. It reports whether there was a key.
-func (l *Log) Erase(ctx context.Context, by Record, subject string) (there bool, err error) {
-	if subject == "" {
-		return false, fault.New(fault.BadRequest, "whose values are to be erased is not said").WithHint("name a user's id")
-	}
-	by.Action, by.Entity, by.Keys = "audit.erase", "auth.users", []string{subject}
-	err = l.driver.Write(ctx, func(tx store.Tx) error {
-		n, err := tx.Exec(l.st.eraseKey, []value.Value{value.OfText(subject)})
-		if err != nil {
-			return err
-		}
-		l.subjects.forget(subject)
-		there = n > 0
-		return l.Append(tx, &by)
-	})
-	return there && err == nil, err
-}

@@ -52,15 +52,49 @@ func (k *dataKey) open(sealed, additional []byte) ([]byte, bool) {
 }
 
 // subjects are the opened data keys. A key that was made or found within a
-// transaction is one of the store's only when that has been committed: until
-// then every use looks it up in the store again.
+// commit is one of the store's only when that has succeeded.
 type subjects struct {
 	mu      sync.Mutex
 	known   map[string]*dataKey
-	pending map[string]*dataKey // used in the running transaction
+	pending map[string]*dataKey // used in the running commit; its goroutine's alone
 }
 
 func (s *subjects) init() { s.known, s.pending = map[string]*dataKey{}, map[string]*dataKey{} }
+
+func (s *subjects) get(subject string) *dataKey {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.known[subject]
+}
+
+// begin begins a commit. Where a key was erased since the last one, perhaps by
+// another node, none counts as known: what is hidden with an erased key is lost.
+func (s *subjects) begin(erased bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if erased {
+		clear(s.known)
+	}
+	clear(s.pending)
+}
+
+func (s *subjects) forget(subject string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.known, subject)
+	delete(s.pending, subject)
+}
+
+func (s *subjects) ended(committed bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if committed {
+		for subject, k := range s.pending {
+			s.keep(subject, k)
+		}
+	}
+	clear(s.pending)
+}
 
 // keep remembers a key. Which one makes room is left to chance.
 func (s *subjects) keep(subject string, k *dataKey) {
@@ -73,37 +107,26 @@ func (s *subjects) keep(subject string, k *dataKey) {
 	s.known[subject] = k
 }
 
-func (s *subjects) forget(subject string) {
-	s.mu.Lock()
-	delete(s.known, subject)
-	delete(s.pending, subject)
-	s.mu.Unlock()
-}
-
 func wrapContext(subject string) []byte { return []byte("pando.audit.subject.v1:" + subject) }
 
-// dataKey returns the key of a subject and makes one where there is none.
+// dataKey returns the key of a subject within a commit, and makes one where there
+// is none. No other commit is on its way, so that two nodes never make two.
 func (l *Log) dataKey(tx store.Tx, subject string) (*dataKey, error) {
 	s := &l.subjects
-	s.mu.Lock()
-	k := s.known[subject]
-	s.mu.Unlock()
-	if k != nil {
+	if k := s.get(subject); k != nil {
+		return k, nil
+	}
+	if k := s.pending[subject]; k != nil {
 		return k, nil
 	}
 	k, err := l.readKey(tx, subject)
 	if err == nil && k == nil {
 		k, err = l.makeKey(tx, subject)
 	}
-	if err != nil {
-		return nil, err
-	}
-	s.mu.Lock()
-	if l.atOnce && len(s.pending) < maxSubjects {
+	if err == nil && len(s.pending) < maxSubjects {
 		s.pending[subject] = k
 	}
-	s.mu.Unlock()
-	return k, nil
+	return k, err
 }
 
 // readKey returns the key that the store has; nil: it has none.
@@ -137,35 +160,4 @@ func (l *Log) makeKey(tx store.Tx, subject string) (*dataKey, error) {
 		return nil, err
 	}
 	return newDataKey(plain)
-}
-
-// settleKeys looks the keys of the running transaction up once more, behind
-// its last write: of a savepoint that was undone, none is left.
-func (l *Log) settleKeys(tx store.Tx) error {
-	s := &l.subjects
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for subject := range s.pending {
-		k, err := l.readKey(tx, subject)
-		if err != nil {
-			return err
-		}
-		if k == nil {
-			delete(s.pending, subject)
-		} else {
-			s.pending[subject] = k
-		}
-	}
-	return nil
-}
-
-func (s *subjects) ended(committed bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if committed {
-		for subject, k := range s.pending {
-			s.keep(subject, k)
-		}
-	}
-	clear(s.pending)
 }

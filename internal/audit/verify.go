@@ -235,7 +235,7 @@ func (v *verifier) compare(n *line, sum [sha256.Size]byte, list []member64, i in
 	}
 }
 
-// tail counts what no seal covers. Where seals are made within the commit, no
+// tail counts what no seal covers. Seals are made within the commit, so that no
 // record can be there without one.
 func (v *verifier) tail(r store.Reader) error {
 	rep := v.report
@@ -250,7 +250,7 @@ func (v *verifier) tail(r store.Reader) error {
 		switch {
 		case sum != n.hash:
 			rep.add(Finding{Kind: Changed, Record: n.id}, "record %d was changed; no seal covers it yet", n.id)
-		case v.l.atOnce:
+		default:
 			rep.add(Finding{Kind: Inserted, Record: n.id}, "record %d was inserted, or its seal was removed: no seal covers it", n.id)
 		}
 		return nil

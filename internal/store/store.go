@@ -48,6 +48,9 @@ type Tx interface {
 	// there. Before it returns without an error, fn has seen to it that they
 	// are: the driver may find out no earlier than at the commit.
 	Unchecked(fn func() error) error
+	// Keep hands v to the function that runs with the commit (see [Committer]),
+	// unless the savepoint in which it was kept is undone before.
+	Keep(v any)
 }
 
 // Driver is one database. It is safe for concurrent use.

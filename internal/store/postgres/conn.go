@@ -39,6 +39,7 @@ type conn struct {
 	given   bool   // a statement has answered something since it was lent for a read
 	warned  bool   // the server warned of a commit
 	scope   scope
+	kept    []any           // for the commit of the transaction
 	base    context.Context //nolint:containedctx // never ends: for what must be done whatever the holder's says
 	ctx     context.Context //nolint:containedctx // the holder's, for the statements that run
 }
@@ -379,9 +380,11 @@ func (c *conn) Savepoint(fn func() error) error {
 	outer := c.scope
 	outer.dirty = true
 	c.scope = scope{point: "i"}
+	kept := len(c.kept)
 	err := fn()
 	c.scope = outer
 	if err != nil {
+		c.unkeep(kept)
 		return errors.Join(err, c.run("ROLLBACK TO i; RELEASE i"))
 	}
 	return c.run("RELEASE i")

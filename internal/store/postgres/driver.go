@@ -200,11 +200,6 @@ func (d *Driver) Size(ctx context.Context) (n int64, err error) {
 	return n, err
 }
 
-// OnCommit implements store.Committer.
-func (d *Driver) OnCommit(before func(store.Tx) error, after func(committed bool)) {
-	d.writer.hooks.Store(&commitHooks{before, after})
-}
-
 // Close ends the writer after what it has accepted, and closes every
 // connection. It is safe to call twice.
 func (d *Driver) Close() error {

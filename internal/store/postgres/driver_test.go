@@ -56,6 +56,7 @@ var (
 
 func change(d *postgres.Driver, id int64) error {
 	return d.Write(context.Background(), func(tx store.Tx) error {
+		tx.Keep(id)
 		_, err := tx.Exec(bump, []value.Value{value.OfInt(id)})
 		return err
 	})
@@ -82,7 +83,7 @@ func TestLockWait(t *testing.T) {
 	d, other := open(t, url), psql(t, url)
 	var mu sync.Mutex
 	before, committed, undone := 0, 0, 0
-	d.OnCommit(func(store.Tx) error {
+	d.OnCommit(func(store.Tx, []any) error {
 		mu.Lock()
 		defer mu.Unlock()
 		before++

@@ -29,12 +29,6 @@ const (
 	undoJob    = "ROLLBACK TO w"
 )
 
-// commitHooks are what runs with each commit.
-type commitHooks struct {
-	before func(store.Tx) error
-	after  func(committed bool)
-}
-
 // job is one write on its way to the disk.
 type job struct {
 	ctx   context.Context //nolint:containedctx // the caller's, for its statements
@@ -55,7 +49,7 @@ type writer struct {
 	jobs  chan *job
 	done  chan struct{}
 	alone sync.WaitGroup // the writes that have left their group
-	turn  sync.Mutex     // one commit after the other, the hooks included
+	turn  sync.Mutex     // one commit with hooks after the other
 
 	mu    sync.RWMutex
 	shut  bool
@@ -171,7 +165,7 @@ func (w *writer) begin(sql string) error {
 		if err != nil {
 			return err
 		}
-		if err = w.c.run(sql); !gone(err) || again {
+		if err = w.c.start(sql); !gone(err) || again {
 			return err
 		}
 		_ = w.c.close() // it is lost already
@@ -207,7 +201,6 @@ func (w *writer) commit(group []*job) {
 // lost settles a group whose transaction has ended early, or whose connection
 // is gone: of those that ran, nothing was stored.
 func (w *writer) lost(ran, rest []*job) {
-	w.undone()
 	_ = w.c.close() // a transaction that is in doubt ends with its connection
 	last := ran[len(ran)-1]
 	switch {
@@ -265,10 +258,14 @@ func (w *writer) run(j *job, company bool) error {
 // call runs a job's function on the connection, behind the savepoint w.
 func (c *conn) call(j *job) error {
 	c.scope = scope{point: "w"}
+	kept := len(c.kept)
 	c.begin(j.ctx)
 	err := call(j.fn, c)
 	c.end()
 	c.scope = scope{}
+	if err != nil {
+		c.unkeep(kept)
+	}
 	return err
 }
 
@@ -294,9 +291,7 @@ func (w *writer) finish(group []*job) {
 	var err error
 	if w.c.pg.TxStatus() == 'T' {
 		err = w.seal(w.c)
-	} else { // the one job of the group has failed
-		w.undone()
-	}
+	} // else the one job of the group has failed
 	var stay []*job
 	for _, j := range group {
 		if j.waits {
@@ -308,21 +303,9 @@ func (w *writer) finish(group []*job) {
 	settle(stay, err)
 }
 
-// seal commits a connection's transaction with what belongs to every commit.
+// seal commits a connection's transaction with what belongs to the commit.
 func (w *writer) seal(c *conn) error {
-	w.turn.Lock()
-	defer w.turn.Unlock()
-	h := w.hooks.Load()
-	var err error
-	if h != nil {
-		err = call(h.before, c)
-	}
-	if err == nil {
-		err = c.commit(w.tracked())
-	}
-	if h != nil {
-		h.after(err == nil)
-	}
+	err := w.finally(c)
 	if err != nil && !c.pg.IsClosed() && c.pg.TxStatus() != 'I' {
 		err = errors.Join(err, c.run("ROLLBACK"))
 	}
@@ -335,15 +318,6 @@ func (w *writer) tracked() *positions {
 		return nil
 	}
 	return &w.positions
-}
-
-// undone tells the hooks that a transaction has ended without a commit.
-func (w *writer) undone() {
-	w.turn.Lock()
-	defer w.turn.Unlock()
-	if h := w.hooks.Load(); h != nil {
-		h.after(false)
-	}
 }
 
 // leave runs a write that waits for a lock by itself, as long as its context
@@ -367,13 +341,12 @@ func (w *writer) separately(j *job) error {
 		return err
 	}
 	defer w.pool.put(c)
-	if err := c.run(beginAlone); err != nil {
+	if err := c.start(beginAlone); err != nil {
 		return err
 	}
 	if err = c.call(j); err == nil {
 		return w.seal(c)
 	}
-	w.undone()
 	switch {
 	case moved(err):
 		_ = c.close() // the pool drops it, and the others with it
@@ -426,7 +399,6 @@ func (w *writer) alter(j *job) {
 			}
 			fallthrough
 		default:
-			w.undone()
 			err = errors.Join(err, w.c.run("ROLLBACK"))
 		}
 	}

@@ -24,8 +24,9 @@ type conn struct {
 	stmts map[*store.Statement]*prepared
 	tick  uint64
 
-	unchecked bool // references are let through until the commit
-	moving    bool // fences let through, and nothing is captured (Driver.Unlinked)
+	unchecked bool  // references are let through until the commit
+	moving    bool  // fences let through, and nothing is captured (Driver.Unlinked)
+	kept      []any // for the commit of the transaction
 
 	fault *fault.Error // what a SQL function failed with: SQLite keeps only its text
 
@@ -247,8 +248,10 @@ func (c *conn) Savepoint(fn func() error) error {
 	if _, err := c.Exec(ctl.inner, nil); err != nil {
 		return err
 	}
+	kept := len(c.kept)
 	err := fn()
 	if err != nil && !c.c.AutocommitEnabled() {
+		c.unkeep(kept)
 		_, uerr := c.Exec(ctl.undoInner, nil)
 		err = errors.Join(err, uerr)
 	}

@@ -4,26 +4,40 @@ import "github.com/pandobase/pando/internal/store"
 
 // commitHooks are what runs with each commit.
 type commitHooks struct {
-	before func(store.Tx) error
+	before func(tx store.Tx, kept []any) error
 	after  func(committed bool)
 }
 
 var _ store.Committer = (*Driver)(nil)
 
 // OnCommit implements store.Committer.
-func (d *Driver) OnCommit(before func(store.Tx) error, after func(committed bool)) {
+func (d *Driver) OnCommit(before func(tx store.Tx, kept []any) error, after func(committed bool)) {
 	d.writer.hooks.Store(&commitHooks{before, after})
 }
 
-func (w *writer) before() error {
-	if h := w.hooks.Load(); h != nil {
-		return call(h.before, w.c)
+// Shared implements store.Committer: there is one process at a time.
+func (d *Driver) Shared() bool { return false }
+
+// seal commits with what belongs to the commit.
+func (w *writer) seal() error {
+	kept := w.c.kept
+	h := w.hooks.Load()
+	if h == nil || len(kept) == 0 {
+		return w.exec(ctl.commit)
 	}
-	return nil
+	err := call(func(tx store.Tx) error { return h.before(tx, kept) }, w.c)
+	if err == nil {
+		err = w.exec(ctl.commit)
+	}
+	h.after(err == nil)
+	return err
 }
 
-func (w *writer) after(committed bool) {
-	if h := w.hooks.Load(); h != nil {
-		h.after(committed)
-	}
+// Keep implements store.Tx.
+func (c *conn) Keep(v any) { c.kept = append(c.kept, v) }
+
+// unkeep drops all but the first n of what was kept.
+func (c *conn) unkeep(n int) {
+	clear(c.kept[n:])
+	c.kept = c.kept[:n]
 }

@@ -166,6 +166,7 @@ func (w *writer) commit(group []*job) {
 		settle(group, err)
 		return
 	}
+	w.c.unkeep(0)
 	start := time.Now()
 	for i, j := range group {
 		if i > 0 && time.Since(start) > maxGroupTime {
@@ -176,7 +177,6 @@ func (w *writer) commit(group []*job) {
 		}
 		j.err = w.run(j, len(group) > 1)
 		if w.c.c.AutocommitEnabled() { // rolled back as a whole
-			w.after(false)
 			if j.err == nil {
 				j.err = fault.New(fault.StoreIO, "the transaction ended early")
 			}
@@ -203,9 +203,13 @@ func (w *writer) run(j *job, company bool) (err error) {
 			return err
 		}
 	}
+	kept := len(w.c.kept)
 	w.c.begin(j.ctx)
 	err = call(j.fn, w.c)
 	w.c.end()
+	if err != nil {
+		w.c.unkeep(kept)
+	}
 	if w.c.c.AutocommitEnabled() {
 		return err
 	}
@@ -240,11 +244,7 @@ func (p panicError) Error() string { return "panic in a write: " + string(p.stac
 
 // finish commits and settles the group.
 func (w *writer) finish(group []*job) {
-	err := w.before()
-	if err == nil {
-		err = w.exec(ctl.commit)
-	}
-	w.after(err == nil)
+	err := w.seal()
 	w.lastCommit.Store(time.Now().UnixNano())
 	w.commits.Add(1) // before anybody is told: who knows of a write must read it
 	if err != nil {

@@ -1,0 +1,67 @@
+package postgres
+
+import (
+	"strconv"
+
+	"github.com/pandobase/pando/internal/store"
+)
+
+// commitHooks are what runs with the commits in which something was kept.
+type commitHooks struct {
+	before func(tx store.Tx, kept []any) error
+	after  func(committed bool)
+}
+
+// commitLock is the advisory lock that puts the commits of all nodes one behind
+// the other, from their hooks on. It ends with the transaction.
+const commitLock = systemLock + 1
+
+// takeTurn waits for the commits that are on their way. A node that stands still
+// in the middle of its own must not stop the others for ever: the server ends
+// its session.
+const takeTurn = "SET LOCAL lock_timeout=15000; SET LOCAL idle_in_transaction_session_timeout=10000; " +
+	"SELECT pg_advisory_xact_lock("
+
+// OnCommit implements store.Committer.
+func (d *Driver) OnCommit(before func(tx store.Tx, kept []any) error, after func(committed bool)) {
+	d.writer.hooks.Store(&commitHooks{before, after})
+}
+
+// Shared implements store.Committer: other nodes may write to the database.
+func (d *Driver) Shared() bool { return true }
+
+// finally commits a connection's transaction, with the hooks if anything was
+// kept for them.
+func (w *writer) finally(c *conn) error {
+	kept := c.kept
+	h := w.hooks.Load()
+	if h == nil || len(kept) == 0 {
+		return c.commit(w.tracked())
+	}
+	w.turn.Lock() // of this node's own commits, which need not wait at the server
+	defer w.turn.Unlock()
+	err := c.run(takeTurn + strconv.Itoa(commitLock) + ")")
+	if err == nil {
+		err = call(func(tx store.Tx) error { return h.before(tx, kept) }, c)
+	}
+	if err == nil {
+		err = c.commit(w.tracked())
+	}
+	h.after(err == nil)
+	return err
+}
+
+// start begins a transaction, for whose commit nothing is kept yet.
+func (c *conn) start(sql string) error {
+	c.unkeep(0)
+	return c.run(sql)
+}
+
+// Keep implements store.Tx.
+func (c *conn) Keep(v any) { c.kept = append(c.kept, v) }
+
+// unkeep drops all but the first n of what was kept.
+func (c *conn) unkeep(n int) {
+	clear(c.kept[n:])
+	c.kept = c.kept[:n]
+}
