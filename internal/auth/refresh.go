@@ -47,6 +47,9 @@ func (a *Auth) Refresh(ctx context.Context, id *Caller, token string) (*Grant, e
 		s, refusal, err = a.refresh(tx, id, token)
 		return err
 	})
+	if fault.Is(err, fault.ForeignKey) { // the session was ended by somebody else meanwhile
+		err = refreshEnded()
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -59,6 +62,11 @@ func (a *Auth) Refresh(ctx context.Context, id *Caller, token string) (*Grant, e
 
 func refreshNotFound() *fault.Error {
 	return fault.New(fault.AuthRefreshNotFound, "Invalid Refresh Token: Refresh Token Not Found").WithHint("sign in again")
+}
+
+func refreshEnded() *fault.Error {
+	return fault.New(fault.AuthSessionExpired, "Invalid Refresh Token: Session Expired").
+		WithStatus(http.StatusBadRequest).WithHint("sign in again")
 }
 
 // refresh is Refresh within the transaction. A refusal comes with the session
@@ -85,8 +93,7 @@ func (a *Auth) refresh(tx store.Tx, id *policy.Identity, token string) (s *sessi
 		return nil, nil, err
 	}
 	if row == nil {
-		return nil, nil, fault.New(fault.AuthSessionExpired, "Invalid Refresh Token: Session Expired").
-			WithStatus(http.StatusBadRequest).WithHint("sign in again")
+		return nil, nil, refreshEnded()
 	}
 	u, err := a.userByID(tx, row.userID)
 	if err != nil {

@@ -72,52 +72,69 @@ func (e *Engine) once(ctx context.Context, id policy.Identity, idem *Idempotency
 	}()
 	return e.driver.Write(ctx, func(tx store.Tx) error {
 		since := e.now().UTC().Add(-remembered)
-		found, err := e.recall(tx, &id, scope, since, idem, &ch.res)
-		if found && err == nil {
-			return ch.recordReplay(tx)
-		}
+		// The key is taken before the write: another node that has the same one
+		// waits here for this transaction's end, and then finds its answer.
+		taken, err := e.take(tx, scope, since, idem)
 		if err != nil {
 			return err
+		}
+		if !taken {
+			if err := e.recall(tx, &id, scope, idem, &ch.res); err != nil {
+				return err
+			}
+			return ch.recordReplay(tx)
 		}
 		if err := ch.run(tx); err != nil {
 			return err
 		}
-		return e.keep(tx, &id, scope, since, idem, &ch.res)
+		return e.keep(tx, &id, scope, since, &ch.res)
 	})
 }
 
-func (e *Engine) recall(tx store.Tx, id *policy.Identity, scope string, since time.Time, idem *Idempotency, res *Result) (bool, error) {
-	var digest, stored []byte
-	found := false
+// take stores the key without an answer, unless it is there and is remembered.
+func (e *Engine) take(tx store.Tx, scope string, since time.Time, idem *Idempotency) (bool, error) {
 	d := e.planner.Dialect
-	st := &store.Statement{SQL: `SELECT "digest","result" FROM "pando_idempotency" WHERE "scope"=` + d.Param(1) + ` AND "at">=` + d.Param(2)}
-	err := tx.Query(st, []value.Value{value.OfText(scope), value.OfTimestamp(since)}, func(r store.Row) error {
-		found, digest, stored = true, r.Append(nil, 0), r.Append(nil, 1)
+	st := &store.Statement{SQL: `INSERT INTO "pando_idempotency" ("scope","digest","at") VALUES (` + d.Param(1) + "," + d.Param(2) + "," + d.Param(3) +
+		`) ON CONFLICT ("scope") DO UPDATE SET "digest"=excluded."digest","at"=excluded."at","result"=NULL WHERE "pando_idempotency"."at"<` + d.Param(4)}
+	n, err := tx.Exec(st, []value.Value{
+		value.OfText(scope), value.OfBytes(string(idem.Digest[:])), value.OfTimestamp(e.now().UTC()), value.OfTimestamp(since),
+	})
+	return n > 0, err
+}
+
+// recall is the answer that was given to a key.
+func (e *Engine) recall(tx store.Tx, id *policy.Identity, scope string, idem *Idempotency, res *Result) error {
+	var digest, stored []byte
+	d := e.planner.Dialect
+	st := &store.Statement{SQL: `SELECT "digest","result" FROM "pando_idempotency" WHERE "scope"=` + d.Param(1)}
+	err := tx.Query(st, []value.Value{value.OfText(scope)}, func(r store.Row) error {
+		digest, stored = r.Append(nil, 0), r.Append(nil, 1)
 		return nil
 	})
-	if err != nil || !found {
-		return false, err
+	if err != nil {
+		return err
 	}
 	if string(digest) != string(idem.Digest[:]) {
-		return true, fault.New(fault.IdempotencyMismatch, "this idempotency key was used for another request").
+		return fault.New(fault.IdempotencyMismatch, "this idempotency key was used for another request").
 			WithHint("use a new key for each new request")
 	}
 	var m remember
 	if err := json.Unmarshal(stored, &m); err != nil {
-		return true, fault.Wrap(err, fault.Internal, "an internal error occurred")
+		return fault.Wrap(err, fault.Internal, "an internal error occurred")
 	}
 	if (m.HasBody || m.Key != "") && !bytes.Equal(m.Rights, rights(id)) {
-		return true, fault.New(fault.Forbidden, "the answer to this idempotency key was given under other rights than the caller has now").
+		return fault.New(fault.Forbidden, "the answer to this idempotency key was given under other rights than the caller has now").
 			WithHint("the write was done then: read its rows")
 	}
 	*res = Result{Rows: m.Rows, Total: m.Total, TotalExact: true, Inserted: m.Inserted, Key: m.Key, Partition: m.Partition, Replayed: true}
 	if m.HasBody {
 		res.Body = m.Body
 	}
-	return true, nil
+	return nil
 }
 
-func (e *Engine) keep(tx store.Tx, id *policy.Identity, scope string, since time.Time, idem *Idempotency, res *Result) error {
+// keep stores the answer to the key that was taken.
+func (e *Engine) keep(tx store.Tx, id *policy.Identity, scope string, since time.Time, res *Result) error {
 	stored, err := json.Marshal(remember{
 		Rows: res.Rows, Total: res.Total, Inserted: res.Inserted, Key: res.Key, Partition: res.Partition, Body: res.Body, HasBody: res.Body != nil, Rights: rights(id),
 	})
@@ -129,10 +146,7 @@ func (e *Engine) keep(tx store.Tx, id *policy.Identity, scope string, since time
 	if _, err := tx.Exec(old, []value.Value{value.OfTimestamp(since)}); err != nil {
 		return err
 	}
-	st := &store.Statement{SQL: `INSERT INTO "pando_idempotency" ("scope","digest","at","result") VALUES (` +
-		d.Param(1) + "," + d.Param(2) + "," + d.Param(3) + "," + d.Param(4) + ")"}
-	_, err = tx.Exec(st, []value.Value{
-		value.OfText(scope), value.OfBytes(string(idem.Digest[:])), value.OfTimestamp(e.now().UTC()), value.OfBytes(string(stored)),
-	})
+	st := &store.Statement{SQL: `UPDATE "pando_idempotency" SET "result"=` + d.Param(1) + ` WHERE "scope"=` + d.Param(2)}
+	_, err = tx.Exec(st, []value.Value{value.OfBytes(string(stored)), value.OfText(scope)})
 	return err
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -237,11 +238,14 @@ func (c *compiler) idents(fields []*model.Field) []string {
 // probe tells whether the row of an upsert's key is there.
 func (c *compiler) probe(p *WritePlan, conflict []*model.Field) {
 	e := p.Entity
-	p.probe.SQL = "SELECT 1 FROM " + c.d.Table(e.Module.Name, e.Name) + " WHERE " +
+	p.probe.SQL = "SELECT 1 FROM " + c.d.Table(e.Module.Name, e.Name) + " AS t0 WHERE " +
 		c.conflict(e, conflict, func(k *model.Field) string { return c.d.Ident(k.Name) }, func(i int) string {
 			p.key = append(p.key, i)
 			return c.d.Param(len(p.key))
 		})
+	if p.merges { // the row that is found must be the one that is changed
+		p.probe.SQL += c.d.Lock("t0")
+	}
 }
 
 // CompileUpdate plans setting fields of the rows that match. given are those
@@ -300,7 +304,7 @@ func (c *compiler) keysOf(w *query.Write, e *model.Entity) (*gate, error) {
 	if err != nil {
 		return nil, err
 	}
-	sql := "SELECT t0." + c.d.Ident(e.Primary.Name) + " FROM " + c.d.Table(e.Module.Name, e.Name) + " AS t0" + where
+	sql := "SELECT t0." + c.d.Ident(e.Primary.Name) + " FROM " + c.d.Table(e.Module.Name, e.Name) + " AS t0" + where + c.d.Lock("t0")
 	return &gate{st: Statement{SQL: sql}, params: c.params}, nil
 }
 
@@ -398,14 +402,39 @@ type Outcome struct {
 	Existed bool
 }
 
+// maxMeets is how often a merge begins again because the row of its key came to
+// be there after it was looked for.
+const maxMeets = 3
+
 // Run executes the plan with a value for each of Fields and the query's args.
 // It fails when a row does not meet a rule or a check; the caller's transaction
 // then has to be undone.
 func (p *WritePlan) Run(tx Tx, values []value.Value, args []query.Arg, into *Outcome) error {
-	st, err := p.judge(tx, values, args, into)
+	for range maxMeets {
+		err := p.attempt(tx, values, args, into)
+		if !p.merges || into.Existed || !fault.Is(err, fault.Unique) {
+			return err
+		}
+		// Another transaction may have created the row of this very key: it is
+		// merged then, and judged as one that is there.
+		if found, merr := p.met(tx, values); merr != nil || !found {
+			return errors.Join(err, merr)
+		}
+	}
+	return concurrent()
+}
+
+// concurrent is the fault of a write that another one came in the way of.
+func concurrent() error {
+	return fault.New(fault.Serialization, "a concurrent change is in the way").WithHint("try again")
+}
+
+func (p *WritePlan) attempt(tx Tx, values []value.Value, args []query.Arg, into *Outcome) error {
+	st, judged, err := p.judge(tx, values, args, into)
 	if err != nil {
 		return err
 	}
+	from := len(into.Primary)
 	if p.before != nil {
 		if into.Before, err = p.before.keys(tx, values, args); err != nil {
 			return err
@@ -442,6 +471,9 @@ func (p *WritePlan) Run(tx Tx, values []value.Value, args []query.Arg, into *Out
 	if p.asked != nil {
 		p.Usage.Add(time.Since(start), len(into.Primary)-rows, all)
 	}
+	if err == nil && p.change != nil && len(into.Primary)-from > judged {
+		return concurrent() // a row that came to match since: nothing has judged it
+	}
 	if p.failed != nil && (fault.Is(err, fault.Unique) || fault.Is(err, fault.ForeignKey)) {
 		// That a key is taken, or a row not there, is told only to who may
 		// write the row: the rule would have been asked behind the statement.
@@ -456,18 +488,20 @@ func (p *WritePlan) Run(tx Tx, values []value.Value, args []query.Arg, into *Out
 }
 
 // judge asks what has to be known before anything is written, and returns the
-// statement to run then.
-func (p *WritePlan) judge(tx Tx, values []value.Value, args []query.Arg, into *Outcome) (*Statement, error) {
+// statement to run then, and the number of the rows that are let through to be
+// changed.
+func (p *WritePlan) judge(tx Tx, values []value.Value, args []query.Arg, into *Outcome) (st *Statement, judged int, err error) {
 	into.Existed = false
-	var err error
 	switch {
 	case p.merge != nil:
-		into.Existed, err = p.merge.run(tx, values, args)
+		var found int
+		found, err = p.merge.run(tx, values, args)
+		into.Existed = found > 0
 	case p.probe.SQL != "":
 		into.Existed, err = p.met(tx, values)
 	}
 	if err == nil && p.change != nil {
-		_, err = p.change.run(tx, values, args)
+		judged, err = p.change.run(tx, values, args)
 	}
 	// A row that is merged is not created. One that is ignored is judged all
 	// the same: whether it was there is nobody's to learn by a row that he
@@ -476,9 +510,9 @@ func (p *WritePlan) judge(tx Tx, values []value.Value, args []query.Arg, into *O
 		_, err = p.create.run(tx, values, args)
 	}
 	if p.merges && !into.Existed {
-		return &p.insert, err
+		return &p.insert, judged, err
 	}
-	return &p.st, err
+	return &p.st, judged, err
 }
 
 // met tells whether the row of an upsert's key is there.

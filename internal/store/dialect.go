@@ -77,6 +77,10 @@ type Dialect interface {
 	// OnConflict writes the upsert clause of quoted names; set is empty for "do
 	// nothing".
 	OnConflict(key []string, set []string) string
+	// Lock ends a SELECT whose rows of alias stay as they are read until the
+	// transaction ends: nobody else changes them meanwhile. It is empty where
+	// writes come one after the other.
+	Lock(alias string) string
 	// Estimate is a statement that answers the approximate number of rows of
 	// an entity, or null when unknown.
 	Estimate(e *model.Entity) string

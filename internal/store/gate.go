@@ -45,14 +45,14 @@ type newRow struct {
 // Value implements [policy.Row].
 func (r *newRow) Value(f *model.Field) value.Value { return r.vals[slices.Index(r.fields, f)] }
 
-// run judges the rows of the statement; found tells whether there is one.
-func (g *gate) run(r Reader, values []value.Value, args []query.Arg) (found bool, err error) {
+// run judges the rows of the statement, and counts them.
+func (g *gate) run(r Reader, values []value.Value, args []query.Arg) (found int, err error) {
 	bound, err := bindParams(g.params, values, args, nil)
 	if err != nil {
-		return false, err
+		return 0, err
 	}
 	err = r.Query(&g.st, bound, func(row Row) error {
-		found = true
+		found++
 		for i, f := range g.faults {
 			if row.Int(i) == 0 {
 				told := *f
@@ -187,7 +187,7 @@ func (c *compiler) merged(e *model.Entity, in *Insert) (*gate, error) {
 		return nil, err
 	}
 	met := c.conflict(e, in.Conflict, stored.col, func(i int) string { return c.newValue(i, e.Fields[i]) })
-	return v.gate(c, " FROM "+stored.from()+" WHERE "+met), nil
+	return v.gate(c, " FROM "+stored.from()+" WHERE "+met+c.d.Lock(stored.alias)), nil
 }
 
 // changed judges what the rows of an update become, where RETURNING cannot:
@@ -210,7 +210,7 @@ func (c *compiler) changed(w *query.Write, e *model.Entity, set, given []*model.
 	if err := v.writeRules(given, stored, after); err != nil {
 		return nil, err
 	}
-	return v.gate(c, " FROM "+stored.from()+reach), nil
+	return v.gate(c, " FROM "+stored.from()+reach+c.d.Lock(stored.alias)), nil
 }
 
 // plain reports whether a rule is about one row by itself: RETURNING answers

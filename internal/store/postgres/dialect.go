@@ -522,6 +522,9 @@ func (dialect) OnConflict(key, set []string) string {
 	return sql + "UPDATE SET " + strings.Join(parts, ",")
 }
 
+// Lock implements store.Dialect. References to the rows are let through.
+func (dialect) Lock(alias string) string { return " FOR NO KEY UPDATE OF " + alias }
+
 // Estimate implements store.Dialect: what ANALYZE has left, scaled by the
 // table's size as the planner does; null before the first ANALYZE. A table that
 // is divided has the rows of its partitions, and autovacuum counts those alone.

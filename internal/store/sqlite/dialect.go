@@ -368,6 +368,9 @@ func (dialect) OnConflict(key, set []string) string {
 	return b.String()
 }
 
+// Lock implements store.Dialect: there is one writer.
+func (dialect) Lock(string) string { return "" }
+
 // Estimate implements store.Dialect: the statistics that ANALYZE has left, or
 // else the highest rowid, which deletes make too high but never too low.
 func (d dialect) Estimate(e *model.Entity) string {
