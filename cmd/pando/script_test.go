@@ -41,6 +41,8 @@ func TestMain(m *testing.M) {
 //
 //	node NAME [K=V] ARGS...  run pando in the background, wait until it listens, set URL, OPS and KEY;
 //	                         its output goes to NAME.out and NAME.err
+//	start NAME ...           node, without the wait: listens NAME waits
+//	capture FILE REGEXP VAR  set a variable to the group of a match
 //	signal NAME SIG          send INT or TERM
 //	term NAME                send SIGTERM, unless a signal was sent, and see it exit with 0
 //	crash NAME               kill -9
@@ -52,6 +54,10 @@ func TestMain(m *testing.M) {
 //	reloads FILE PATH SRC REGEXP ...  put each SRC in FILE's place in turn and see PATH answer as REGEXP;
 //	                         the log tells how long the quickest took
 //	cptree FROM TO           copy a folder, without its data folder
+//	postgres VAR             make a PostgreSQL database and set VAR to its URL, VAR_NAME to its name and
+//	                         VAR_HOST to the folder of the server's socket; [postgres]: it is installed
+//	psql VAR SQL             run SQL in it, behind Pando's back
+//	outage VAR begin|end     nobody reaches it
 //	http METHOD URL ARGS...  request with the key; see [request]
 //
 // $EXAMPLES is the folder of the examples, $DATA that of the OurAirports files;
@@ -78,6 +84,9 @@ func scripts(t *testing.T) testscript.Params {
 			env.Setenv("DATA", data)
 			nodes := &nodes{byName: map[string]*node{}}
 			env.Values[nodesKey{}] = nodes
+			dbs := databases{}
+			env.Values[databasesKey{}] = dbs
+			env.Defer(dbs.close)
 			env.Defer(nodes.killAll)
 			return nil
 		},
@@ -86,6 +95,8 @@ func scripts(t *testing.T) testscript.Params {
 			case "airports":
 				_, err := os.Stat(filepath.Join(data, "countries.csv"))
 				return err == nil, nil
+			case "postgres":
+				return hasPostgres()
 			case "superuser":
 				return os.Geteuid() == 0, nil
 			}
@@ -94,6 +105,8 @@ func scripts(t *testing.T) testscript.Params {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"node": startNode, "signal": signalNode, "term": termNode, "crash": crashNode, "await": await, "cptree": copyTree,
 			"exitcode": exitCode, "field": field, "word": word, "hostport": hostPort, "reloads": reloads,
+			"start": beginNode, "listens": listens, "capture": capture,
+			"postgres": makeDatabase, "psql": runSQL, "outage": outage,
 		},
 	}
 }
@@ -112,6 +125,7 @@ type node struct {
 	done     chan struct{} // closed when it has exited
 	err      error         // how; after done
 	signaled bool
+	args     []string
 }
 
 func (n *nodes) killAll() {
@@ -126,6 +140,25 @@ func (n *nodes) killAll() {
 func nodesOf(ts *testscript.TestScript) *nodes { return ts.Value(nodesKey{}).(*nodes) }
 
 func startNode(ts *testscript.TestScript, neg bool, args []string) {
+	beginNode(ts, neg, args)
+	listens(ts, false, args[:1])
+}
+
+// capture is `capture FILE REGEXP VAR`.
+func capture(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: capture FILE REGEXP VAR")
+	}
+	re, err := regexp.Compile("(?m)" + args[1])
+	ts.Check(err)
+	m := re.FindStringSubmatch(ts.ReadFile(args[0]))
+	if len(m) < 2 {
+		ts.Fatalf("%s has no %s", args[0], args[1])
+	}
+	ts.Setenv(args[2], m[1])
+}
+
+func beginNode(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: node NAME ARGS...")
 	}
@@ -145,20 +178,27 @@ func startNode(ts *testscript.TestScript, neg bool, args []string) {
 	all.mu.Lock()
 	all.byName[name] = n
 	all.mu.Unlock()
+	n.args = args[1:]
+}
 
+// listens is `listens NAME`: wait until a node that was started listens.
+func listens(ts *testscript.TestScript, _ bool, args []string) {
+	n := nodeOf(ts, args, "listens NAME")
+	name := args[0]
+	out, logs := ts.MkAbs(name+".out"), ts.MkAbs(name+".err")
 	listening := regexp.MustCompile(`(?m)^(?:listening on|  API +) ?(https?://[^/\n]+)`)
-	found := eventually(n.done, func() bool { return listening.MatchString(readAll(out.Name())) })
-	text := readAll(out.Name())
+	found := eventually(n.done, func() bool { return listening.MatchString(readAll(out)) })
+	text := readAll(out)
 	if !found {
-		ts.Fatalf("%s does not listen:\n%s%s", name, text, readAll(logs.Name()))
+		ts.Fatalf("%s does not listen:\n%s%s", name, text, readAll(logs))
 	}
 	ts.Setenv("URL", listening.FindStringSubmatch(text)[1])
 	ops := regexp.MustCompile(`(?m)^ *operations(?: on)? +(http://\S+)`)
-	eventually(n.done, func() bool { text = readAll(out.Name()); return ops.MatchString(text) })
+	eventually(n.done, func() bool { text = readAll(out); return ops.MatchString(text) })
 	if m := ops.FindStringSubmatch(text); m != nil {
 		ts.Setenv("OPS", m[1])
 	}
-	ts.Setenv("KEY", secretOf(ts, args[1:], text))
+	ts.Setenv("KEY", secretOf(ts, n.args, text))
 }
 
 // secretOf asks the node for its secret key, as its user would.

@@ -21,7 +21,7 @@ import (
 // addresses are the flags of everything that serves.
 type addresses struct {
 	listen, ops string
-	drain       time.Duration
+	drain, wait time.Duration
 }
 
 func (a *addresses) flags(cmd *cobra.Command) {
@@ -40,6 +40,7 @@ func (r *root) serveCommand() *cobra.Command {
 	}
 	a.flags(cmd)
 	cmd.Flags().DurationVar(&a.drain, "drain", 0, "how long to go on serving after /readyz turned false")
+	cmd.Flags().DurationVar(&a.wait, "wait", 0, "how long to wait at the start for a store that cannot be reached; /readyz is 503 meanwhile")
 	return cmd
 }
 
@@ -51,7 +52,7 @@ func (r *root) serveOptions(a *addresses, dir string, watch bool, ready func(*se
 	}
 	return server.ServeOptions{
 		Options: opt,
-		Listen:  a.listen, Ops: a.ops, Output: r.err, Version: r.version, Drain: a.drain, Watch: watch,
+		Listen:  a.listen, Ops: a.ops, Output: r.err, Version: r.version, Drain: a.drain, Wait: a.wait, Watch: watch,
 		Ready: func(run *server.Running) {
 			fmt.Fprintln(r.out, "listening on "+run.URL)
 			if run.Ops != "" {

@@ -52,18 +52,32 @@ func compare(r store.Reader, d store.Dialect, app *model.App) (*Plan, []string, 
 	if err != nil {
 		return nil, nil, err
 	}
-	changed, err := drift(r, d, tables)
+	changed, _, err := drift(r, d, tables)
 	return plan, changed, err
 }
 
-// drift compares the manifest with what the database holds.
-func drift(r store.Reader, d store.Dialect, tables []*store.Table) ([]string, error) {
+// Broken tells what is missing in the database, or has another type, of what Pando
+// made of it: the application cannot be served without it.
+func Broken(ctx context.Context, d store.Driver, app *model.App) (broken []string, err error) {
+	err = d.Read(ctx, true, func(r store.Reader) error {
+		_, tables, err := prepare(r, d.Dialect(), app)
+		if err == nil {
+			_, broken, err = drift(r, d.Dialect(), tables)
+		}
+		return err
+	})
+	return broken, err
+}
+
+// drift compares the manifest with what the database holds. broken is the part of
+// it that no query can do without.
+func drift(r store.Reader, d store.Dialect, tables []*store.Table) (all, broken []string, err error) {
 	type column struct {
 		kind    string
 		notNull bool
 	}
 	real := map[string]map[string]column{}
-	err := r.Query(&store.Statement{SQL: d.Catalog()}, nil, func(row store.Row) error {
+	err = r.Query(&store.Statement{SQL: d.Catalog()}, nil, func(row store.Row) error {
 		t := string(row.Append(nil, 0))
 		if real[t] == nil {
 			real[t] = map[string]column{}
@@ -72,24 +86,28 @@ func drift(r store.Reader, d store.Dialect, tables []*store.Table) ([]string, er
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	out := []string{}
 	say := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
+	lacks := func(format string, args ...any) {
+		say(format, args...)
+		broken = append(broken, out[len(out)-1])
+	}
 	for _, t := range tables {
 		name := t.QualifiedName()
 		have, ok := real[name]
 		delete(real, name)
 		if !ok {
-			say("table %s is missing", name)
+			lacks("table %s is missing", name)
 			continue
 		}
 		for _, c := range t.Columns {
 			switch h, ok := have[c.Name]; {
 			case !ok:
-				say("column %s.%s is missing", name, c.Name)
+				lacks("column %s.%s is missing", name, c.Name)
 			case h.kind != d.StorageType(c):
-				say("column %s.%s is %s, not %s", name, c.Name, h.kind, d.StorageType(c))
+				lacks("column %s.%s is %s, not %s", name, c.Name, h.kind, d.StorageType(c))
 			case h.notNull && !c.NotNull:
 				say("column %s.%s refuses null", name, c.Name)
 			case !h.notNull && c.NotNull:
@@ -105,5 +123,5 @@ func drift(r store.Reader, d store.Dialect, tables []*store.Table) ([]string, er
 		say("table %s is not Pando's", t)
 	}
 	slices.Sort(out)
-	return out, nil
+	return out, broken, nil
 }

@@ -52,6 +52,10 @@ type Options struct {
 	// Mail receives a line for each mail that mailbox:// takes, with its link or
 	// code: a secret. nil: nobody does.
 	Mail func(line string)
+	// Await waits for a store that is not there. It is called with the reason
+	// before each pause; it reports whether there is time for another try. nil: there
+	// is none.
+	Await func(ctx context.Context, reason error, pause time.Duration) bool
 	// DB measures the store; nil: nobody does.
 	DB *telemetry.DB
 }
@@ -126,10 +130,13 @@ func open(ctx context.Context, opt Options, app *Application) (_ *Node, err erro
 	if n.signer, err = keys.OpenSigner(keys.SignerConfig{Dir: n.data}); err != nil {
 		return nil, err
 	}
-	if n.driver, err = n.openStore(ctx, app); err != nil {
+	if n.wrapper, err = keys.OpenWrapper(n.data); err != nil {
 		return nil, err
 	}
-	if n.wrapper, err = keys.OpenWrapper(n.data); err != nil {
+	if n.driver, err = n.awaitStore(ctx, app); err != nil {
+		return nil, err
+	}
+	if err := n.claim(ctx, app); err != nil {
 		return nil, err
 	}
 	if err := n.openAudit(ctx); err != nil {
@@ -191,6 +198,9 @@ func (n *Node) bring(ctx context.Context, app *Application) error {
 		}
 	}
 	n.late.replace(rest)
+	if err := intact(ctx, n.driver, app); err != nil {
+		return err
+	}
 	for _, d := range changed {
 		n.opt.Log.Warn("the database differs from what Pando made of it", "drift", d)
 	}
@@ -267,11 +277,27 @@ func (n *Node) writing(door func(*live) http.Handler) http.Handler {
 	})
 }
 
-// Ready reports whether the store answers.
+// Ready reports whether the store answers, takes writes and has what the
+// application needs.
 func (n *Node) Ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	return n.live.Load().driver.Ping(ctx)
+	live := n.live.Load()
+	if err := live.driver.Ping(ctx); err != nil || !n.mu.TryLock() { // a migration is under way
+		return err
+	}
+	defer n.mu.Unlock()
+	return intact(ctx, live.driver, live.app)
+}
+
+// intact refuses a store whose schema somebody has changed behind Pando's back.
+func intact(ctx context.Context, d store.Driver, app *Application) error {
+	broken, err := migrate.Broken(ctx, d, app.Model)
+	if err != nil || len(broken) == 0 {
+		return err
+	}
+	return fault.New(fault.StoreUnavailable, "the database is not as Pando made it").WithDetails("%s", strings.Join(broken, "; ")).
+		WithHint("put back what was changed by hand, or restore the database from a backup")
 }
 
 // Close closes the store and frees the data folder. Mails and audit records that

@@ -23,6 +23,8 @@ type ServeOptions struct {
 	Ops     string
 	Output  io.Writer // the logs; required
 	Version string
+	// Wait is how long a store that is not there is waited for at the start.
+	Wait time.Duration
 	// Drain is how long the node goes on serving after /readyz turned false.
 	Drain time.Duration
 	// Watch reloads the application when its files change.
@@ -67,7 +69,15 @@ func Serve(ctx context.Context, opt ServeOptions) error {
 	}
 	defer func() { _ = at.close() }() // the edge has closed it, unless it never took it over
 	opt.Migrate, opt.Convert, opt.URL = true, opt.Watch, at.url
+	w := &waiting{ops: cfg.Ops, log: logs.log, note: opt.Note, until: time.Now().Add(opt.Wait)}
+	if opt.Ops != "" {
+		w.ops = opt.Ops
+	}
+	if opt.Wait > 0 {
+		opt.Await = w.wait
+	}
 	node, err := open(ctx, opt.Options, app)
+	err = errors.Join(err, w.end())
 	if err != nil {
 		return errors.Join(err, tel.Close(ctx))
 	}

@@ -55,8 +55,8 @@ type prepared struct {
 func connConfig(url string) (*pgconn.Config, error) {
 	cfg, err := pgconn.ParseConfig(url)
 	if err != nil {
-		return nil, fault.New(fault.StoreUnavailable, "the store's URL is wrong"). // the error holds the password
-												WithHint("it has the form postgres://user@host:5432/database")
+		return nil, fault.New(fault.ConfigInvalid, "the store's URL is wrong"). // the error holds the password
+											WithHint("it has the form postgres://user@host:5432/database")
 	}
 	cfg.RuntimeParams["timezone"] = "UTC"
 	cfg.RuntimeParams["datestyle"] = "ISO"
@@ -119,7 +119,7 @@ func openConn(ctx context.Context, cfg *pgconn.Config) (*conn, error) {
 		if ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) { // the connection's own time limit
 			return nil, unreachable(err)
 		}
-		return nil, translate(err)
+		return nil, refused(err, cfg)
 	}
 	base := context.WithoutCancel(ctx)
 	c := &conn{pg: pg, stmts: map[*store.Statement]*prepared{}, base: base, ctx: base}

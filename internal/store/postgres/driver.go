@@ -72,11 +72,15 @@ func Open(ctx context.Context, opt Options) (*Driver, error) {
 	}
 	c, err := openConn(ctx, cfg)
 	if err != nil {
-		return nil, err
+		return nil, unfit(err, cfg)
 	}
 	d := &Driver{}
-	if err := errors.Join(c.fit(opt.Log), c.system(d.dialect.SystemDDL())); err != nil {
-		return nil, errors.Join(err, c.close())
+	err = c.fit(opt.Log)
+	if err == nil { // a server that does not fit is left as it is
+		err = c.system(d.dialect.SystemDDL())
+	}
+	if err != nil {
+		return nil, errors.Join(unfit(err, cfg), c.close())
 	}
 	d.pool = newPool(cfg, opt.Readers)
 	d.writer = newWriter(c, d.pool, opt.Log)
@@ -107,18 +111,17 @@ func (c *conn) fit(log *slog.Logger) error {
 		`FROM pg_database WHERE datname=current_database()`}
 	return c.Query(st, nil, func(r store.Row) error {
 		if n := r.Int(0); n < minVersion {
-			return fault.New(fault.StoreUnavailable, "PostgreSQL %d.%d is too old", n/10000, n%10000).WithHint("version 15 or later is needed")
+			return fault.New(fault.ConfigInvalid, "PostgreSQL %d.%d is too old", n/10000, n%10000).WithHint("version 15 or later is needed")
 		}
 		if enc := string(r.Append(nil, 1)); enc != "UTF8" {
-			return fault.New(fault.StoreUnavailable, "the database's encoding is %s", enc).
-				WithHint("create it with: CREATE DATABASE name TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'")
+			return fault.New(fault.ConfigInvalid, "the database's encoding is %s", enc).WithHint("%s", create)
 		}
 		if r.Int(2) == 0 {
 			log.Warn("the database's collation is not C: the order of texts inside json fields is the database's",
-				"hint", "create it with: CREATE DATABASE name TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'")
+				"hint", create)
 		}
 		if r.Int(3) == 0 {
-			return fault.New(fault.StoreUnavailable, "the server was built without ICU, which ilike folds by")
+			return fault.New(fault.ConfigInvalid, "the server was built without ICU, which ilike folds by")
 		}
 		return nil
 	})
@@ -176,16 +179,21 @@ func (d *Driver) Check(ctx context.Context) error {
 	})
 }
 
-// Ping reports whether the store can be read.
+// Ping reports whether the store can be read and takes writes.
 func (d *Driver) Ping(ctx context.Context) error {
 	return d.Read(ctx, false, func(r store.Reader) error {
-		return r.Query(ping, nil, func(store.Row) error { return nil })
+		return r.Query(ping, nil, func(row store.Row) error {
+			if row.Int(0) != 0 {
+				return takesNoWrites(nil)
+			}
+			return nil
+		})
 	})
 }
 
 //nolint:gochecknoglobals // constant texts; a Statement is identified by its address
 var (
-	ping = &store.Statement{SQL: "SELECT 1"}
+	ping = &store.Statement{SQL: "SELECT (pg_is_in_recovery() OR current_setting('default_transaction_read_only')='on')::int"}
 	size = &store.Statement{SQL: "SELECT pg_database_size(current_database())"}
 )
 

@@ -101,7 +101,13 @@ func translateState(err error, pg *pgconn.PgError) error {
 	case "54000", "54001", "54011", "54023":
 		return fault.Wrap(err, fault.LimitExceeded, "the statement is too large for the database")
 	case stateReadOnly:
-		return fault.Wrap(err, fault.StoreUnavailable, "the database takes no writes: it is a standby or read-only")
+		return takesNoWrites(err)
+	case "42P01", "42703", "42804", "42883", "3F000":
+		return fault.Wrap(err, fault.StoreUnavailable, "the database is not as the application needs it: a table or a column was changed").
+			WithHint("`pando migrate status` tells what is different; what was changed by hand has to be put back")
+	case "42501":
+		return fault.Wrap(err, fault.StoreUnavailable, "the database's user lacks a right that the application needs").
+			WithHint("the tables and their schemas have to belong to the user of the store's URL, or be granted to it")
 	}
 	if pg.Code == stateMoved {
 		f := store.Moved()
@@ -118,6 +124,11 @@ func translateState(err error, pg *pgconn.PgError) error {
 		return fault.Wrap(err, fault.StoreIO, "the store cannot be read or written")
 	}
 	return fault.Wrap(err, fault.Internal, "an internal error occurred")
+}
+
+func takesNoWrites(err error) *fault.Error {
+	return fault.Wrap(err, fault.StoreUnavailable, "the database takes no writes: it is a standby or read-only").
+		WithHint("promote it, or name the primary in the store's URL")
 }
 
 // keyOf reads the columns out of "Key (a, b)=(1, 2) already exists.", without

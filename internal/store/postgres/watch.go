@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net"
-	"path/filepath"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -50,15 +48,6 @@ func watchConfig(cfg *pgconn.Config) *pgconn.Config {
 	}
 	cfg.OnNotice = nil
 	return cfg
-}
-
-// address is where a server is, without what is secret.
-func address(cfg *pgconn.Config) string {
-	host := cfg.Host
-	if filepath.IsAbs(host) {
-		return host + ":" + strconv.Itoa(int(cfg.Port))
-	}
-	return net.JoinHostPort(host, strconv.Itoa(int(cfg.Port)))
 }
 
 // ask sends the question and reads a position and a timeline.
