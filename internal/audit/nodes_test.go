@@ -12,8 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
-
 	"github.com/pandobase/pando/internal/audit"
 	"github.com/pandobase/pando/internal/fault"
 	"github.com/pandobase/pando/internal/keys"
@@ -96,21 +94,18 @@ func (s *shared) join() *peer {
 // sql runs what is beside the nodes, on a connection of its own.
 func (s *shared) sql() func(sql string) string {
 	s.t.Helper()
-	c, err := pgconn.Connect(s.t.Context(), s.url)
+	c, err := pgtest.Connect(s.t.Context(), s.url)
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	s.t.Cleanup(func() { _ = c.Close(context.Background()) })
 	return func(sql string) string {
 		s.t.Helper()
-		results, err := c.Exec(s.t.Context(), sql).ReadAll()
+		out, err := c.Run(s.t.Context(), sql)
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		if last := results[len(results)-1]; len(last.Rows) == 1 {
-			return string(last.Rows[0][0])
-		}
-		return ""
+		return out
 	}
 }
 
@@ -147,9 +142,8 @@ func (s *shared) whole(p *peer, rows string) *audit.Report {
 
 //nolint:gochecknoglobals // constant texts; a Statement is identified by its address
 var (
-	insertRow = &store.Statement{SQL: `INSERT INTO n (id, v) VALUES ($1, 0)`}
-	bumpRow   = &store.Statement{SQL: `UPDATE n SET v=v+1 WHERE id=$1`}
-	logRow    = &store.Statement{SQL: `INSERT INTO done (id) VALUES ($1)`}
+	bumpRow = &store.Statement{SQL: `UPDATE n SET v=v+1 WHERE id=$1`}
+	logRow  = &store.Statement{SQL: `INSERT INTO done (id) VALUES ($1)`}
 )
 
 var errUndo = errors.New("undo")

@@ -10,8 +10,6 @@ import (
 	"testing/fstest"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
-
 	"github.com/pandobase/pando/internal/engine"
 	"github.com/pandobase/pando/internal/fault"
 	"github.com/pandobase/pando/internal/keys"
@@ -115,21 +113,18 @@ func openBoard(t *testing.T, url string) *sharedBoard {
 		}
 		b.nodes = append(b.nodes, engine.New(engine.Config{App: app, Rules: rules, Driver: d, Signer: signer}))
 	}
-	c, err := pgconn.Connect(t.Context(), url)
+	c, err := pgtest.Connect(t.Context(), url)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close(context.Background()) })
 	b.sql = func(sql string) string {
 		t.Helper()
-		results, err := c.Exec(context.Background(), sql).ReadAll()
+		out, err := c.Run(context.Background(), sql)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if last := results[len(results)-1]; len(last.Rows) > 0 {
-			return string(last.Rows[0][0])
-		}
-		return ""
+		return out
 	}
 	return b
 }
