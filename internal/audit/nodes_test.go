@@ -47,8 +47,13 @@ func TestNodes(t *testing.T) {
 		name string
 		test func(*testing.T, *shared)
 	}{
-		{"share the trail", nodesShareTheTrail}, {"erase", nodesErase}, {"erase under writes", nodesEraseUnderWrites}, {"anchor", nodesAnchor},
-		{"count", nodesCount}, {"one stands still", nodeStandsStill}, {"texts that no store takes", textsNoStoreTakes},
+		{"share the trail", nodesShareTheTrail},
+		{"erase", nodesErase},
+		{"erase under writes", nodesEraseUnderWrites},
+		{"anchor", nodesAnchor},
+		{"count", nodesCount},
+		{"one stands still", nodeStandsStill},
+		{"texts that no store takes", textsNoStoreTakes},
 	} {
 		t.Run(tt.name, func(t *testing.T) { tt.test(t, share(t, server)) })
 	}
