@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 
 	"github.com/pandobase/pando/internal/fault"
 	"github.com/pandobase/pando/internal/model"
@@ -140,9 +141,13 @@ func (r *loading) run(ctx context.Context, tx store.Tx) error {
 
 func (r *loading) batch(tx store.Tx, batch []item) error {
 	r.out.Primary, r.out.Partition, r.vals, r.merged = r.out.Primary[:0], r.out.Partition[:0], r.vals[:0], r.merged[:0]
-	for i := range batch {
-		if err := r.row(tx, &batch[i]); err != nil {
-			return err
+	if copied, err := r.copy(tx, batch); err != nil {
+		return err
+	} else if !copied {
+		for i := range batch {
+			if err := r.row(tx, &batch[i]); err != nil {
+				return err
+			}
 		}
 	}
 	if err := r.recordChunk(tx); err != nil {
@@ -153,6 +158,50 @@ func (r *loading) batch(tx store.Tx, batch []item) error {
 		r.load.Progress(r.stored)
 	}
 	return nil
+}
+
+// copy stores a batch at once, where the store can and nothing has to be asked
+// about a row. One that fails has stored nothing: its rows are then stored one
+// by one, which finds the bad ones.
+func (r *loading) copy(tx store.Tx, batch []item) (bool, error) {
+	c := r.change
+	if len(c.loose) > 0 || !c.plan.Copies(tx) {
+		return false, nil
+	}
+	own, key := slices.Index(c.plan.Fields, c.entity.Primary), slices.Index(c.plan.Fields, c.entity.PartitionKey())
+	for i := range batch {
+		it := &batch[i]
+		if it.bad {
+			continue
+		}
+		known, err := c.plan.Judge(c.guard, it.vals)
+		if it.err != nil || err != nil || !known && c.plan.Judges() {
+			r.vals = r.vals[:0]
+			return false, nil //nolint:nilerr // told of the row, one by one
+		}
+		r.vals = append(r.vals, it.vals)
+	}
+	if err := c.plan.Copy(tx, r.vals); err != nil {
+		r.vals = r.vals[:0]
+		return false, unlessRow(err)
+	}
+	for _, vals := range r.vals {
+		r.out.Primary, r.merged = append(r.out.Primary, vals[own]), append(r.merged, false)
+		if key >= 0 {
+			r.out.Partition = append(r.out.Partition, vals[key])
+		}
+	}
+	return true, nil
+}
+
+// unlessRow is an error that is not of a row's making.
+func unlessRow(err error) error {
+	switch fault.From(err).Code {
+	case fault.QueryCanceled, fault.DiskFull, fault.StoreIO, fault.StoreUnavailable, fault.Internal:
+		return err
+	default:
+		return nil
+	}
 }
 
 // row stores one row. A row that fails leaves no trace, so that the rest of the
@@ -179,13 +228,11 @@ func (r *loading) row(tx store.Tx, it *item) error {
 	if err == nil {
 		return nil
 	}
-	switch fault.From(err).Code {
-	case fault.QueryCanceled, fault.DiskFull, fault.StoreIO, fault.StoreUnavailable, fault.Internal:
-		return err // not the row's fault
-	default:
-		it.bad = true
-		return r.load.Bad(it.line, it.source, err)
+	if err := unlessRow(err); err != nil {
+		return err
 	}
+	it.bad = true
+	return r.load.Bad(it.line, it.source, err)
 }
 
 // read validates rows and sends them in batches. A row that is wrong travels

@@ -356,7 +356,7 @@ func (c *change) findLoose() {
 func (c *change) run(tx store.Tx) error {
 	c.res.Release()
 	c.res = Result{Total: -1}
-	out := &store.Outcome{Judged: c.judged}
+	out := &store.Outcome{Judged: c.judged, Later: true}
 	var err error
 	switch c.w.Action {
 	case query.Create:

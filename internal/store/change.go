@@ -42,6 +42,7 @@ type WritePlan struct {
 	failed *gate   // does so behind an update that a key or a reference has refused
 	asked  *asking // nil: no rows are looked for
 	upsert
+	bulk bulk // a create of which nothing is asked
 }
 
 // upsert is what a create needs that may meet a row of its key.
@@ -214,6 +215,9 @@ func (pl *Planner) CompileInsert(e *model.Entity, g policy.Guard, checks Checks,
 		return nil, err
 	}
 	returning := ""
+	if len(judges) == 0 && in.Resolution == query.Fail && hidden == nil && p.same.SQL == "" {
+		p.bulk = bulk{pl.Dialect.Table(e.Module.Name, e.Name), columns}
+	}
 	if len(judges) > 0 || in.Resolution != query.Fail || hidden != nil {
 		returning = c.returning(p, judges)
 	}
@@ -400,6 +404,17 @@ type Outcome struct {
 	Before []value.Value
 	// Existed: the row of an upsert was there before.
 	Existed bool
+	// Later is set for runs whose failure fails the whole write: it need not be
+	// told at once.
+	Later bool
+}
+
+func (o *Outcome) exec(tx Tx, st *Statement, args []value.Value) error {
+	if o.Later {
+		return Send(tx, st, args)
+	}
+	_, err := tx.Exec(st, args)
+	return err
 }
 
 // maxMeets is how often a merge begins again because the row of its key came to
@@ -445,7 +460,7 @@ func (p *WritePlan) attempt(tx Tx, values []value.Value, args []query.Arg, into 
 		return err
 	}
 	if !p.returns {
-		if _, err := tx.Exec(st, all); err != nil {
+		if err := into.exec(tx, st, all); err != nil {
 			return err
 		}
 		into.Primary = append(into.Primary, values[p.own])
