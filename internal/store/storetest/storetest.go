@@ -29,8 +29,12 @@ import (
 type Open func(t *testing.T) store.Driver
 
 // Run runs the suite against a driver.
-func Run(t *testing.T, open func(t *testing.T) store.Driver) {
-	s := &suite{open: open}
+func Run(t *testing.T, open func(t *testing.T) store.Driver) { RunWithin(t, open, slack) }
+
+// RunWithin is Run on a way to the store by which the end of a context may take
+// longer to interrupt a statement.
+func RunWithin(t *testing.T, open func(t *testing.T) store.Driver, interrupt time.Duration) {
+	s := &suite{open: open, slack: interrupt}
 	for _, part := range []struct {
 		name string
 		run  func(*suite, *testing.T)
@@ -58,7 +62,10 @@ func Run(t *testing.T, open func(t *testing.T) store.Driver) {
 	}
 }
 
-type suite struct{ open Open }
+type suite struct {
+	open  Open
+	slack time.Duration // within which an interrupt takes effect
+}
 
 // readOptions are those of a plain read.
 var readOptions engine.ReadOptions //nolint:gochecknoglobals // a zero value
