@@ -41,7 +41,9 @@ func TestConformance(t *testing.T) { storetest.Run(t, opener()) }
 func TestAgreesWithMemory(t *testing.T) { storetest.Agree(t, opener()) }
 
 // opener opens one database for each test, however often the test asks.
-func opener() storetest.Open {
+func opener() storetest.Open { return openerOf(database) }
+
+func openerOf(database func(*testing.T) string) storetest.Open {
 	var mu sync.Mutex
 	urls := map[*testing.T]string{}
 	return func(t *testing.T) store.Driver {

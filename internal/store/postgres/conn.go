@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"strings"
+	"sync"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
-
-	"github.com/pandobase/pando/internal/fault"
 	"github.com/pandobase/pando/internal/store"
 	"github.com/pandobase/pando/internal/value"
 )
@@ -18,112 +16,75 @@ import (
 // callers, so an unbounded cache would be a way to eat memory.
 const maxStatements = 400
 
-// unanswered is how long a server may take to answer a cancel request before
-// the connection is given up.
-const unanswered = 5 * time.Second
-
-// connectTimeout is how long one server may take to let a connection in, unless
-// the URL says otherwise.
-const connectTimeout = 5 * time.Second
+// A connection holds back what nobody waits for until so much of it has
+// gathered. Their answers, which nobody reads meanwhile, must fit into the
+// buffers of a socket: else both ends would wait for each other to read.
+const (
+	maxOwed = 256
+	maxHeld = 64 << 10
+)
 
 // conn is one connection with its prepared statements. Only its current holder
-// may use it.
+// may use it; the watch may cancel what runs.
+//
+// Statements whose outcome nobody waits for (the control of a transaction, and
+// what is sent through store.Sender) are held back and go out in one write with
+// the next one that somebody does wait for, in one group of the protocol: where
+// one fails, the server skips the rest.
 type conn struct {
-	pg      *pgconn.PgConn
+	*link
+	set     *settings
 	stmts   map[*store.Statement]*prepared
 	names   uint64
 	tick    uint64
 	schema  uint64 // the generation of the schema that stmts were prepared in
+	age     uint64 // the generation of connections that it belongs to
 	reading *result
-	epoch   uint64 // of the pool, when it was opened
-	given   bool   // a statement has answered something since it was lent for a read
-	warned  bool   // the server warned of a commit
+	free    *result // kept for the next statement
 	scope   scope
-	kept    []any           // for the commit of the transaction
-	base    context.Context //nolint:containedctx // never ends: for what must be done whatever the holder's says
+
+	owed    []int         // the writes that held-back statements belong to, in order
+	write   int           // the write that runs
+	later   bool          // it lets its statements wait
+	broken  error         // what a held-back statement failed with; until the group is undone
+	breaker int           // the write that it belonged to
+	depth   int           // of the savepoints inside a write
+	retire  bool          // the connection must not be lent again
+	alone   bool          // outside of a transaction: a lost connection may be replaced
+	took    time.Duration // by the last statement, up to its first row
+
+	given bool  // a statement has answered something since it was lent for a read
+	kept  []any // for the commit of the transaction
+
+	mu      sync.Mutex      // for what the watch looks at
 	ctx     context.Context //nolint:containedctx // the holder's, for the statements that run
+	ended   context.Context //nolint:containedctx // ctx, once the watch has seen its end
+	asked   int
+	nextAsk time.Time
+	asking  sync.WaitGroup
 }
 
+// prepared is a statement that the server knows, or, behind a pooler, one whose
+// types are known.
 type prepared struct {
-	name string
-	desc *pgconn.StatementDescription
-	used uint64
+	name   string
+	params []uint32
+	fields []uint32
+	used   uint64
 }
 
-// connConfig reads a URL and sets what every connection needs. The parameters
-// are those that a transaction pooler knows to keep apart.
-func connConfig(url string) (*pgconn.Config, error) {
-	cfg, err := pgconn.ParseConfig(url)
-	if err != nil {
-		return nil, fault.New(fault.ConfigInvalid, "the store's URL is wrong"). // the error holds the password
-											WithHint("it has the form postgres://user@host:5432/database")
-	}
-	cfg.RuntimeParams["timezone"] = "UTC"
-	cfg.RuntimeParams["datestyle"] = "ISO"
-	cfg.RuntimeParams["client_encoding"] = "UTF8"
-	if cfg.RuntimeParams["application_name"] == "" {
-		cfg.RuntimeParams["application_name"] = "pando"
-	}
-	cfg.OnNotice = noticed
-	if len(cfg.Fallbacks) > 0 && cfg.ValidateConnect == nil { // of several servers one takes writes
-		cfg.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
-	}
-	if cfg.ConnectTimeout == 0 {
-		cfg.ConnectTimeout = connectTimeout
-	}
-	cfg.BuildContextWatcherHandler = func(pg *pgconn.PgConn) ctxwatch.Handler {
-		return &canceler{pg: pg}
-	}
-	return cfg, nil
-}
-
-// canceler asks the server to cancel the statement whose context has ended. It
-// asks again until the statement has ended: a request that overtakes the
-// statement finds nothing to cancel. The connection stays usable, unless the
-// server does not answer.
-type canceler struct {
-	pg         *pgconn.PgConn
-	stop, done chan struct{}
-}
-
-// HandleCancel implements ctxwatch.Handler.
-func (h *canceler) HandleCancel(ended context.Context) {
-	stop, done := make(chan struct{}), make(chan struct{})
-	h.stop, h.done = stop, done
-	_ = h.pg.Conn().SetDeadline(time.Now().Add(unanswered)) // a closed connection says so by itself
-	go func() {
-		defer close(done)
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ended), unanswered)
-		defer cancel()
-		for pause := 20 * time.Millisecond; ctx.Err() == nil; pause *= 2 {
-			_ = h.pg.CancelRequest(ctx) // where it fails the deadline ends the wait
-			select {
-			case <-stop:
-				return
-			case <-time.After(pause):
-			}
-		}
-	}()
-}
-
-// HandleUnwatchAfterCancel implements ctxwatch.Handler.
-func (h *canceler) HandleUnwatchAfterCancel() {
-	close(h.stop)
-	<-h.done
-	_ = h.pg.Conn().SetDeadline(time.Time{})
-}
-
-func openConn(ctx context.Context, cfg *pgconn.Config) (*conn, error) {
-	pg, err := pgconn.ConnectConfig(ctx, cfg)
+func openConn(ctx context.Context, set *settings) (*conn, error) {
+	l, err := dial(ctx, set.cfg)
 	if err != nil {
 		if ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) { // the connection's own time limit
 			return nil, unreachable(err)
 		}
-		return nil, refused(err, cfg)
+		return nil, refused(err, set.cfg)
 	}
-	base := context.WithoutCancel(ctx)
-	c := &conn{pg: pg, stmts: map[*store.Statement]*prepared{}, base: base, ctx: base}
-	pg.CustomData()[connKey] = c
+	c := &conn{link: l, set: set, stmts: map[*store.Statement]*prepared{}}
+	if set.pooled {
+		return c, nil
+	}
 	// Compiling a statement to machine code takes longer than most run, and
 	// cannot be canceled. No start-up parameter: poolers refuse those they do
 	// not know.
@@ -141,29 +102,64 @@ type scope struct {
 	dirty bool   // something was written behind it
 }
 
-// begin makes ctx's end cancel what runs from here on; end undoes it.
-func (c *conn) begin(ctx context.Context) { c.ctx = ctx }
+// usable reports whether the connection can be lent again: alive and outside
+// of a transaction.
+func (c *conn) usable() bool { return c.lost == nil && c.status == 'I' && !c.retire }
 
-// end also sees that no cancel request is left that could hit the next holder:
-// one that comes late ends a statement that does nothing.
-func (c *conn) end() {
-	late := c.ctx.Err() != nil
-	c.ctx = c.base
-	if late && !c.pg.IsClosed() {
-		c.settle()
-		_, _ = c.pg.Exec(c.ctx, "").ReadAll() // what it fails with has been answered
+// run executes SQL without parameters or rows, one command or more, behind what
+// was held back.
+func (c *conn) run(sql string) error {
+	c.settle()
+	if err := c.flushOwed(); err != nil {
+		return err
+	}
+	c.query(sql)
+	if err := c.flush(); err != nil {
+		return translate(err)
+	}
+	return c.translate(c.drain())
+}
+
+// mend forgets what a held-back statement failed with, and undoes it.
+func (c *conn) mend(sql string) error {
+	c.broken, c.owed = nil, c.owed[:0]
+	return c.run(sql)
+}
+
+// drain reads up to the end of a group and returns the first failure in it.
+func (c *conn) drain() (first error) {
+	for {
+		kind, body, err := c.next()
+		switch {
+		case err != nil:
+			return errors.Join(first, err)
+		case kind == ansError && first == nil:
+			first = failure(body)
+		case kind == ansReady:
+			return first
+		}
 	}
 }
 
-// usable reports whether the connection can be lent again: alive and outside
-// of a transaction.
-func (c *conn) usable() bool { return !c.pg.IsClosed() && c.pg.TxStatus() == 'I' }
-
-// run executes SQL without parameters or rows, one command or more, whatever
-// the holder's context says.
-func (c *conn) run(sql string) error {
-	c.settle()
-	_, err := c.pg.Exec(c.base, sql).ReadAll()
+// translate maps an error, and retires the connection where it tells that the
+// server takes no writes, or is about to go.
+func (c *conn) translate(err error) error {
+	if err == nil {
+		return nil
+	}
+	if state(err) != "" && gone(err) {
+		c.retire = true
+		c.set.reset()
+	}
+	if c.lost != nil {
+		c.set.reset()
+		c.mu.Lock()
+		ended := c.ended
+		c.mu.Unlock()
+		if ended != nil {
+			return canceled(ended.Err())
+		}
+	}
 	return translate(err)
 }
 
@@ -176,7 +172,97 @@ func (c *conn) settle() {
 	}
 }
 
+// hold adds a statement whose outcome nobody waits for.
+func (c *conn) hold(st *store.Statement, args []value.Value) error {
+	if c.broken != nil {
+		return c.broken
+	}
+	c.settle()
+	p, err := c.prepare(st)
+	if err != nil {
+		return err
+	}
+	if err := c.put(st, p, args); err != nil {
+		return err
+	}
+	if c.owed = append(c.owed, c.write); len(c.owed) >= maxOwed || len(c.out) >= maxHeld {
+		return c.flushOwed()
+	}
+	return nil
+}
+
+// put adds a statement to the messages that go out next.
+func (c *conn) put(st *store.Statement, p *prepared, args []value.Value) error {
+	begin := len(c.out)
+	if c.set.pooled {
+		c.parse("", st.SQL)
+	}
+	if err := c.bind(p.name, p.params, args); err != nil {
+		c.out = c.out[:begin]
+		return err
+	}
+	if c.set.pooled {
+		c.describe('P', "")
+	}
+	c.execute()
+	return nil
+}
+
+// flushOwed sends what was held back and reads the outcomes.
+func (c *conn) flushOwed() error {
+	if c.broken != nil {
+		return c.broken
+	}
+	if len(c.owed) == 0 {
+		return nil
+	}
+	c.sync()
+	if err := c.flush(); err != nil {
+		return c.translate(err)
+	}
+	if err := c.collect(); err != nil {
+		return err
+	}
+	return c.translate(c.drain())
+}
+
+// collect reads the outcomes of what was held back. At a failure the rest of
+// the group was skipped: it is read to its end.
+func (c *conn) collect() error {
+	for _, write := range c.owed {
+		if err := c.outcome(); err != nil {
+			c.breaker = write
+			c.owed = c.owed[:0]
+			if c.lost == nil {
+				err = errors.Join(err, c.drain())
+			}
+			c.broken = c.translate(err)
+			return c.broken
+		}
+	}
+	c.owed = c.owed[:0]
+	return nil
+}
+
+// outcome reads the answers to one command that has no rows.
+func (c *conn) outcome() error {
+	for {
+		kind, body, err := c.next()
+		switch {
+		case err != nil:
+			return err
+		case kind == ansError:
+			return failure(body)
+		case kind == ansComplete, kind == ansEmpty:
+			return nil
+		}
+	}
+}
+
 func (c *conn) prepare(st *store.Statement) (*prepared, error) {
+	if c.set.pooled {
+		return c.typed(st)
+	}
 	c.tick++
 	if p := c.stmts[st]; p != nil {
 		p.used = c.tick
@@ -189,12 +275,41 @@ func (c *conn) prepare(st *store.Statement) (*prepared, error) {
 	}
 	c.names++
 	p := &prepared{name: "p" + strconv.FormatUint(c.names, 10), used: c.tick}
-	var err error
-	if p.desc, err = c.pg.Prepare(c.ctx, p.name, st.SQL, nil); err != nil {
-		return nil, translate(err)
+	if err := c.ask(p, st.SQL); err != nil {
+		return nil, err
 	}
 	c.stmts[st] = p
 	return p, nil
+}
+
+// ask has the server prepare a statement and tell its types.
+func (c *conn) ask(p *prepared, sql string) error {
+	c.parse(p.name, sql)
+	c.describe('S', p.name)
+	c.sync()
+	if err := c.flush(); err != nil {
+		return c.translate(err)
+	}
+	if err := c.collect(); err != nil {
+		return err
+	}
+	var first error
+	for {
+		kind, body, err := c.next()
+		if err != nil {
+			return c.translate(errors.Join(first, err))
+		}
+		switch kind {
+		case ansError:
+			first = failure(body)
+		case ansParameters:
+			p.params = oidsIn(body)
+		case ansFields:
+			p.fields = fieldsIn(body)
+		case ansReady:
+			return c.translate(first)
+		}
+	}
 }
 
 // evict closes the half of the statements that was used least recently.
@@ -204,20 +319,23 @@ func (c *conn) evict() error {
 		sum += p.used
 	}
 	mean := sum / uint64(len(c.stmts))
+	var sql strings.Builder
 	for st, p := range c.stmts {
-		if p.used > mean {
-			continue
-		}
-		if err := c.forget(st, p); err != nil {
-			return err
+		if p.used <= mean {
+			delete(c.stmts, st)
+			sql.WriteString("DEALLOCATE " + p.name + ";")
 		}
 	}
-	return nil
+	return c.run(sql.String())
 }
 
 func (c *conn) forget(st *store.Statement, p *prepared) error {
+	if c.set.pooled {
+		c.set.types.forget(st)
+		return nil
+	}
 	delete(c.stmts, st)
-	return translate(c.pg.Deallocate(c.base, p.name))
+	return c.run("DEALLOCATE " + p.name)
 }
 
 // renew closes every statement when the schema has changed since.
@@ -225,104 +343,101 @@ func (c *conn) renew(schema uint64) error {
 	if c.schema == schema {
 		return nil
 	}
-	for st, p := range c.stmts {
-		if err := c.forget(st, p); err != nil {
-			return err
-		}
-	}
 	c.schema = schema
-	return nil
-}
-
-// result is the rows of a statement: read one by one, or ahead once another
-// statement needs the connection.
-type result struct {
-	r    *pgconn.ResultReader
-	row  row
-	rest [][][]byte // rows read ahead
-	tag  pgconn.CommandTag
-	err  error
-	done bool // r is closed
-}
-
-func (q *result) next() bool {
-	if !q.done {
-		if q.r.NextRow() {
-			q.row.vals = q.r.Values()
-			return true
-		}
-		q.close()
-		return false
+	if len(c.stmts) == 0 {
+		return nil
 	}
-	if len(q.rest) == 0 {
-		return false
-	}
-	q.row.vals, q.rest = q.rest[0], q.rest[1:]
-	return true
-}
-
-func (q *result) close() {
-	if !q.done {
-		q.tag, q.err = q.r.Close()
-		q.done = true
-	}
-}
-
-// ahead keeps the current row and all that follow.
-func (q *result) ahead() {
-	if q.done {
-		return
-	}
-	q.row.vals = kept(q.row.vals)
-	for q.r.NextRow() {
-		q.rest = append(q.rest, kept(q.r.Values()))
-	}
-	q.close()
-}
-
-func kept(vals [][]byte) [][]byte {
-	out := make([][]byte, len(vals))
-	for i, v := range vals {
-		if v != nil {
-			out[i] = append(make([]byte, 0, len(v)), v...)
-		}
-	}
-	return out
+	clear(c.stmts)
+	return c.run("DEALLOCATE ALL")
 }
 
 // Query implements store.Reader.
 func (c *conn) Query(st *store.Statement, args []value.Value, each func(store.Row) error) error {
-	_, err := c.query(st, args, each)
+	_, err := c.exec(st, args, each)
 	return err
 }
 
 // Exec implements store.Tx.
 func (c *conn) Exec(st *store.Statement, args []value.Value) (int64, error) {
-	tag, err := c.query(st, args, func(store.Row) error { return nil })
-	return tag.RowsAffected(), err
+	return c.exec(st, args, nil)
 }
 
-func (c *conn) query(st *store.Statement, args []value.Value, each func(store.Row) error) (pgconn.CommandTag, error) {
+// Send implements store.Sender.
+func (c *conn) Send(st *store.Statement, args []value.Value) error {
+	if !c.later || c.depth > 0 {
+		_, err := c.exec(st, args, nil)
+		return err
+	}
+	c.scope.dirty = true
+	return c.hold(st, args)
+}
+
+func (c *conn) exec(st *store.Statement, args []value.Value, each func(store.Row) error) (int64, error) {
 	c.settle()
 	for again := true; ; again = false {
-		if err := c.guard(); err != nil {
-			return pgconn.CommandTag{}, err
+		if err := c.ready(); err != nil {
+			return 0, err
 		}
 		p, err := c.prepare(st)
-		if err != nil {
-			return pgconn.CommandTag{}, c.undo(err)
-		}
-		rows := 0
-		tag, err := c.execute(p, args, func(r store.Row) error { rows++; return each(r) })
-		if state(err) == stateStalePlan && again && rows == 0 && c.pg.TxStatus() == 'I' {
-			if err := c.forget(st, p); err != nil { // another node has changed the schema
-				return tag, err
+		if err == nil {
+			n, started, err := c.execute1(st, p, args, each)
+			switch {
+			case err == nil || started || !again:
+				return n, c.undo(err)
+			case state(err) == stateStalePlan && c.status == 'I':
+				if err := c.forget(st, p); err != nil { // another node has changed the schema
+					return 0, err
+				}
+				continue
+			}
+			if !c.replace(err) {
+				return n, c.undo(err)
 			}
 			continue
 		}
-		c.scope.dirty = c.scope.dirty || !tag.Select()
-		return tag, c.undo(err)
+		if !again || !c.replace(err) {
+			return 0, c.undo(err)
+		}
 	}
+}
+
+// ready sees that a statement can run: nothing has failed before it, the
+// context goes on, and what was written before is safe from its failure.
+func (c *conn) ready() error {
+	if c.broken != nil {
+		return c.broken
+	}
+	if c.ctx != nil {
+		if err := c.ctx.Err(); err != nil {
+			return canceled(err)
+		}
+	}
+	return c.guard()
+}
+
+// replace puts a new connection in the place of one that turned out to be lost
+// before anything of a read was answered.
+//
+//nolint:contextcheck // the holder's, which is the connection's meanwhile
+func (c *conn) replace(err error) bool {
+	if !c.alone || c.lost == nil && !(state(err) != "" && gone(err)) || c.ctx != nil && c.ctx.Err() != nil {
+		return false
+	}
+	ctx := c.ctx
+	if ctx == nil {
+		ctx = c.set.base
+	}
+	fresh, ferr := openConn(ctx, c.set)
+	if ferr != nil {
+		return false
+	}
+	_ = c.link.close() // its failure was the reason
+	c.mu.Lock()
+	c.link = fresh.link
+	c.mu.Unlock()
+	clear(c.stmts)
+	c.retire, c.age = false, c.set.age.Load()
+	return true
 }
 
 // guard makes a savepoint before a statement that follows a write: one that
@@ -332,62 +447,81 @@ func (c *conn) guard() error {
 	if s.point == "" || !s.dirty {
 		return nil
 	}
-	sql := "SAVEPOINT s"
-	if s.own {
-		sql = "RELEASE s; SAVEPOINT s"
-	}
+	own := s.own
 	*s = scope{point: "s", own: true}
-	return c.run(sql)
+	if own {
+		if err := c.hold(ctl.releaseOwn, nil); err != nil {
+			return err
+		}
+	}
+	return c.hold(ctl.own, nil)
 }
 
 // undo goes back behind a failed statement.
 func (c *conn) undo(err error) error {
-	if err == nil || c.scope.point == "" || c.pg.IsClosed() || c.pg.TxStatus() != 'E' {
+	if err == nil || c.broken != nil || c.scope.point == "" || c.lost != nil || c.status != 'E' {
 		return err
 	}
 	c.scope.dirty = false
 	return errors.Join(err, c.run("ROLLBACK TO "+c.scope.point))
 }
 
-func (c *conn) execute(p *prepared, args []value.Value, each func(store.Row) error) (pgconn.CommandTag, error) {
-	vals, formats, err := bind(p.desc.ParamOIDs, args)
-	if err != nil {
-		return pgconn.CommandTag{}, err
+// execute1 runs a statement and hands its rows on. started tells whether a row
+// was handed on.
+func (c *conn) execute1(st *store.Statement, p *prepared, args []value.Value, each func(store.Row) error) (n int64, started bool, err error) {
+	if err := c.put(st, p, args); err != nil {
+		return 0, false, err
 	}
-	q := &result{r: c.pg.ExecPrepared(c.ctx, p.name, vals, formats, nil), row: row{fields: p.desc.Fields}}
-	c.reading = q
-	defer func() { // also when each panics
-		q.close()
-		if c.reading == q {
-			c.reading = nil
-		}
-	}()
+	c.sync()
+	if err := c.flush(); err != nil {
+		return 0, false, c.translate(err)
+	}
+	if err := c.collect(); err != nil {
+		return 0, false, err
+	}
+	q := c.open(p)
+	defer c.finish(q) // also when each panics
+	sent := time.Now()
 	for q.next() {
-		c.given = true
+		if !started {
+			started, c.given, c.took = true, true, time.Since(sent)
+		}
+		if each == nil {
+			continue
+		}
 		if err := each(&q.row); err != nil {
-			return pgconn.CommandTag{}, err
+			return 0, true, err
 		}
 	}
-	c.given = c.given || q.err == nil
-	return q.tag, translate(q.err)
+	if !q.read {
+		c.scope.dirty = true
+	}
+	if !started {
+		c.took = time.Since(sent)
+	}
+	c.given = c.given || started || q.err == nil
+	return q.rows, started, c.translate(q.err)
 }
 
 // Savepoint implements store.Tx.
 func (c *conn) Savepoint(fn func() error) error {
-	if err := c.run("SAVEPOINT i"); err != nil {
+	c.settle()
+	if err := c.hold(ctl.inner, nil); err != nil {
 		return err
 	}
 	outer := c.scope
 	outer.dirty = true
 	c.scope = scope{point: "i"}
+	c.depth++
 	kept := len(c.kept)
 	err := fn()
+	c.depth--
 	c.scope = outer
 	if err != nil {
 		c.unkeep(kept)
 		return errors.Join(err, c.run("ROLLBACK TO i; RELEASE i"))
 	}
-	return c.run("RELEASE i")
+	return c.hold(ctl.releaseInner, nil)
 }
 
 // Unchecked implements store.Tx: references are checked behind fn.
@@ -402,6 +536,27 @@ func (c *conn) Unchecked(fn func() error) error {
 }
 
 func (c *conn) close() error {
-	_ = c.pg.Conn().SetDeadline(time.Now().Add(unanswered)) // a closed connection says so by itself
-	return c.pg.Close(c.base)
+	if c.lost == nil {
+		_ = c.nc.SetDeadline(time.Now().Add(unanswered)) // a closed connection says so by itself
+	}
+	return c.link.close()
 }
+
+// Statements of the transaction control.
+type control struct {
+	begin, wait, savepoint, release, commit *store.Statement // around writes
+	own, releaseOwn                         *store.Statement // around a statement
+	inner, releaseInner                     *store.Statement // inside a write
+}
+
+//nolint:gochecknoglobals // constant texts; a Statement is identified by its address
+var ctl = control{
+	begin: &store.Statement{SQL: "BEGIN"}, wait: &store.Statement{SQL: "SET LOCAL lock_timeout=20"},
+	savepoint: &store.Statement{SQL: "SAVEPOINT " + outerPoint}, release: &store.Statement{SQL: "RELEASE " + outerPoint},
+	commit: &store.Statement{SQL: "COMMIT"},
+	own:    &store.Statement{SQL: "SAVEPOINT s"}, releaseOwn: &store.Statement{SQL: "RELEASE s"},
+	inner: &store.Statement{SQL: "SAVEPOINT i"}, releaseInner: &store.Statement{SQL: "RELEASE i"},
+}
+
+// outerPoint is the savepoint around a write.
+const outerPoint = "w"

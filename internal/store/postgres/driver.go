@@ -12,7 +12,6 @@ import (
 	"runtime"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -51,13 +50,18 @@ type Driver struct {
 	pool     *pool
 	writer   *writer
 	replicas *replicas // nil: there are none
-	once     sync.Once
+
+	stop context.CancelFunc
+	done chan struct{}
+	once sync.Once
 }
 
 var (
 	_ store.Driver    = (*Driver)(nil)
 	_ store.Committer = (*Driver)(nil)
 	_ store.Tx        = (*conn)(nil)
+	_ store.Reader    = (*reader)(nil)
+	_ store.Sender    = (*conn)(nil)
 )
 
 // minVersion is the oldest server, as server_version_num has it.
@@ -66,28 +70,32 @@ const minVersion = 150000
 // Open connects, checks the server and creates the system tables.
 func Open(ctx context.Context, opt Options) (*Driver, error) {
 	opt = opt.withDefaults()
-	cfg, err := connConfig(opt.URL)
+	set, err := readURL(ctx, opt.URL)
 	if err != nil {
 		return nil, err
 	}
-	c, err := openConn(ctx, cfg)
+	c, err := openConn(ctx, set)
 	if err != nil {
-		return nil, unfit(err, cfg)
+		return nil, unfit(err, set.cfg)
 	}
-	d := &Driver{}
+	d := &Driver{done: make(chan struct{})}
 	err = c.fit(opt.Log)
 	if err == nil { // a server that does not fit is left as it is
 		err = c.system(d.dialect.SystemDDL())
 	}
 	if err != nil {
-		return nil, errors.Join(unfit(err, cfg), c.close())
+		return nil, errors.Join(unfit(err, set.cfg), c.close())
 	}
-	d.pool = newPool(cfg, opt.Readers)
+	d.pool = newPool(set, opt.Readers)
+	d.pool.track(c)
 	d.writer = newWriter(c, d.pool, opt.Log)
+	watch, stop := context.WithCancel(context.WithoutCancel(ctx))
+	d.stop = stop
+	go d.watch(watch)
 	if len(opt.Replicas) == 0 {
 		return d, nil
 	}
-	if err := d.follow(ctx, cfg, &opt); err != nil {
+	if err := d.follow(ctx, set.cfg, &opt); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
 	return d, nil
@@ -179,10 +187,11 @@ func (d *Driver) Check(ctx context.Context) error {
 	})
 }
 
-// Ping reports whether the store can be read and takes writes.
+// Ping reports whether the store can be read and still takes writes. It needs
+// no free connection: a node whose connections are all at work is alive.
 func (d *Driver) Ping(ctx context.Context) error {
-	return d.Read(ctx, false, func(r store.Reader) error {
-		return r.Query(ping, nil, func(row store.Row) error {
+	return d.pool.reserved(ctx, func(c *conn) error {
+		return c.Query(ping, nil, func(row store.Row) error {
 			if row.Int(0) != 0 {
 				return takesNoWrites(nil)
 			}
@@ -195,6 +204,8 @@ func (d *Driver) Ping(ctx context.Context) error {
 var (
 	ping = &store.Statement{SQL: "SELECT (pg_is_in_recovery() OR current_setting('default_transaction_read_only')='on')::int"}
 	size = &store.Statement{SQL: "SELECT pg_database_size(current_database())"}
+
+	beginSnapshot = &store.Statement{SQL: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"}
 )
 
 // Size implements store.Driver.
@@ -217,111 +228,8 @@ func (d *Driver) Close() error {
 			err = d.replicas.close()
 		}
 		err = errors.Join(err, d.writer.close(), d.pool.close())
+		d.stop()
+		<-d.done
 	})
 	return err
-}
-
-// pool lends connections, the most recently used one first.
-type pool struct {
-	cfg    *pgconn.Config
-	schema atomic.Uint64 // the generation of the schema
-	sem    chan struct{}
-	mu     sync.Mutex
-	idle   []*conn
-	lent   map[*conn]struct{}
-	epoch  uint64 // counts the resets
-	shut   bool
-}
-
-func newPool(cfg *pgconn.Config, size int) *pool {
-	return &pool{cfg: cfg, sem: make(chan struct{}, size), lent: make(map[*conn]struct{}, size)}
-}
-
-func (p *pool) get(ctx context.Context) (*conn, error) {
-	select {
-	case p.sem <- struct{}{}:
-	default:
-		select {
-		case p.sem <- struct{}{}:
-		case <-ctx.Done():
-			return nil, fault.Wrap(ctx.Err(), fault.TooManyConns, "no connection became free in time").WithHint("try again")
-		}
-	}
-	c, err := p.take(ctx)
-	if err == nil {
-		if err = c.renew(p.schema.Load()); err == nil {
-			return c, nil
-		}
-		p.mu.Lock()
-		delete(p.lent, c)
-		p.mu.Unlock()
-		_ = c.close() // it failed already
-	}
-	<-p.sem
-	return nil, err
-}
-
-func (p *pool) take(ctx context.Context) (*conn, error) {
-	p.mu.Lock()
-	if p.shut {
-		p.mu.Unlock()
-		return nil, fault.New(fault.ShuttingDown, "the store is closed")
-	}
-	if n := len(p.idle); n > 0 {
-		c := p.idle[n-1]
-		p.idle = p.idle[:n-1]
-		p.lent[c] = struct{}{}
-		p.mu.Unlock()
-		return c, nil
-	}
-	epoch := p.epoch
-	p.mu.Unlock()
-	c, err := openConn(ctx, p.cfg)
-	if err != nil {
-		return nil, err
-	}
-	c.schema, c.epoch = p.schema.Load(), epoch
-	p.mu.Lock()
-	p.lent[c] = struct{}{}
-	p.mu.Unlock()
-	return c, nil
-}
-
-// put takes a connection back; one that is lost, or left inside a transaction,
-// is not lent again. With one that is lost go the others that lead there.
-func (p *pool) put(c *conn) {
-	usable := c.usable()
-	p.mu.Lock()
-	delete(p.lent, c)
-	if usable = usable && c.epoch == p.epoch; usable {
-		p.idle = append(p.idle, c)
-	}
-	stale := c.pg.IsClosed() && c.epoch == p.epoch
-	p.mu.Unlock()
-	if !usable {
-		_ = c.close() // its failure was answered
-	}
-	if stale {
-		p.reset()
-	}
-	<-p.sem
-}
-
-// close waits until every connection is back.
-func (p *pool) close() error {
-	p.mu.Lock()
-	p.shut = true
-	p.mu.Unlock()
-	for range cap(p.sem) {
-		p.sem <- struct{}{}
-	}
-	var errs []error
-	for _, c := range p.idle {
-		errs = append(errs, c.close())
-	}
-	p.idle = nil
-	for range cap(p.sem) { // who still comes is told that the store is closed
-		<-p.sem
-	}
-	return errors.Join(errs...)
 }

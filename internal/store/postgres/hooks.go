@@ -33,6 +33,8 @@ func (d *Driver) Shared() bool { return true }
 // finally commits a connection's transaction, with the hooks if anything was
 // kept for them.
 func (w *writer) finally(c *conn) error {
+	c.scope = scope{point: outerPoint} // a statement of theirs that fails undoes itself alone
+	defer func() { c.scope = scope{} }()
 	kept := c.kept
 	h := w.hooks.Load()
 	if h == nil || len(kept) == 0 {
@@ -49,12 +51,6 @@ func (w *writer) finally(c *conn) error {
 	}
 	h.after(err == nil)
 	return err
-}
-
-// start begins a transaction, for whose commit nothing is kept yet.
-func (c *conn) start(sql string) error {
-	c.unkeep(0)
-	return c.run(sql)
 }
 
 // Keep implements store.Tx.

@@ -3,11 +3,11 @@ package postgres
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pandobase/pando/internal/fault"
-	"github.com/pandobase/pando/internal/store"
 )
 
 // gone reports whether an error says that the server ended the connection, is
@@ -33,56 +33,26 @@ func gone(err error) bool {
 // reset drops the connections that are lent to nobody, and those that are lent
 // when they come back: the server that they lead to was lost.
 func (p *pool) reset() {
+	p.set.reset()
 	p.mu.Lock()
-	p.epoch++
 	idle := p.idle
 	p.idle = nil
+	p.all = slices.DeleteFunc(p.all, func(c *conn) bool { return slices.Contains(idle, c) })
 	p.mu.Unlock()
 	for _, c := range idle {
-		_ = c.pg.Conn().Close() // no goodbye to who may not answer
+		c.sever() // no goodbye to who may not answer
 	}
 }
 
 // sever is reset for a server that does not answer: what waits for it fails.
 func (p *pool) sever() {
 	p.reset()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for c := range p.lent {
-		_ = c.pg.Conn().Close()
-	}
+	p.each((*conn).sever)
 }
 
-// read runs fn with a connection of the pool. While fn has been given nothing
-// it is run again, once, when the connection turns out to be lost.
-func (p *pool) read(ctx context.Context, snapshot bool, fn func(store.Reader) error) error {
-	given, err := p.readOnce(ctx, snapshot, fn)
-	if given || !gone(err) || ctx.Err() != nil {
-		return err
-	}
-	_, err = p.readOnce(ctx, snapshot, fn)
-	return err
-}
-
-func (p *pool) readOnce(ctx context.Context, snapshot bool, fn func(store.Reader) error) (given bool, err error) {
-	c, err := p.get(ctx)
-	if err != nil {
-		return false, err
-	}
-	defer p.put(c)
-	c.given = false
-	if snapshot {
-		if err := c.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"); err != nil {
-			return false, err
-		}
-		defer func() {
-			if !c.pg.IsClosed() {
-				err = errors.Join(err, c.run("ROLLBACK")) // nothing was written
-			}
-		}()
-	}
-	c.begin(ctx)
-	defer c.end()
-	err = fn(c)
-	return c.given, err
+// sever closes the connection under whoever uses it.
+func (c *conn) sever() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_ = c.nc.Close() // it is lost
 }

@@ -36,8 +36,8 @@ func (d *Driver) Unlinked(ctx context.Context, fn func(store.MoveTx) error) erro
 	if err = c.call(&job{ctx: ctx, fn: func(store.Tx) error { return fn(c) }}); err == nil {
 		err = c.run("COMMIT")
 	}
-	if err != nil && !c.pg.IsClosed() && c.pg.TxStatus() != 'I' {
-		err = errors.Join(err, c.run("ROLLBACK"))
+	if err != nil && c.lost == nil && c.status != 'I' {
+		err = errors.Join(err, c.mend("ROLLBACK"))
 	}
 	return err
 }
@@ -85,12 +85,12 @@ func (c *conn) copyIn(into string, t *store.StoredTable, next func() ([]value.Va
 			in.searched = append(in.searched, slices.IndexFunc(t.Columns, func(col store.StoredColumn) bool { return col.Name == f }))
 		}
 	}
-	tag, err := c.pg.CopyFrom(c.ctx, in, "COPY "+into+" ("+strings.Join(names, ",")+") FROM STDIN")
+	rows, err := c.copyFrom(in, "COPY "+into+" ("+strings.Join(names, ",")+") FROM STDIN")
 	c.scope.dirty = true
 	if in.err != nil {
 		return 0, c.undo(in.err) // the server only heard that there is no more
 	}
-	return tag.RowsAffected(), c.undo(translate(err))
+	return rows, c.undo(err)
 }
 
 // copyReader writes rows in COPY's text format.

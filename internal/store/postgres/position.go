@@ -1,12 +1,13 @@
 package postgres
 
 import (
+	"bytes"
 	"errors"
 	"math"
 	"strconv"
 	"sync"
 
-	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/pandobase/pando/internal/fault"
 	"github.com/pandobase/pando/internal/store"
@@ -60,34 +61,69 @@ func (p *positions) get() store.Position {
 // answered, nobody knows whether the transaction is stored.
 func (c *conn) commit(to *positions) error {
 	c.settle()
+	if err := c.flushOwed(); err != nil {
+		return err
+	}
 	sql := "COMMIT"
 	if to != nil {
 		sql = commitAt
 	}
 	c.warned = false
-	results, err := c.pg.Exec(c.base, sql).ReadAll()
-	if len(results) == 0 || results[0].Err != nil || results[0].CommandTag.String() == "" {
-		if err == nil || !gone(err) {
-			return translate(err)
+	c.query(sql)
+	err := c.flush()
+	var answers []answer
+	if err == nil {
+		answers, err = c.answers()
+	}
+	if len(answers) == 0 || answers[0].tag == "" {
+		if fault := c.translate(err); err == nil || !gone(fault) {
+			return fault
 		}
 		return doubtful(err)
 	}
-	if results[0].CommandTag.String() != "COMMIT" { // the transaction had failed: the server rolled it back
+	if answers[0].tag != "COMMIT" { // the transaction had failed: the server rolled it back
 		return fault.New(fault.StoreUnavailable, "the transaction ended early")
 	}
 	if c.warned {
 		return doubtful(errNotReplicated)
 	}
 	if to != nil {
-		to.take(results[1:])
+		to.take(answers[1:])
 	}
 	return nil
 }
 
+// answer is what one command of several answered.
+type answer struct {
+	tag string
+	row [][]byte // the last one
+}
+
+// answers reads those of the commands that were sent together.
+func (c *conn) answers() (out []answer, err error) {
+	var a answer
+	for {
+		kind, body, lost := c.next()
+		switch {
+		case lost != nil:
+			return out, errors.Join(err, lost)
+		case kind == ansRow:
+			a.row = kept(appendRow(nil, body))
+		case kind == ansComplete:
+			a.tag = string(bytes.TrimRight(body, "\x00"))
+			out, a = append(out, a), answer{}
+		case kind == ansError:
+			err = errors.Join(err, failure(body))
+		case kind == ansReady:
+			return out, err
+		}
+	}
+}
+
 // take reads the place that followed a commit.
-func (p *positions) take(results []*pgconn.Result) {
-	if len(results) == 1 && len(results[0].Rows) == 1 {
-		row := results[0].Rows[0]
+func (p *positions) take(answers []answer) {
+	if len(answers) == 1 && len(answers[0].row) == 2 {
+		row := answers[0].row
 		lsn, err := strconv.ParseUint(string(row[0]), 10, 64)
 		timeline, terr := strconv.ParseUint(string(row[1]), 10, 32)
 		if err == nil && terr == nil {
@@ -109,16 +145,11 @@ func doubtful(err error) error {
 		WithHint("read what it wrote before you repeat it; one with an Idempotency-Key can be repeated as it is")
 }
 
-// noticed marks the connection whose COMMIT the server answered with a warning:
-// it warns of nothing there but of a standby that did not confirm.
-func noticed(pg *pgconn.PgConn, n *pgconn.Notice) {
-	if n.SeverityUnlocalized != "WARNING" || n.Code != "01000" && n.Code != stateShutdown {
-		return
-	}
-	if c, ok := pg.CustomData()[connKey].(*conn); ok {
-		c.warned = true
+// noticed marks the link whose COMMIT the server answered with a warning: it
+// warns of nothing there but of a standby that did not confirm.
+func (l *link) noticed(body []byte) {
+	var n pgproto3.ErrorResponse // a notice has its form
+	if n.Decode(body) == nil && n.SeverityUnlocalized == "WARNING" && (n.Code == "01000" || n.Code == stateShutdown) {
+		l.warned = true
 	}
 }
-
-// connKey is where a connection's own data has the conn.
-const connKey = "conn"

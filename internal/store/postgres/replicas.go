@@ -17,11 +17,11 @@ import (
 )
 
 const (
-	patience  = 30 * time.Millisecond  // for a replica to replay what a read has to see
-	silence   = 500 * time.Millisecond // since the last answer: a replica is slow, a known position old
-	current   = 3 * pace               // since the primary's: what it has written is known
-	firstRest = 250 * time.Millisecond // of a replica whose read failed; doubled up to
-	longRest  = 5 * time.Second
+	replayTime = 30 * time.Millisecond  // for a replica to replay what a read has to see
+	silence    = 500 * time.Millisecond // since the last answer: a replica is slow, a known position old
+	current    = 3 * pace               // since the primary's: what it has written is known
+	firstRest  = 250 * time.Millisecond // of a replica whose read failed; doubled up to
+	longRest   = 5 * time.Second
 )
 
 // replicas choose who answers a read. They know of each server what its watch
@@ -76,13 +76,14 @@ func openReplicas(ctx context.Context, primary *pgconn.Config, d *Driver, opt *O
 	rs := &replicas{oldest: opt.MaxLag, written: &d.writer.positions}
 	rs.notes.Store(&notes{schema: rs.written.get()})
 	for _, url := range opt.Replicas {
-		cfg, err := connConfig(url)
+		set, err := readURL(ctx, url)
 		if err != nil {
 			return nil, fault.New(fault.StoreUnavailable, "a replica's URL is wrong").
 				WithHint("it has the form postgres://user@host:5432/database")
 		}
+		cfg := set.cfg
 		cfg.ConnectTimeout = min(cfg.ConnectTimeout, overdue) // the primary is there too
-		rs.list = append(rs.list, &replica{name: address(cfg), pool: newPool(cfg, opt.Readers), log: opt.Log, wake: make(chan struct{}, 1)})
+		rs.list = append(rs.list, &replica{name: address(cfg), pool: newPool(set, opt.Readers), log: opt.Log, wake: make(chan struct{}, 1)})
 	}
 	rs.primary = &primaryWatch{cfg: watchConfig(primary), pool: d.pool, log: opt.Log}
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -187,7 +188,7 @@ func (rs *replicas) await(ctx context.Context, w *store.Wish) *replica {
 	if r != nil || !behind {
 		return r
 	}
-	timer := time.NewTimer(patience)
+	timer := time.NewTimer(replayTime)
 	defer timer.Stop()
 	for {
 		told := rs.news.next()
@@ -211,7 +212,7 @@ func (rs *replicas) await(ctx context.Context, w *store.Wish) *replica {
 func (r *replica) read(ctx context.Context, snapshot bool, fn func(store.Reader) error) error {
 	r.outstanding.Add(1)
 	defer r.outstanding.Add(-1)
-	_, err := r.pool.readOnce(ctx, snapshot, fn)
+	err := r.pool.read(ctx, snapshot, fn)
 	if err == nil {
 		r.reads.Add(1)
 		if r.failures.Load() != 0 {

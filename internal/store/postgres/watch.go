@@ -167,7 +167,7 @@ func (p *primaryWatch) saw(s *sight, err error) {
 
 // watch asks a replica until ctx ends.
 func (rs *replicas) watch(ctx context.Context, r *replica) {
-	w := &watcher{cfg: watchConfig(r.pool.cfg)}
+	w := &watcher{cfg: watchConfig(r.pool.set.cfg)}
 	defer w.close(ctx)
 	var m memory
 	wait := time.NewTimer(0)

@@ -1,10 +1,9 @@
 package postgres
 
 import (
+	"encoding/binary"
 	"encoding/hex"
 	"strconv"
-
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pandobase/pando/internal/fault"
 	"github.com/pandobase/pando/internal/store"
@@ -46,39 +45,44 @@ func elementOf(array uint32) (element uint32, ok bool) {
 	return 0, false
 }
 
-// bind writes the parameters in the text format, but for bytes.
-func bind(oids []uint32, args []value.Value) (vals [][]byte, formats []int16, err error) {
+// appendValues appends parameters as a Bind message has them: each with its
+// length, in the text format but for bytes.
+func appendValues(dst []byte, oids []uint32, args []value.Value) ([]byte, error) {
 	if len(oids) != len(args) {
-		return nil, nil, fault.New(fault.Internal, "an internal error occurred").
+		return dst, fault.New(fault.Internal, "an internal error occurred").
 			WithDetails("a statement of %d parameters got %d values", len(oids), len(args))
 	}
-	vals, formats = make([][]byte, len(args)), make([]int16, len(args))
 	for i := range args {
+		at := len(dst)
+		dst = append(dst, 0, 0, 0, 0)
 		switch v := &args[i]; v.Tag {
 		case value.TagInt:
 			if oids[i] == oidBool {
-				vals[i] = strconv.AppendBool(nil, v.Int != 0)
+				dst = strconv.AppendBool(dst, v.Int != 0)
 			} else {
-				vals[i] = strconv.AppendInt(nil, v.Int, 10)
+				dst = strconv.AppendInt(dst, v.Int, 10)
 			}
 		case value.TagFloat:
-			vals[i] = strconv.AppendFloat(nil, v.Float, 'g', -1, 64)
+			dst = strconv.AppendFloat(dst, v.Float, 'g', -1, 64)
 		case value.TagText:
 			if element, ok := elementOf(oids[i]); ok {
-				vals[i] = appendArray(nil, v.Str, element == oidJSONB)
+				dst = appendArray(dst, v.Str, element == oidJSONB)
 			} else {
-				vals[i] = []byte(v.Str)
+				dst = append(dst, v.Str...)
 			}
 		case value.TagBytes:
-			vals[i], formats[i] = []byte(v.Str), 1
-			if vals[i] == nil {
-				vals[i] = []byte{}
-			}
+			dst = append(dst, v.Str...)
 		case value.TagNull:
+			binary.BigEndian.PutUint32(dst[at:], null)
+			continue
 		}
+		binary.BigEndian.PutUint32(dst[at:], uint32(len(dst)-at-4)) //nolint:gosec // a message's length is bounded
 	}
-	return vals, formats, nil
+	return dst, nil
 }
+
+// null is the length of a value that is null.
+const null = 1<<32 - 1
 
 // appendArray appends the array literal of a JSON array's elements. raw keeps
 // them as the JSON texts that they are.
@@ -139,7 +143,7 @@ func elementEnd(list string, i int) int {
 
 // row is the current row of a result, in the text format.
 type row struct {
-	fields []pgconn.FieldDescription
+	fields []uint32 // the columns' types
 	vals   [][]byte
 }
 
@@ -149,7 +153,7 @@ func (r *row) Null(i int) bool { return r.vals[i] == nil }
 
 func (r *row) Int(i int) int64 {
 	v := r.vals[i]
-	if r.fields[i].DataTypeOID == oidBool {
+	if r.fields[i] == oidBool {
 		if len(v) == 1 && v[0] == 't' {
 			return 1
 		}
@@ -170,7 +174,7 @@ func (r *row) Append(dst []byte, i int) []byte {
 	if v == nil {
 		return dst
 	}
-	oid := r.fields[i].DataTypeOID
+	oid := r.fields[i]
 	switch oid {
 	case oidBytea:
 		return appendUnhex(dst, v)
@@ -189,7 +193,7 @@ func (r *row) Value(i int) value.Value {
 	if r.vals[i] == nil {
 		return value.Null()
 	}
-	switch r.fields[i].DataTypeOID {
+	switch r.fields[i] {
 	case oidBool, oidInt2, oidInt4, oidInt8:
 		return value.OfInt(r.Int(i))
 	case oidFloat4, oidFloat8:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,23 +20,20 @@ const (
 	maxRetries   = 3                    // of a write that met a deadlock
 )
 
-// The transaction control. A group's write waits 20 ms for a lock at most: then
-// it leaves the group, for the sake of the others.
-const (
-	beginGroup = "BEGIN; SET LOCAL lock_timeout=20; SAVEPOINT w"
-	beginAlone = "BEGIN; SAVEPOINT w"
-	beginAlter = "BEGIN; SET CONSTRAINTS ALL DEFERRED; " + createPending + "; SAVEPOINT w"
-	nextJob    = "RELEASE w; SAVEPOINT w"
-	undoJob    = "ROLLBACK TO w"
-)
+// beginAlter begins a schema change, which no time limit cuts short.
+const beginAlter = "BEGIN; SET LOCAL statement_timeout=0; SET CONSTRAINTS ALL DEFERRED; " + createPending + "; SAVEPOINT " + outerPoint
+
+const undoJob = "ROLLBACK TO " + outerPoint
 
 // job is one write on its way to the disk.
 type job struct {
 	ctx   context.Context //nolint:containedctx // the caller's, for its statements
 	fn    func(store.Tx) error
 	alter bool
+	eager bool // its statements tell their outcomes at once: one of them has failed
 	waits bool // for a lock: it left its group
-	again bool // it has lost a connection once already
+	tries int  // with 1, a connection was lost with it; with 2, it had its other try
+	kept  int  // what was kept for the commit before it
 	err   error
 	done  chan struct{}
 }
@@ -97,7 +95,9 @@ func (w *writer) close() error {
 	w.mu.Unlock()
 	<-w.done
 	w.alone.Wait()
-	return w.c.close()
+	err := w.c.close()
+	w.pool.discard(w.c)
+	return err
 }
 
 func (w *writer) loop() {
@@ -145,126 +145,191 @@ func (w *writer) gather(group []*job) (_ []*job, next *job) {
 
 // ready sees to a living connection outside of a transaction.
 func (w *writer) ready() error {
-	if !w.c.usable() {
-		_ = w.c.close() // it is lost
-		c, err := openConn(w.c.base, w.pool.cfg)
+	if !w.c.usable() || w.c.age != w.pool.set.age.Load() {
+		w.pool.discard(w.c)
+		c, err := w.pool.connect(w.pool.set.base)
 		if err != nil {
 			return err
 		}
-		c.schema = w.pool.schema.Load()
 		w.c = c
 	}
 	return w.c.renew(w.pool.schema.Load())
 }
 
-// begin opens a transaction, on another connection when the writer's turns out
-// to be lost.
-func (w *writer) begin(sql string) error {
-	for again := false; ; again = true {
-		err := w.ready()
-		if err != nil {
-			return err
-		}
-		if err = w.c.start(sql); !gone(err) || again {
-			return err
-		}
-		_ = w.c.close() // it is lost already
-		w.pool.reset()
+// begin begins a group's transaction, with the first statement that follows. A
+// write of a group waits 20 ms for a lock at most: then it leaves the group,
+// for the sake of the others.
+func (c *conn) beginWrites(group bool) error {
+	c.write = 0
+	c.unkeep(0)
+	err := c.hold(ctl.begin, nil)
+	if group {
+		err = errors.Join(err, c.hold(ctl.wait, nil))
 	}
+	if c.set.limit != nil {
+		err = errors.Join(err, c.hold(c.set.limit, nil))
+	}
+	return errors.Join(err, c.hold(ctl.savepoint, nil))
 }
 
-// commit runs a group in one transaction and settles every job of it.
+// commit runs a group in one transaction and settles every job of it. What the
+// jobs write is held back and sent together. When that fails, the job that it
+// belonged to and those behind it run once more, and wait for each outcome.
 func (w *writer) commit(group []*job) {
-	err := w.begin(beginGroup)
-	company := len(group) > 1
-	if err != nil {
+	err := w.ready()
+	if err == nil {
+		err = w.c.beginWrites(true)
+	}
+	if err != nil && w.c.lost == nil {
 		settle(group, err)
 		return
 	}
-	start := time.Now()
-	for i, j := range group {
-		if i > 0 && time.Since(start) > maxGroupTime {
+	c, start, stale := w.c, time.Now(), false
+	for i := 0; c.lost == nil; {
+		over := i == len(group) || i > 0 && time.Since(start) > maxGroupTime
+		if over {
 			// What came first must not wait for what takes long.
-			w.finish(group[:i])
-			w.commit(group[i:])
-			return
+			if err := w.between(stale, i-1); err == nil && c.lost == nil {
+				w.finish(group[:i])
+				if i < len(group) {
+					w.commit(group[i:])
+				}
+				return
+			}
+		} else if stale, err = w.run(group[i], i, stale); err != nil {
+			settle(group[i:], err)
+			group = group[:i]
+			continue
 		}
-		j.err = w.run(j, company)
-		if moved(j.err) || w.c.pg.IsClosed() || w.c.pg.TxStatus() != 'T' && (company || j.err == nil) {
-			w.lost(group[:i+1], group[i+1:])
-			return
+		if c.lost != nil {
+			group[min(i, len(group)-1)].tries++
+			break
 		}
+		if c.broken == nil {
+			i++
+			continue
+		}
+		stale = false
+		i = w.redo(group, i)
 	}
-	w.finish(group)
+	w.retry(group)
 }
 
-// lost settles a group whose transaction has ended early, or whose connection
-// is gone: of those that ran, nothing was stored.
-func (w *writer) lost(ran, rest []*job) {
-	_ = w.c.close() // a transaction that is in doubt ends with its connection
-	last := ran[len(ran)-1]
-	switch {
-	case last.err == nil:
-		last.err = fault.New(fault.StoreUnavailable, "the transaction ended early")
-	case gone(last.err):
-		w.pool.reset()
-		if !last.again && last.ctx.Err() == nil { // no COMMIT was sent: it can be done elsewhere
-			last.again, last.err = true, nil
+// redo goes back to the job whose statement has failed, and returns which one
+// is next.
+func (w *writer) redo(group []*job, at int) int {
+	c := w.c
+	from, why := c.breaker, c.broken
+	if moved(why) {
+		c.drop(why)
+		return from
+	}
+	c.unkeep(min(group[from].kept, len(c.kept)))
+	if err := c.mend(undoJob); err != nil {
+		c.drop(err) // a transaction that is in doubt ends with its connection
+		return from
+	}
+	for i := from; i < len(group); i++ {
+		j := group[i]
+		j.eager = true
+		if i <= at {
+			j.err = nil
 		}
 	}
-	for _, j := range ran {
+	if group[from].waits = contended(why); group[from].waits {
+		group[from].err = why
+		return from + 1
+	}
+	return from
+}
+
+// between ends the savepoint of the last write, so that a statement which fails
+// behind it leaves it alone, and learns how all writes went.
+func (w *writer) between(stale bool, last int) error {
+	w.c.write = last
+	if stale {
+		if err := errors.Join(w.c.hold(ctl.release, nil), w.c.hold(ctl.savepoint, nil)); err != nil {
+			return err
+		}
+	}
+	return w.c.flushOwed()
+}
+
+// retry settles a group whose connection is lost before its commit: nothing was
+// stored. Each of its jobs gets another try by itself.
+func (w *writer) retry(group []*job) {
+	for _, j := range group {
 		switch {
 		case j.waits:
 			w.leave(j)
-		case j.err == nil:
+		case j.tries < 2 && (j.err == nil || j.tries > 0):
+			j.err = nil
+			j.tries = 2
 			w.commit([]*job{j})
 		default:
+			if j.err == nil {
+				j.err = translate(w.c.lost)
+			}
 			settle([]*job{j}, nil)
 		}
 	}
-	if len(rest) > 0 {
-		w.commit(rest)
+}
+
+// run runs one job inside a savepoint of its own. stale tells that the savepoint
+// w is the one of a job that went well. An error is about the whole group.
+func (w *writer) run(j *job, i int, stale bool) (bool, error) {
+	c := w.c
+	if err := j.ctx.Err(); err != nil {
+		j.err = tooLate(err)
+		return stale, nil
 	}
+	c.write, c.later, j.kept = i, !j.eager, len(c.kept)
+	if stale {
+		if errors.Join(c.hold(ctl.release, nil), c.hold(ctl.savepoint, nil)) != nil {
+			return false, nil //nolint:nilerr // the group is undone by it
+		}
+	}
+	j.err = c.call(j)
+	c.later = false
+	if j.err == nil || c.broken != nil || c.lost != nil {
+		return true, nil //nolint:nilerr // it is the job's
+	}
+	if moved(j.err) {
+		c.drop(j.err) // a transaction that ends with its connection can be done elsewhere
+		return false, nil
+	}
+	if j.waits = contended(j.err); c.status == 'I' {
+		return false, fault.New(fault.StoreUnavailable, "the transaction ended early")
+	}
+	if err := c.run(undoJob); err != nil && c.broken == nil {
+		c.drop(err)
+	}
+	return false, nil
 }
 
 // moved reports whether a statement met a server that takes no writes any more:
 // the primary is another one now.
 func moved(err error) bool { return state(err) == stateReadOnly }
 
-// run runs one job, inside a savepoint of its own when it has company.
-func (w *writer) run(j *job, company bool) error {
-	if err := j.ctx.Err(); err != nil {
-		return tooLate(err)
-	}
-	err := w.c.call(j)
+// contended reports whether somebody else's write is in the way.
+func contended(err error) bool {
 	switch state(err) {
 	case stateLockTimeout, stateDeadlock, stateSerialization:
-		j.waits = true
+		return true
 	}
-	switch {
-	case w.c.pg.IsClosed():
-		return err
-	case err != nil:
-		if company {
-			return errors.Join(err, w.c.run(undoJob))
-		}
-		return errors.Join(err, w.c.run("ROLLBACK"))
-	case company:
-		return w.c.run(nextJob)
-	}
-	return nil
+	return false
 }
 
 // call runs a job's function on the connection, behind the savepoint w.
 func (c *conn) call(j *job) error {
-	c.scope = scope{point: "w"}
+	c.scope, c.depth = scope{point: outerPoint}, 0
 	kept := len(c.kept)
 	c.begin(j.ctx)
 	err := call(j.fn, c)
 	c.end()
 	c.scope = scope{}
 	if err != nil {
-		c.unkeep(kept)
+		c.unkeep(min(kept, len(c.kept)))
 	}
 	return err
 }
@@ -289,9 +354,11 @@ func (p panicError) Error() string { return "panic in a write: " + string(p.stac
 // finish commits and settles the group. Who left it goes on alone.
 func (w *writer) finish(group []*job) {
 	var err error
-	if w.c.pg.TxStatus() == 'T' {
+	if slices.ContainsFunc(group, func(j *job) bool { return j.err == nil }) {
 		err = w.seal(w.c)
-	} // else the one job of the group has failed
+	} else { // nothing was written
+		_ = w.c.run("ROLLBACK") // where it fails the connection is not used again
+	}
 	var stay []*job
 	for _, j := range group {
 		if j.waits {
@@ -306,8 +373,8 @@ func (w *writer) finish(group []*job) {
 // seal commits a connection's transaction with what belongs to the commit.
 func (w *writer) seal(c *conn) error {
 	err := w.finally(c)
-	if err != nil && !c.pg.IsClosed() && c.pg.TxStatus() != 'I' {
-		err = errors.Join(err, c.run("ROLLBACK"))
+	if err != nil && c.lost == nil && c.status != 'I' {
+		err = errors.Join(err, c.mend("ROLLBACK"))
 	}
 	return err
 }
@@ -341,17 +408,19 @@ func (w *writer) separately(j *job) error {
 		return err
 	}
 	defer w.pool.put(c)
-	if err := c.start(beginAlone); err != nil {
+	if err := c.beginWrites(false); err != nil {
 		return err
 	}
 	if err = c.call(j); err == nil {
-		return w.seal(c)
+		if err = errors.Join(c.hold(ctl.release, nil), c.hold(ctl.savepoint, nil), c.flushOwed()); err == nil {
+			return w.seal(c)
+		}
 	}
 	switch {
 	case moved(err):
-		_ = c.close() // the pool drops it, and the others with it
-	case !c.pg.IsClosed():
-		err = errors.Join(err, c.run("ROLLBACK"))
+		c.drop(err) // the pool drops it, and the others with it
+	case c.lost == nil:
+		err = errors.Join(err, c.mend("ROLLBACK"))
 	}
 	return err
 }
@@ -385,23 +454,39 @@ func (c *conn) complete() error {
 	return err
 }
 
+// beginAlter begins a schema change, on another connection when the writer's
+// turns out to be lost.
+func (w *writer) beginAlter() error {
+	for again := false; ; again = true {
+		err := w.ready()
+		if err != nil {
+			return err
+		}
+		w.c.unkeep(0)
+		if err = w.c.run(beginAlter); !gone(err) || again {
+			return err
+		}
+		w.c.drop(err)
+	}
+}
+
 // alter runs a schema change. References are checked at its end.
 func (w *writer) alter(j *job) {
-	err := w.begin(beginAlter)
+	err := w.beginAlter()
+	c := w.c
 	if err == nil {
-		err = w.c.call(j)
-		switch {
-		case w.c.pg.IsClosed():
-		case err == nil && w.c.pg.TxStatus() == 'T':
-			if err = w.c.complete(); err == nil {
-				err = w.seal(w.c)
-				break
+		if err = c.call(j); err == nil {
+			err = c.complete()
+		}
+		if err == nil {
+			err = w.seal(c)
+		} else {
+			if c.lost == nil {
+				err = errors.Join(err, c.mend("ROLLBACK"))
 			}
-			fallthrough
-		default:
-			err = errors.Join(err, w.c.run("ROLLBACK"))
 		}
 	}
 	w.pool.schema.Add(1)
+	w.pool.set.types.clear()
 	settle([]*job{j}, err)
 }

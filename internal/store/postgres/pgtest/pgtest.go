@@ -16,7 +16,6 @@ import (
 	"slices"
 	"strconv"
 	"sync/atomic"
-	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -59,8 +58,16 @@ func Start(durable bool) (*Server, error) {
 	return s, nil
 }
 
-// binaries finds the newest folder of Debian's, then the search path.
+// Binaries names, in the environment, the folder of the server's programs to
+// use in the place of those that are installed.
+const Binaries = "PANDO_TEST_POSTGRES"
+
+// binaries is the folder that the environment names, else the newest of
+// Debian's, else that of the search path.
 func binaries() (string, error) {
+	if dir := os.Getenv(Binaries); dir != "" {
+		return dir, nil
+	}
 	found, err := filepath.Glob("/usr/lib/postgresql/*/bin")
 	if err != nil {
 		return "", err
@@ -131,30 +138,11 @@ func (s *Server) launch() error {
 	if err := s.cmd.Start(); err != nil {
 		return err
 	}
-	if err := s.ready(); err != nil {
+	if err := ready(s.URL("postgres")); err != nil {
 		stop := s.Stop()
 		return errors.Join(err, stop, errors.New(s.output.String()))
 	}
 	return nil
-}
-
-// ready waits for the first connection.
-func (s *Server) ready() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		c, err := pgconn.Connect(ctx, s.URL("postgres"))
-		if err == nil {
-			return c.Close(ctx)
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("the server does not answer: %w", err)
-		case <-tick.C:
-		}
-	}
 }
 
 // URL is a database's.
