@@ -4,6 +4,7 @@ CREATE TABLE IF NOT EXISTS "pando_migrations" ("id" INTEGER PRIMARY KEY NOT NULL
 CREATE TABLE IF NOT EXISTS "pando_idempotency" ("scope" TEXT PRIMARY KEY NOT NULL, "digest" BLOB NOT NULL, "at" TEXT NOT NULL, "result" BLOB) STRICT;
 CREATE INDEX IF NOT EXISTS "pando_idempotency_at" ON "pando_idempotency" ("at");
 CREATE TABLE IF NOT EXISTS "pando_seeds" ("file" TEXT PRIMARY KEY NOT NULL, "at" TEXT NOT NULL, "rows" INTEGER NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS "pando_move" ("key" TEXT PRIMARY KEY NOT NULL, "value" TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS "pando_audit" ("id" INTEGER PRIMARY KEY NOT NULL, "at" INTEGER NOT NULL, "actor" TEXT, "entity" TEXT, "key" TEXT, "action" TEXT NOT NULL, "outcome" TEXT NOT NULL, "body" TEXT NOT NULL, "hash" BLOB NOT NULL) STRICT;
 CREATE INDEX IF NOT EXISTS "pando_audit_actor" ON "pando_audit" ("actor") WHERE "actor" IS NOT NULL;
 CREATE INDEX IF NOT EXISTS "pando_audit_entity" ON "pando_audit" ("entity","key") WHERE "entity" IS NOT NULL;
