@@ -19,11 +19,17 @@ type Options struct {
 	// Additive refuses every plan that does more than add: what a node may do
 	// on its own while nodes of the old model still run. Allow is not looked at.
 	Additive bool
-	// Progress is told before each part; nil: nobody.
+	// AllowLock lets steps run that keep readers and writers of a large table
+	// waiting for as long as it is rewritten (Step.Locks).
+	AllowLock bool
+	// Progress is told before each part, and of what takes long; nil: nobody.
 	Progress func(Progress)
 	// AfterPart is called when a part (from 1) is on disk. Its error stops the
 	// migration, which the next plan goes on with. For tests.
 	AfterPart func(part int) error
+	// BeforeStage is called before each stage; its error stops the migration as
+	// a crash would. For tests.
+	BeforeStage func(store.Stage) error
 	// Later receives the late parts of the plan (Step.Late), once what comes
 	// before them is on disk; nil: Apply runs them itself. See [Rest].
 	Later func(Rest)
@@ -36,6 +42,9 @@ type Progress struct {
 	Part, Of int // from 1
 	Titles   []string
 	Wait     Wait
+	// Stage is set where the part is told of again: how far it is, or what it
+	// waits for.
+	Stage *store.StageProgress `json:",omitempty"`
 }
 
 // Rest runs the late parts of a migration. When ctx ends it returns the cause
@@ -57,30 +66,65 @@ func Apply(ctx context.Context, d store.Driver, p *Plan, opt Options) error {
 	if err := p.refuse(opt); err != nil {
 		return err
 	}
-	if p.Empty() && p.Resumes != 0 {
-		return d.Alter(ctx, func(tx store.Tx) error { return settle(tx, d.Dialect(), p.head) })
-	}
 	r := &run{d: d, p: p, opt: opt, at: opt.Now(), parts: p.parts(), head: p.head, manifest: manifest{}}
+	r.online, _ = d.(store.Online)
 	end := len(r.parts)
 	for opt.Later != nil && end > 0 && r.parts[end-1][0].Late {
 		end--
 	}
-	if err := r.to(ctx, end); err != nil {
+	if err := r.exclusively(ctx, func(ctx context.Context) error { return r.start(ctx, end) }); err != nil {
 		return err
 	}
 	if end < len(r.parts) {
-		opt.Later(func(ctx context.Context) error { return r.to(ctx, len(r.parts)) })
+		opt.Later(func(ctx context.Context) error {
+			return r.exclusively(ctx, func(ctx context.Context) error { return r.to(ctx, len(r.parts)) })
+		})
 	}
 	return nil
 }
 
+// start runs the parts before end; of a plan without any, what there is to
+// close.
+func (r *run) start(ctx context.Context, end int) error {
+	p := r.p
+	if !p.Empty() {
+		return r.to(ctx, end)
+	}
+	if err := r.finish(ctx); err != nil {
+		return err
+	}
+	switch {
+	case p.Resumes != 0:
+		return r.transact(ctx, func(tx store.Tx) error { return settle(tx, r.d.Dialect(), p.head, Resumed) })
+	case p.end() == Expanded && p.head.target != p.Target:
+		// Nothing to add, but the history has to know that what is there to be
+		// taken away is held back.
+		return r.transact(ctx, func(tx store.Tx) (err error) {
+			if err = r.head.check(tx); err == nil {
+				_, err = r.record(tx, 0)
+			}
+			return err
+		})
+	}
+	return nil
+}
+
+// end is the state that a plan leads to.
+func (p *Plan) end() State {
+	if p.expand && len(p.Held) > 0 {
+		return Expanded
+	}
+	return Done
+}
+
 // run is a migration under way.
 type run struct {
-	d     store.Driver
-	p     *Plan
-	opt   Options
-	at    time.Time
-	parts [][]*Step
+	d      store.Driver
+	online store.Online // d, where it can do without long locks
+	p      *Plan
+	opt    Options
+	at     time.Time
+	parts  [][]*Step
 
 	head       head
 	next, done int // the part that comes next, the steps that are on disk
@@ -98,6 +142,11 @@ func (r *run) to(ctx context.Context, end int) error {
 			return stopped(err, r.next, len(r.parts))
 		}
 		r.next, r.done = r.next+1, r.done+len(part)
+		if r.next == len(r.parts) {
+			if err := r.close(ctx); err != nil {
+				return stopped(err, r.next, len(r.parts))
+			}
+		}
 		if r.opt.AfterPart != nil {
 			if err := r.opt.AfterPart(r.next); err != nil {
 				return err
@@ -109,15 +158,20 @@ func (r *run) to(ctx context.Context, end int) error {
 
 // part runs one part in its transaction.
 func (r *run) part(ctx context.Context, part []*Step) error {
-	transact := r.d.Alter
-	if indexesOnly(part) {
+	transact := r.transact
+	if indexesOnly(part) && r.online == nil {
 		transact = r.d.Write // Alter would check every reference of the database
 	}
 	if part[0].Late {
 		if err := ctx.Err(); err != nil {
 			return fault.Wrap(err, fault.QueryCanceled, "the migration was stopped between two parts")
 		}
-		ctx = context.WithoutCancel(ctx)
+		if r.online == nil {
+			ctx = context.WithoutCancel(ctx)
+		}
+	}
+	if err := r.ahead(ctx, part); err != nil {
+		return err
 	}
 	next := r.head
 	err := transact(ctx, func(tx store.Tx) error {
@@ -125,7 +179,10 @@ func (r *run) part(ctx context.Context, part []*Step) error {
 			return err
 		}
 		for _, s := range part {
-			if err := s.run(tx, r.opt.Allow); err != nil {
+			if err := s.guard(tx, r.opt.Allow); err != nil {
+				return failed(err, s)
+			}
+			if err := s.run(tx); err != nil {
 				return failed(err, s)
 			}
 		}
@@ -159,11 +216,16 @@ func titles(part []*Step) []string {
 	return out
 }
 
-// run looks once more for what would be lost, then changes the schema.
-func (s *Step) run(tx store.Tx, allow []string) error {
+// guard looks once more for what would be lost.
+func (s *Step) guard(tx store.Tx, allow []string) error {
 	for _, g := range s.guards {
-		if slices.Contains(allow, g.name) {
+		if slices.Contains(allow, g.name) || g.staged {
 			continue
+		}
+		if g.freeze != "" {
+			if _, err := tx.Exec(&store.Statement{SQL: g.freeze}, nil); err != nil {
+				return err
+			}
 		}
 		var n int64
 		if err := tx.Query(g.count, nil, func(row store.Row) error {
@@ -173,11 +235,21 @@ func (s *Step) run(tx store.Tx, allow []string) error {
 			return err
 		}
 		if n > 0 {
-			return fault.New(fault.MigrationRefused, "the migration would lose data").
-				WithDetails("%d %s, written since the migration was planned", n, g.what).
-				WithHint("to lose them: %s", command([]string{g.name}))
+			return g.refuse(fmt.Sprint(n))
 		}
 	}
+	return nil
+}
+
+// refuse is the error of a loss that was not planned.
+func (g *guard) refuse(count string) error {
+	return fault.New(fault.MigrationRefused, "the migration would lose data").
+		WithDetails("%s %s, written since the migration was planned", count, g.what).
+		WithHint("to lose them: %s", command([]string{g.name}))
+}
+
+// run changes the schema.
+func (s *Step) run(tx store.Tx) error {
 	for _, sql := range s.SQL {
 		if _, err := tx.Exec(&store.Statement{SQL: sql}, nil); err != nil {
 			return err
@@ -186,13 +258,13 @@ func (s *Step) run(tx store.Tx, allow []string) error {
 	return nil
 }
 
-// settle closes an interrupted migration that has nothing left to do.
-func settle(tx store.Tx, d store.Dialect, h head) error {
+// settle closes a migration that has nothing left to do.
+func settle(tx store.Tx, d store.Dialect, h head, as State) error {
 	if err := h.check(tx); err != nil {
 		return err
 	}
 	st := &store.Statement{SQL: "UPDATE pando_migrations SET state = " + d.Param(1) + " WHERE id = " + d.Param(2)}
-	_, err := tx.Exec(st, []value.Value{value.OfText(string(Resumed)), value.OfInt(h.id)})
+	_, err := tx.Exec(st, []value.Value{value.OfText(string(as)), value.OfInt(h.id)})
 	return err
 }
 
@@ -217,7 +289,7 @@ func stopped(err error, done, of int) error {
 
 // refuse returns why a plan must not be run at all.
 func (p *Plan) refuse(opt Options) error {
-	var blocked, hints, lost, changing, missing []string
+	var blocked, hints, lost, changing, missing, locks []string
 	for _, s := range p.Steps {
 		blocked = append(blocked, s.Blocked...)
 		if len(s.Blocked) > 0 && !slices.Contains(hints, s.Hint) {
@@ -225,6 +297,9 @@ func (p *Plan) refuse(opt Options) error {
 		}
 		if !s.Additive {
 			changing = append(changing, s.Title)
+		}
+		if s.Locks != "" && (opt.Additive || !opt.AllowLock) {
+			locks = append(locks, s.Locks)
 		}
 		for i, name := range s.Destructive {
 			if opt.Additive || !slices.Contains(opt.Allow, name) {
@@ -239,6 +314,10 @@ func (p *Plan) refuse(opt Options) error {
 	case len(missing) > 0:
 		return fault.New(fault.MigrationRefused, "the migration would lose data").
 			WithDetails("%s", strings.Join(lost, "; ")).WithHint("%s", p.allowHint(missing, opt))
+	case len(locks) > 0:
+		return fault.New(fault.MigrationRefused, "the migration would keep readers and writers waiting while it rewrites a table").
+			WithDetails("%s", strings.Join(locks, "; ")).
+			WithHint("add a field of the other type, move the values there and drop the old one; or run it when nobody works: pando migrate apply --allow-lock")
 	case opt.Additive && len(changing) > 0:
 		return fault.New(fault.MigrationRefused, "the schema change does more than add, so it is not made unasked").
 			WithDetails("%s", strings.Join(changing, "; ")).WithHint("look at it with `pando migrate plan`, then run `pando migrate apply`")

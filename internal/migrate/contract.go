@@ -22,6 +22,7 @@ func (p *planner) tighten(w, n *store.Table) error {
 			continue
 		}
 		c.NotNull, c.Default, c.Fill = true, nc.Default, p.fill(name, c.Name)
+		c.Filled = nc.Filled || c.Fill != ""
 		said = append(said, c.Name+" is required")
 		if err := p.fillNulls(s, name, *c); err != nil {
 			return err
@@ -44,7 +45,7 @@ func (p *planner) tighten(w, n *store.Table) error {
 	if err != nil {
 		return err
 	}
-	if rows > 0 {
+	if rows > 0 && p.online == nil {
 		s.Risk = Risk{Level: Rewrite, Rows: rows}
 	}
 	p.s.put(next)
@@ -66,6 +67,7 @@ func (p *planner) fillNulls(s *Step, name string, c store.Column) error {
 	}
 	if c.Default != nil || c.Fill != "" {
 		s.Additive = false // values change, though none is lost
+		s.Risk = Risk{Level: Rewrite, Rows: s.Risk.Rows + nulls}
 		return nil
 	}
 	s.Blocked = append(s.Blocked, fmt.Sprintf("%s.%s is required, and %s of it %s null", name, c.Name, counted(nulls, "value"), verb(nulls, "is", "are")))
@@ -173,7 +175,7 @@ func (p *planner) dropSearch(w, n *store.Table) error {
 	if sameFields(w.Search, n.Search) {
 		return nil
 	}
-	return p.search(w, n, n.Search)
+	return p.search(w, n, n.Search, false)
 }
 
 // dropIndexes drops the plain indexes that the model no longer has.
@@ -212,8 +214,9 @@ func (p *planner) dropColumns(w, n *store.Table) error {
 		s := &Step{Title: "drop " + full, Risk: Risk{Rows: rows}, guards: []guard{{
 			name: "drop " + full, what: "values of " + full,
 			count: &store.Statement{SQL: "SELECT count(" + p.d.Ident(c.Name) + ") FROM " + p.d.Table(n.Module, n.Entity)},
+			table: w, lost: p.d.Ident(c.Name) + " IS NOT NULL",
 		}}}
-		if rows > 0 {
+		if rows > 0 && p.online == nil {
 			s.Risk.Level = Rewrite
 		}
 		if values > 0 {
@@ -272,13 +275,38 @@ func (p *planner) dropTable(t *store.Table) (*Step, error) {
 	}
 	s := &Step{
 		Title: "drop " + name, changes: []store.Change{{Kind: store.DropTable, Table: t}}, Risk: Risk{Level: None},
-		guards: []guard{{name: "drop " + name, what: "rows of " + name, count: &store.Statement{SQL: "SELECT count(*) FROM " + p.d.Table(t.Module, t.Entity)}}},
+		guards: []guard{{name: "drop " + name, what: "rows of " + name, count: &store.Statement{SQL: "SELECT count(*) FROM " + p.d.Table(t.Module, t.Entity)}, table: t}},
 	}
 	if rows > 0 {
 		s.loses("drop "+name, counted(rows, "row")+" of "+name)
 	}
 	p.s.remove(name)
 	return s, nil
+}
+
+// noted is what a note writes of a table: not what is made by other steps.
+func (p *planner) noted(w, n *store.Table) *store.Table {
+	if p.opt.Expand {
+		all := clone(w)
+		for i := range all.Columns {
+			c := &all.Columns[i]
+			if o := n.Column(c.Name); o != nil {
+				c.Kind, c.Enum = o.Kind, o.Enum
+			}
+		}
+		return all
+	}
+	n = clone(n)
+	for i := range n.Columns {
+		c := &n.Columns[i]
+		if o := w.Column(c.Name); o != nil {
+			c.Filled = c.Filled || o.Filled
+		}
+	}
+	if p.batching {
+		n.Index = w.Index // batchIndexes completes it
+	}
+	return n
 }
 
 // note keeps in the manifest what changed in the model without a change of the
@@ -288,10 +316,7 @@ func (p *planner) note() {
 	for _, n := range p.targets {
 		name := n.QualifiedName()
 		w := p.s.get(name)
-		if p.batching {
-			n = clone(n)
-			n.Index = w.Index // batchIndexes completes it
-		}
+		n = p.noted(w, n)
 		if p.given[name] || sameTable(w, n) {
 			continue
 		}

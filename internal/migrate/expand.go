@@ -77,6 +77,7 @@ func (p *planner) rename(n *store.Table) {
 		p.s.put(w)
 		step.changes = append(step.changes, store.Change{Kind: store.CreateSearch, Table: w})
 	}
+	step.vital = true
 	step.Title = strings.Join(said, "; ")
 	p.emit(step)
 }
@@ -131,7 +132,7 @@ func (p *planner) renameKeys(n *store.Table) []store.Change {
 // create makes all new tables in one step: a new application is ready after
 // one commit. Plain indexes beyond lateIndexes are left to batchIndexes.
 func (p *planner) create() {
-	step := &Step{Additive: true}
+	step := &Step{Additive: true, vital: true}
 	var names []string
 	builtin := 0 // tables of Pando's own, which nobody needs to read the names of
 	late := p.newIndexes() > lateIndexes
@@ -182,7 +183,7 @@ func (p *planner) changeKey(w, n *store.Table) error {
 			referred = t.QualifiedName()
 		}
 	}
-	step := &Step{Title: fmt.Sprintf("%s: the primary key becomes %s", name, n.Primary), Additive: true}
+	step := &Step{Title: fmt.Sprintf("%s: the primary key becomes %s", name, n.Primary), Additive: true, vital: true}
 	switch {
 	case rows > 0:
 		step.Blocked = []string{fmt.Sprintf("%s holds %s with the key %s", name, counted(rows, "row"), w.Primary)}
@@ -206,7 +207,7 @@ func (p *planner) addColumns(w, n *store.Table) error {
 		if w.Column(c.Name) != nil {
 			continue
 		}
-		s := &Step{Title: "add " + n.QualifiedName() + "." + c.Name, Additive: true}
+		s := &Step{Title: "add " + n.QualifiedName() + "." + c.Name, Additive: true, vital: true}
 		c, err := p.newColumn(s, n, c)
 		if err != nil {
 			return err
@@ -227,6 +228,7 @@ func (p *planner) newColumn(s *Step, n *store.Table, c store.Column) (store.Colu
 	}
 	name := n.QualifiedName()
 	if c.Fill = p.fill(name, c.Name); c.Fill != "" {
+		c.Filled = true
 		return c, nil
 	}
 	c.NotNull = false
@@ -286,7 +288,7 @@ func (p *planner) dropUnique(w, n *store.Table) error {
 // searches stays until dropSearch.
 func (p *planner) addSearch(w, n *store.Table) error {
 	if all := union(w, n); !sameFields(all, w.Search) {
-		return p.search(w, n, all)
+		return p.search(w, n, all, true)
 	}
 	return nil
 }
@@ -303,8 +305,8 @@ func union(w, n *store.Table) []string {
 }
 
 // search makes the full-text index one of the given fields.
-func (p *planner) search(w, n *store.Table, fields []string) error {
-	s := &Step{Title: fmt.Sprintf("%s: search (%s)", n.QualifiedName(), strings.Join(fields, ", ")), Additive: true}
+func (p *planner) search(w, n *store.Table, fields []string, vital bool) error {
+	s := &Step{Title: fmt.Sprintf("%s: search (%s)", n.QualifiedName(), strings.Join(fields, ", ")), Additive: true, vital: vital}
 	if len(w.Search) > 0 {
 		s.changes = append(s.changes, store.Change{Kind: store.DropSearch, Table: w})
 	}

@@ -19,6 +19,8 @@ const (
 	Running State = "running" // under way, or interrupted
 	Done    State = "done"
 	Resumed State = "resumed" // was interrupted; a later migration went on with it
+	// Expanded: done, but for what was held back while an older release runs.
+	Expanded State = "expanded"
 )
 
 // Migration is one entry of the history.
@@ -34,16 +36,17 @@ type Migration struct {
 type head struct {
 	id, step int64
 	state    State
+	target   string // Plan.Target
 }
 
 // readHead returns the newest entry and the tables that it left.
 func readHead(r store.Reader) (head, []*store.Table, error) {
 	var h head
-	var manifest []byte
-	st := &store.Statement{SQL: "SELECT id, step, state, manifest FROM pando_migrations ORDER BY id DESC LIMIT 1"}
+	var manifest, plan []byte
+	st := &store.Statement{SQL: "SELECT id, step, state, manifest, plan FROM pando_migrations ORDER BY id DESC LIMIT 1"}
 	err := r.Query(st, nil, func(row store.Row) error {
 		h = head{id: row.Int(0), step: row.Int(1), state: State(row.Append(nil, 2))}
-		manifest = row.Append(nil, 3)
+		manifest, plan = row.Append(nil, 3), row.Append(nil, 4)
 		return nil
 	})
 	if err != nil || h.id == 0 {
@@ -54,6 +57,13 @@ func readHead(r store.Reader) (head, []*store.Table, error) {
 		return h, nil, fault.Wrap(err, fault.StoreIO, "the migration history is damaged").
 			WithDetails("the manifest of migration %d cannot be read", h.id).WithHint("restore the last backup")
 	}
+	var newest struct {
+		Target string `json:"target"`
+	}
+	if err := json.Unmarshal(plan, &newest); err != nil {
+		return h, nil, fault.Wrap(err, fault.StoreIO, "the migration history is damaged").WithDetails("the plan of migration %d cannot be read", h.id)
+	}
+	h.target = newest.Target
 	return h, tables, nil
 }
 
@@ -104,13 +114,17 @@ func (m manifest) of(tables []*store.Table) (string, error) {
 // others are history.
 func (r *run) record(tx store.Tx, done int) (head, error) {
 	h, p, d := r.head, r.p, r.d.Dialect()
-	text, err := r.manifest.of(p.Steps[done-1].after)
+	tables := p.tables
+	if done > 0 {
+		tables = p.Steps[done-1].after
+	}
+	text, err := r.manifest.of(tables)
 	if err != nil {
 		return h, err
 	}
-	next := head{id: h.id, step: int64(done), state: Running}
-	if done == len(p.Steps) {
-		next.state = Done
+	next := head{id: h.id, step: int64(done), state: Running, target: p.Target}
+	if done == len(p.Steps) && r.online == nil { // else finish says so
+		next.state = p.end()
 	}
 	if r.next > 0 {
 		st := &store.Statement{SQL: "UPDATE pando_migrations SET step = " + d.Param(1) + ", state = " + d.Param(2) + ", manifest = " + d.Param(3) + " WHERE id = " + d.Param(4)}

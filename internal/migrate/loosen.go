@@ -41,9 +41,18 @@ func (p *planner) loosen(w, n *store.Table) error {
 	}
 	for _, c := range n.Columns {
 		// Each row needs a value of its own.
-		r.needed = r.needed || w.Column(c.Name) == nil && c.NotNull && c.Default == nil && p.fill(n.QualifiedName(), c.Name) != ""
+		r.needed = r.needed || p.online == nil && w.Column(c.Name) == nil && c.NotNull && c.Default == nil && p.fill(n.QualifiedName(), c.Name) != ""
 	}
 	switch {
+	case r.needed && p.online != nil:
+		if len(r.change.Convert) > 0 && r.step.Risk.Level != Loss {
+			rows, err := p.count(n.QualifiedName())
+			if err != nil {
+				return err
+			}
+			r.step.Risk = Risk{Level: Rewrite, Rows: rows}
+		}
+		r.step.changes = []store.Change{r.change}
 	case r.needed:
 		if err := p.loosenRest(r, w, n); err != nil {
 			return err
@@ -70,6 +79,7 @@ func (p *planner) loosenRest(r *rebuild, w, n *store.Table) error {
 			return err
 		}
 		t = withColumn(t, n, c)
+		r.step.vital = true
 		if c.Fill != "" {
 			r.say("add %s, filled with %s()", c.Name, c.Fill)
 		} else {
@@ -83,7 +93,7 @@ func (p *planner) loosenRest(r *rebuild, w, n *store.Table) error {
 	}
 	t.Unique = slices.DeleteFunc(t.Unique, func(k store.KeyColumns) bool { return !hasKey(n.Unique, k) })
 	if all := union(w, n); !sameFields(all, w.Search) {
-		t.Search = all
+		t.Search, r.step.vital = all, true
 		r.say("search (%s)", strings.Join(all, ", "))
 	}
 	r.change.Table = t
@@ -106,6 +116,7 @@ func (p *planner) loosenColumn(r *rebuild, c *store.Column, n *store.Table) erro
 	nc := n.Column(c.Name)
 	if nc == nil {
 		if c.NotNull { // the new model does not write it
+			r.step.vital = r.step.vital || !c.Filled
 			c.NotNull, r.needed = false, true
 			r.say("%s may be null until it is dropped", c.Name)
 		}
@@ -114,7 +125,7 @@ func (p *planner) loosenColumn(r *rebuild, c *store.Column, n *store.Table) erro
 	old := *c
 	c.Default = nc.Default
 	if c.NotNull && !nc.NotNull {
-		c.NotNull, r.needed = false, true
+		c.NotNull, r.needed, r.step.vital = false, true, true
 		r.say("%s may be null", c.Name)
 	}
 	if sameType(old, *nc) {
@@ -125,7 +136,7 @@ func (p *planner) loosenColumn(r *rebuild, c *store.Column, n *store.Table) erro
 		return nil // note says so in the end
 	}
 	c.Kind, c.List, c.Scale, c.Enum = nc.Kind, nc.List, nc.Scale, nc.Enum
-	r.step.Additive = false
+	r.step.Additive, r.step.vital = false, true
 	r.say("%s becomes %s", c.Name, typeName(*nc))
 	if lost != "" {
 		if err := p.losses(r.step, n, old, *nc); err != nil {
@@ -150,6 +161,7 @@ func (p *planner) losses(s *Step, n *store.Table, old, c store.Column) error {
 	s.guards = append(s.guards, guard{
 		name: name, what: "values of " + full + " that are not " + typeName(c),
 		count: &store.Statement{SQL: "SELECT count(*) FROM " + p.d.Table(n.Module, n.Entity) + " WHERE " + lost},
+		table: p.s.get(n.QualifiedName()), lost: lost,
 	})
 	stored := p.columns[n.QualifiedName()][c.Name]
 	if stored == "" {

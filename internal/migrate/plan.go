@@ -31,9 +31,17 @@ type Plan struct {
 	// Resumes is the id of the interrupted migration that this plan goes on
 	// with, 0 where there is none.
 	Resumes int64 `json:"resumes,omitempty"`
+	// Target names the tables that the model asks for, by a digest: a release
+	// finds in the history whether the store was once brought to what it needs.
+	Target string `json:"target"`
+	// Held are the steps that a plan which only expands leaves for later.
+	Held []string `json:"held,omitempty"`
 
-	head head
-	each Wait // of every part, beside its steps
+	head   head
+	tables []*store.Table // of the manifest
+	newer  bool           // the store was brought to the model before, and has left it since
+	expand bool
+	each   Wait // of every part, beside its steps
 }
 
 // Step is one change of a plan. The steps of one part are one transaction.
@@ -52,6 +60,13 @@ type Step struct {
 	// Late: nothing needs the step but the speed of queries. Late steps are the
 	// last of a plan (Options.Later).
 	Late bool `json:"late,omitempty"`
+	// Contract: the step takes away what the model before still uses.
+	Contract bool `json:"contract,omitempty"`
+	// Before is what runs ahead of the transaction while others read and write.
+	Before []string `json:"before,omitempty"`
+	// Locks says why readers and writers of a large table wait while the step
+	// rewrites it (Options.AllowLock).
+	Locks string `json:"locks,omitempty"`
 	// Blocked says why the step cannot be run on the rows that are there, one
 	// reason each; Hint what to do.
 	Blocked []string `json:"blocked,omitempty"`
@@ -59,7 +74,15 @@ type Step struct {
 
 	changes []store.Change
 	guards  []guard
+	stages  []planned
+	vital   bool // the model does not work without it
 	after   []*store.Table
+}
+
+// planned is a stage of a step. One that looks for losses has their guard.
+type planned struct {
+	stage store.Stage
+	guard *guard
 }
 
 // Level is a kind of risk.
@@ -122,6 +145,13 @@ type guard struct {
 	name  string // as in Destructive
 	count *store.Statement
 	what  string // "values of orders.lines.note"
+
+	// table and lost are the count's, where it is of columns' values. Where
+	// writers are not out of the way by themselves, freeze sees to it.
+	table  *store.Table
+	lost   string
+	freeze string
+	staged bool // a stage has looked, and keeps looking
 }
 
 // Empty reports whether there is nothing to do.
@@ -185,12 +215,15 @@ func (p *Plan) parts() [][]*Step {
 
 // String is the plan for people, its SQL included.
 func (p *Plan) String() string {
-	if p.Empty() {
+	if p.Empty() && len(p.Held) == 0 {
 		return "The schema is what the model says: nothing to do.\n"
 	}
 	var b strings.Builder
 	if p.Resumes != 0 {
 		fmt.Fprintf(&b, "Goes on with migration %d, which is not complete.\n\n", p.Resumes)
+	}
+	if len(p.Held) > 0 {
+		fmt.Fprintf(&b, "Held back: %s.\n\n", strings.Join(p.Held, "; "))
 	}
 	parts, n := p.parts(), 0
 	for i, part := range parts {
@@ -215,6 +248,12 @@ func (s *Step) write(b *strings.Builder) {
 	fmt.Fprintf(b, "   risk: %s\n", s.Risk)
 	for _, name := range s.Destructive {
 		fmt.Fprintf(b, "   runs only with --allow %q\n", name)
+	}
+	if s.Locks != "" {
+		fmt.Fprintf(b, "   LOCKS %s: readers and writers wait; runs only with --allow-lock\n", s.Locks)
+	}
+	for _, sql := range s.Before {
+		fmt.Fprintf(b, "     %s; -- ahead, while others read and write\n", sql)
 	}
 	for _, sql := range s.SQL {
 		fmt.Fprintf(b, "     %s;\n", sql)

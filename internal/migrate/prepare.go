@@ -13,45 +13,24 @@ import (
 // lose. It changes nothing. A plan that cannot be run on the rows that are
 // there has blocked steps; the error is for what keeps it from being made.
 func Prepare(ctx context.Context, d store.Driver, app *model.App) (*Plan, error) {
-	var plan *Plan
-	err := d.Read(ctx, true, func(r store.Reader) (err error) {
-		plan, _, err = prepare(r, d.Dialect(), app)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return plan, nil
-}
-
-// prepare returns the plan and the tables of the manifest.
-func prepare(r store.Reader, d store.Dialect, app *model.App) (*Plan, []*store.Table, error) {
-	h, tables, err := readHead(r)
-	if err != nil {
-		return nil, nil, err
-	}
-	p := newPlanner(r, d, app, tables)
-	if err := p.run(); err != nil {
-		return nil, nil, err
-	}
-	p.plan.head = h
-	if h.state == Running {
-		p.plan.Resumes = h.id
-	}
-	return p.plan, tables, nil
+	return Planning{}.Prepare(ctx, d, app)
 }
 
 // planner walks from the manifest to the model. It keeps the schema as it will
 // be when the steps so far have been run, and knows where each table and column
 // of it lies in the store now, in order to count there.
 type planner struct {
-	r    store.Reader
-	d    store.Dialect
-	s    *schema
-	plan *Plan
-	part int   // of the step that comes next
-	err  error // the first that emit met
+	r   store.Reader
+	d   store.Dialect
+	opt Planning
+	// online is d where the database can change tables in stages, else nil.
+	online store.OnlineDialect
+	s      *schema
+	plan   *Plan
+	part   int   // of the step that comes next
+	err    error // the first that emit met
 
+	contract bool // what the model before still uses is being taken away
 	batching bool // missing indexes are left to batchIndexes
 
 	targets  []*store.Table // the model, what is referred to first
@@ -66,12 +45,13 @@ type planner struct {
 	rows    map[string]int64
 }
 
-func newPlanner(r store.Reader, d store.Dialect, app *model.App, tables []*store.Table) *planner {
+func newPlanner(r store.Reader, d store.Dialect, app *model.App, tables []*store.Table, opt Planning) *planner {
 	p := &planner{
-		r: r, d: d, s: newSchema(tables), plan: &Plan{Steps: []*Step{}},
+		r: r, d: d, opt: opt, s: newSchema(tables), plan: &Plan{Steps: []*Step{}},
 		wanted: map[string]*store.Table{}, entities: map[string]*model.Entity{}, foreign: map[string]bool{}, given: map[string]bool{},
 		stored: map[string]*store.Table{}, columns: map[string]map[string]string{}, rows: map[string]int64{},
 	}
+	p.online, _ = d.(store.OnlineDialect)
 	for _, e := range managed(app) {
 		t := store.TableOf(e)
 		p.targets = append(p.targets, t)
@@ -116,13 +96,15 @@ func (p *planner) run() error {
 	if err := p.each(p.addColumns, p.dropUnique, p.addSearch); err != nil {
 		return err
 	}
-	p.part++
+	p.part = laterParts
 	p.batching = p.missingIndexes() > fewIndexes
-	if err := p.each(p.addIndexes, p.tighten, p.addUnique, p.dropIndexes, p.dropSearch, p.dropColumns); err != nil {
+	if err := p.each(p.addIndexes); err != nil {
 		return err
 	}
-	if err := p.dropTables(); err != nil {
-		return err
+	if !p.opt.Expand {
+		if err := p.contraction(); err != nil {
+			return err
+		}
 	}
 	p.note()
 	if err := p.batchIndexes(); err != nil {
@@ -135,10 +117,28 @@ func (p *planner) run() error {
 	return p.overhead()
 }
 
+// laterParts is where the parts behind the first begin. The first is more than
+// one where a stage reads what a step before it makes.
+const laterParts = 1 << 20
+
+// contraction takes away what the old model used and the new one does not.
+func (p *planner) contraction() error {
+	p.contract = true
+	err := p.each(p.tighten, p.addUnique, p.dropIndexes, p.dropSearch, p.dropColumns)
+	if err == nil {
+		err = p.dropTables()
+	}
+	p.contract = false
+	return err
+}
+
 // overhead estimates what each part costs beside its steps: references are
 // checked as a whole before it commits, and the commit waits for the disk.
 func (p *planner) overhead() error {
 	p.plan.each = Wait(commitCost)
+	if p.online != nil {
+		return nil // checked ahead, or behind
+	}
 	for name, t := range p.stored {
 		e := p.entities[name]
 		if len(t.Refs) == 0 || e == nil || t.QualifiedName() != name {
@@ -176,18 +176,19 @@ func (p *planner) each(phases ...func(w, n *store.Table) error) error {
 func (p *planner) emit(s *Step) {
 	s.SQL = []string{}
 	for _, c := range s.changes {
-		s.SQL = append(s.SQL, p.d.DDL(c)...)
-		rows, err := p.count(c.Table.QualifiedName())
-		if err != nil && p.err == nil {
-			p.err = err
+		s.Wait += Wait(p.cost(c))
+		if p.online == nil {
+			s.SQL = append(s.SQL, p.d.DDL(c)...)
 		}
-		s.Wait += Wait(cost(c, rows))
+	}
+	if p.online != nil {
+		p.stage(s)
 	}
 	if s.Risk.Level == "" {
 		s.Risk.Level = None
 	}
-	s.Part = p.part
-	if p.part > 0 {
+	s.Part, s.Contract = p.part, p.contract
+	if p.part >= laterParts {
 		p.part++
 	}
 	s.after = p.s.snapshot()

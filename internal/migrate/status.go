@@ -23,7 +23,10 @@ type Status struct {
 func Inspect(ctx context.Context, d store.Driver, app *model.App) (*Status, error) {
 	s := &Status{}
 	err := d.Read(ctx, true, func(r store.Reader) (err error) {
-		if s.Pending, s.Drift, err = compare(r, d.Dialect(), app); err != nil {
+		if s.Pending, err = (Planning{}).prepare(r, d.Dialect(), app); err != nil {
+			return err
+		}
+		if s.Drift, _, err = drift(r, d.Dialect(), s.Pending.tables); err != nil {
 			return err
 		}
 		s.History, err = readHistory(r)
@@ -37,30 +40,14 @@ func Inspect(ctx context.Context, d store.Driver, app *model.App) (*Status, erro
 
 // Compare is Inspect without the history: what a start needs.
 func Compare(ctx context.Context, d store.Driver, app *model.App) (pending *Plan, changed []string, err error) {
-	err = d.Read(ctx, true, func(r store.Reader) (err error) {
-		pending, changed, err = compare(r, d.Dialect(), app)
-		return err
-	})
-	if err != nil {
-		return nil, nil, err
-	}
-	return pending, changed, nil
-}
-
-func compare(r store.Reader, d store.Dialect, app *model.App) (*Plan, []string, error) {
-	plan, tables, err := prepare(r, d, app)
-	if err != nil {
-		return nil, nil, err
-	}
-	changed, _, err := drift(r, d, tables)
-	return plan, changed, err
+	return Planning{}.Compare(ctx, d, app)
 }
 
 // Broken tells what is missing in the database, or has another type, of what Pando
 // made of it: the application cannot be served without it.
-func Broken(ctx context.Context, d store.Driver, app *model.App) (broken []string, err error) {
+func Broken(ctx context.Context, d store.Driver) (broken []string, err error) {
 	err = d.Read(ctx, true, func(r store.Reader) error {
-		_, tables, err := prepare(r, d.Dialect(), app)
+		_, tables, err := readHead(r)
 		if err == nil {
 			_, broken, err = drift(r, d.Dialect(), tables)
 		}

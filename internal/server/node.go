@@ -198,7 +198,7 @@ func (n *Node) bring(ctx context.Context, app *Application) error {
 		}
 	}
 	n.late.replace(rest)
-	if err := intact(ctx, n.driver, app); err != nil {
+	if err := intact(ctx, n.driver); err != nil {
 		return err
 	}
 	for _, d := range changed {
@@ -287,12 +287,12 @@ func (n *Node) Ready(ctx context.Context) error {
 		return err
 	}
 	defer n.mu.Unlock()
-	return intact(ctx, live.driver, live.app)
+	return intact(ctx, live.driver)
 }
 
 // intact refuses a store whose schema somebody has changed behind Pando's back.
-func intact(ctx context.Context, d store.Driver, app *Application) error {
-	broken, err := migrate.Broken(ctx, d, app.Model)
+func intact(ctx context.Context, d store.Driver) error {
+	broken, err := migrate.Broken(ctx, d)
 	if err != nil || len(broken) == 0 {
 		return err
 	}

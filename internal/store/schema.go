@@ -35,14 +35,16 @@ type TablePartition struct {
 
 // Column is one stored field.
 type Column struct {
-	Name    string       `json:"name"`
-	Kind    string       `json:"kind"` // value.Kind's name
-	List    bool         `json:"list,omitempty"`
-	Scale   int          `json:"scale,omitempty"`
-	NotNull bool         `json:"not_null,omitempty"`
-	Enum    []string     `json:"enum,omitempty"` // the words of an enum
-	Default *value.Value `json:"-"`              // fills the rows that exist when the column is added
-	Fill    Fill         `json:"-"`              // as Default, with a value made for each row
+	Name    string   `json:"name"`
+	Kind    string   `json:"kind"` // value.Kind's name
+	List    bool     `json:"list,omitempty"`
+	Scale   int      `json:"scale,omitempty"`
+	NotNull bool     `json:"not_null,omitempty"`
+	Enum    []string `json:"enum,omitempty"` // the words of an enum
+	// Filled: the database gives a value to writers that leave the column out.
+	Filled  bool         `json:"filled,omitempty"`
+	Default *value.Value `json:"-"` // fills the rows that exist when the column is added
+	Fill    Fill         `json:"-"` // as Default, with a value made for each row
 }
 
 // Fill makes the value of a new column for the rows that exist.
@@ -140,7 +142,7 @@ func TableOf(e *model.Entity) *Table {
 		c := Column{Name: f.Name, Kind: f.Type.Kind.String(), List: f.Type.List, Scale: f.Type.Scale, NotNull: !f.Optional, Enum: f.Type.Values}
 		if f.Default != nil && f.Default.Kind == model.DefaultLiteral {
 			v := f.Default.Value
-			c.Default = &v
+			c.Default, c.Filled = &v, !v.IsNull()
 		}
 		t.Columns = append(t.Columns, c)
 		if f.Ref != nil && !f.Ref.Loose {

@@ -31,12 +31,14 @@ func ddl(c store.Change) []string {
 		return []string{createIndex(t, c.Key, c.Unique)}
 	case store.DropIndex:
 		return []string{"DROP INDEX " + quote(t.Module) + "." + quote(c.Key.Name)}
-	case store.RebuildTable:
-		return rebuildTable(c)
-	case store.CreateSearch:
-		return createSearch(t)
 	case store.DropSearch:
 		return dropSearch(t)
+	case store.CreateSearch:
+		return append(joinEach(t.Search, func(f string) string {
+			return "ALTER TABLE " + tableName(t) + " ADD COLUMN " + tokensColumn(f) + " tsvector"
+		}), searchIndex(t))
+	case store.RebuildTable: // at once, as a small table is
+		return dialect{}.Alteration([]store.Change{c}, func(*store.Table) int64 { return 0 }, 0).SQL
 	}
 	return nil
 }
@@ -216,11 +218,15 @@ func createIndex(t *store.Table, k store.KeyColumns, unique bool) string {
 
 // joinAll writes each name and joins what it wrote.
 func joinAll(names []string, write func(string) string) string {
+	return strings.Join(joinEach(names, write), ", ")
+}
+
+func joinEach(names []string, write func(string) string) []string {
 	out := make([]string, len(names))
 	for i, n := range names {
 		out[i] = write(n)
 	}
-	return strings.Join(out, ", ")
+	return out
 }
 
 // columnList is the columns of a key.
@@ -237,6 +243,7 @@ func renameTable(from, to *store.Table) []string {
 	if from.Entity != to.Entity {
 		out = append(out, "ALTER TABLE "+quote(to.Module)+"."+quote(from.Entity)+" RENAME TO "+quote(to.Entity))
 		out = append(out, renamePartitions(from, to)...)
+		out = append(out, "ALTER INDEX IF EXISTS "+quote(to.Module)+"."+quote(from.Entity+"_pkey")+" RENAME TO "+quote(to.Entity+"_pkey"))
 		if len(from.Search) > 0 {
 			out = append(out, "ALTER INDEX "+quote(to.Module)+"."+quote(from.Entity+searchSuffix)+" RENAME TO "+quote(to.Entity+searchSuffix))
 		}
@@ -269,21 +276,7 @@ func renameColumn(c store.Change) []string {
 	return out
 }
 
-// rebuildTable changes types, nullability and foreign keys in place: the
-// columns that have a conversion are filled anew, the others stay.
-func rebuildTable(c store.Change) []string {
-	t, old := c.Table, c.Old
-	alter := "ALTER TABLE " + tableName(t)
-	var out []string
-	for _, fk := range old.Refs {
-		out = append(out, alter+" DROP CONSTRAINT IF EXISTS "+quote(old.Entity+"_"+fk.Column+"_fkey"))
-	}
-	for _, col := range t.Columns {
-		out = append(out, rebuildColumn(alter, c, col)...)
-	}
-	return append(out, pending(t, "")...)
-}
-
+// rebuildColumn changes one column where it lies.
 func rebuildColumn(alter string, c store.Change, col store.Column) []string {
 	name := quote(col.Name)
 	was := c.Old.Column(col.Name)
@@ -313,16 +306,6 @@ func rebuildColumn(alter string, c store.Change, col store.Column) []string {
 	return out
 }
 
-// createSearch adds the columns of tokens and their index. Rows that are there
-// already have to be written once more: words are cut in Go.
-func createSearch(t *store.Table) []string {
-	var out []string
-	for _, f := range t.Search {
-		out = append(out, "ALTER TABLE "+tableName(t)+" ADD COLUMN "+tokensColumn(f)+" tsvector")
-	}
-	return append(out, searchIndex(t))
-}
-
 // searchIndex is found by each of its columns alone. GIN's pending list is off:
 // it would make a search slower the more is written.
 func searchIndex(t *store.Table) string {
@@ -346,7 +329,7 @@ func (dialect) Catalog() string {
 	return `SELECT n.nspname||'.'||c.relname, a.attname::text, format_type(a.atttypid,NULL), CASE WHEN a.attnotnull THEN 1 ELSE 0 END ` +
 		`FROM pg_class AS c JOIN pg_namespace AS n ON n.oid=c.relnamespace JOIN pg_attribute AS a ON a.attrelid=c.oid ` +
 		`WHERE c.relkind IN ('r','p') AND NOT c.relispartition AND a.attnum>0 AND NOT a.attisdropped AND n.nspname NOT LIKE 'pg\_%' ` +
-		`AND n.nspname<>'information_schema' AND c.relname NOT LIKE 'pando\_%' AND a.attname NOT LIKE '%` + searchSuffix + `' ` +
+		`AND n.nspname<>'information_schema' AND c.relname NOT LIKE 'pando\_%' AND a.attname NOT LIKE '%.%' ` +
 		`ORDER BY 1, a.attnum`
 }
 
