@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
-	"strings"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -20,23 +20,26 @@ func (r *root) migrateCommand() *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	var allow []string
+	var f migrateFlags
 	apply := &cobra.Command{
 		Use: "apply", Short: "Run the plan", Args: cobra.NoArgs,
-		Long: "Runs the plan. What can lose data is refused unless --allow names it, as `plan` does:\n\n  pando migrate apply --allow 'drop orders.lines.note'\n\nAn apply that was interrupted goes on where it stood when it is called again.",
+		Long: "Runs the plan. What can lose data is refused unless --allow names it, as `plan` does:\n\n  pando migrate apply --allow 'drop orders.lines.note'\n\nAn apply that was interrupted goes on where it stood when it is called again.\n\nWith --expand-only, what the release before still uses is left in place: run that release and this one\nside by side, then run apply without it.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return r.with(cmd.Context(), false, func(c *client) error { return r.migrateApply(cmd.Context(), c, allow) })
+			return r.with(cmd.Context(), false, func(c *client) error { return r.migrateApply(cmd.Context(), c, &f) })
 		},
 	}
-	apply.Flags().StringArrayVar(&allow, "allow", nil, "a loss that is wanted, as plan names it (repeatable)")
-	cmd.AddCommand(
-		&cobra.Command{
-			Use: "plan", Short: "Show the SQL, its risks and how long writers will wait", Args: cobra.NoArgs,
-			RunE: func(cmd *cobra.Command, _ []string) error {
-				return r.with(cmd.Context(), false, func(c *client) error { return r.migratePlan(cmd.Context(), c) })
-			},
+	apply.Flags().StringArrayVar(&f.allow, "allow", nil, "a loss that is wanted, as plan names it (repeatable)")
+	apply.Flags().BoolVar(&f.allowLock, "allow-lock", false, "let readers and writers wait while a large table is rewritten")
+	plan := &cobra.Command{
+		Use: "plan", Short: "Show the SQL, its risks and how long writers will wait", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return r.with(cmd.Context(), false, func(c *client) error { return r.migratePlan(cmd.Context(), c, &f) })
 		},
-		apply,
+	}
+	for _, c := range []*cobra.Command{plan, apply} {
+		c.Flags().BoolVar(&f.expandOnly, "expand-only", false, "hold back what the release before this one still uses")
+	}
+	cmd.AddCommand(plan, apply,
 		&cobra.Command{
 			Use: "status", Short: "Tell what is pending, what was done, and what was changed behind Pando's back", Args: cobra.NoArgs,
 			RunE: func(cmd *cobra.Command, _ []string) error {
@@ -47,8 +50,20 @@ func (r *root) migrateCommand() *cobra.Command {
 	return cmd
 }
 
-func (r *root) migratePlan(ctx context.Context, c *client) error {
-	q := url.Values{}
+// migrateFlags are what plan and apply are told.
+type migrateFlags struct {
+	allow                 []string
+	allowLock, expandOnly bool
+}
+
+func (f *migrateFlags) query() url.Values {
+	return url.Values{
+		"allow": f.allow, "allow_lock": {strconv.FormatBool(f.allowLock)}, "expand_only": {strconv.FormatBool(f.expandOnly)},
+	}
+}
+
+func (r *root) migratePlan(ctx context.Context, c *client, f *migrateFlags) error {
+	q := f.query()
 	if !r.json {
 		q.Set("format", "text")
 	}
@@ -61,27 +76,33 @@ func (r *root) migratePlan(ctx context.Context, c *client) error {
 	return err
 }
 
-func (r *root) migrateApply(ctx context.Context, c *client, allow []string) error {
-	body, err := c.call(ctx, "POST", "/migrate/apply", url.Values{"allow": allow}, nil)
+func (r *root) migrateApply(ctx context.Context, c *client, f *migrateFlags) error {
+	body, err := c.call(ctx, "POST", "/migrate/apply", f.query(), nil)
 	if err != nil {
 		return err
 	}
+	show := stages{root: r}
 	last, err := follow(body, func(ev *server.Event) {
 		if m := ev.Migration; m != nil && !r.json {
-			fmt.Fprintf(r.err, "part %d of %d: %s\n", m.Part, m.Of, strings.Join(m.Titles, "; "))
+			show.tell(m)
 		}
 	})
+	show.end()
 	if err != nil {
 		return err
 	}
 	if r.json {
 		return r.printJSON(last.Plan)
 	}
-	if len(last.Plan.Steps) == 0 {
+	switch n := len(last.Plan.Steps); {
+	case n > 0:
+		fmt.Fprintf(r.out, "done: %s\n", count(n, "step", "steps"))
+	case len(last.Plan.Held) == 0:
 		fmt.Fprintln(r.out, "nothing to do: the store fits the modules")
-		return nil
 	}
-	fmt.Fprintf(r.out, "done: %s\n", count(len(last.Plan.Steps), "step", "steps"))
+	if n := len(last.Plan.Held); n > 0 {
+		fmt.Fprintf(r.out, "held back until `pando migrate apply` without --expand-only: %s\n", count(n, "step", "steps"))
+	}
 	return nil
 }
 
@@ -96,10 +117,21 @@ func (r *root) migrateStatus(ctx context.Context, c *client) error {
 	for _, m := range st.History {
 		fmt.Fprintf(r.out, "%4d  %s  %-8s %s\n", m.ID, m.At.Format("2006-01-02 15:04:05Z07:00"), m.State, count(len(m.Steps), "step", "steps"))
 	}
-	if len(st.Pending.Steps) == 0 {
+	pending := 0
+	for _, s := range st.Pending.Steps {
+		if s.Contract && st.HeldBack {
+			fmt.Fprintln(r.out, "held back until `pando migrate apply`:", s.Title)
+		} else {
+			pending++
+		}
+	}
+	switch {
+	case st.Superseded:
+		fmt.Fprintln(r.out, "the store has the schema of a newer release, which the modules work with")
+	case len(st.Pending.Steps) == 0:
 		fmt.Fprintln(r.out, "the store fits the modules")
-	} else {
-		fmt.Fprintf(r.out, "%s pending; `pando migrate plan` shows them\n", count(len(st.Pending.Steps), "step", "steps"))
+	case pending > 0:
+		fmt.Fprintf(r.out, "%s pending; `pando migrate plan` shows them\n", count(pending, "step", "steps"))
 	}
 	for _, d := range st.Drift {
 		fmt.Fprintln(r.out, "changed outside Pando:", d)

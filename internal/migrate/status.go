@@ -16,6 +16,10 @@ type Status struct {
 	// Drift lists where the database differs from the manifest, which only
 	// happens when something other than Pando changed it.
 	Drift []string `json:"drift"`
+	// HeldBack: the last migration only expanded; what contracts is pending.
+	HeldBack bool `json:"held_back,omitempty"`
+	// Superseded: a newer release's schema is there, and this model works with it.
+	Superseded bool `json:"superseded,omitempty"`
 }
 
 // Inspect returns the pending steps, the history, and what was changed in the
@@ -29,6 +33,7 @@ func Inspect(ctx context.Context, d store.Driver, app *model.App) (*Status, erro
 		if s.Drift, _, err = drift(r, d.Dialect(), s.Pending.tables); err != nil {
 			return err
 		}
+		s.HeldBack, s.Superseded = s.Pending.HoldsBack(), s.Pending.Superseded()
 		s.History, err = readHistory(r)
 		return err
 	})

@@ -173,36 +173,18 @@ func (o *Options) getenv(name string) string {
 func (n *Node) bring(ctx context.Context, app *Application) error {
 	n.late.pause()
 	defer n.late.resume(ctx)
-	plan, changed, err := migrate.Compare(ctx, n.driver, app.Model)
+	var rest migrate.Rest
+	var fresh bool
+	err := overtaken(func() (err error) {
+		rest, fresh, err = n.fit(ctx, app)
+		return err
+	})
 	if err != nil {
 		return err
-	}
-	if err := n.mayMigrate(ctx, plan); err != nil {
-		return err
-	}
-	fresh := plan.Fresh()
-	var rest migrate.Rest
-	if !plan.Empty() || plan.Resumes != 0 {
-		err := migrate.Apply(ctx, n.driver, plan, migrate.Options{
-			Additive: !n.opt.Convert, Later: func(r migrate.Rest) { rest = r },
-		})
-		if err != nil {
-			return err
-		}
-		if !fresh {
-			for _, s := range plan.Steps {
-				if !s.Late {
-					n.opt.Note("migrated: " + s.Title)
-				}
-			}
-		}
 	}
 	n.late.replace(rest)
 	if err := intact(ctx, n.driver); err != nil {
 		return err
-	}
-	for _, d := range changed {
-		n.opt.Log.Warn("the database differs from what Pando made of it", "drift", d)
 	}
 	if err := n.auth.Use(app.Model); err != nil {
 		return err

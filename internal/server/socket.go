@@ -196,17 +196,17 @@ func (n *Node) cmdRevokeKey(w http.ResponseWriter, r *http.Request) error {
 func (n *Node) onDisk() (*Application, error) { return Load(n.opt.Dir, n.opt.Env) }
 
 // planOnDisk is what lies between the store and that application.
-func (n *Node) planOnDisk(ctx context.Context) (*Application, *migrate.Plan, error) {
+func (n *Node) planOnDisk(r *http.Request) (*Application, *migrate.Plan, error) {
 	app, err := n.onDisk()
 	if err != nil {
 		return nil, nil, err
 	}
-	plan, err := migrate.Prepare(ctx, n.driver, app.Model)
+	plan, err := migrate.Planning{Expand: r.FormValue("expand_only") == "true"}.Prepare(r.Context(), n.driver, app.Model)
 	return app, plan, err
 }
 
 func (n *Node) cmdPlan(w http.ResponseWriter, r *http.Request) error {
-	_, plan, err := n.planOnDisk(r.Context())
+	_, plan, err := n.planOnDisk(r)
 	if err != nil {
 		return err
 	}
@@ -237,7 +237,7 @@ func (n *Node) cmdApply(w http.ResponseWriter, r *http.Request) error {
 	defer n.mu.Unlock()
 	n.late.pause()
 	defer n.late.resume(r.Context())
-	app, plan, err := n.planOnDisk(r.Context())
+	app, plan, err := n.planOnDisk(r)
 	if err != nil {
 		return err
 	}
@@ -245,10 +245,19 @@ func (n *Node) cmdApply(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	ev := newEvents(w)
-	err = migrate.Apply(r.Context(), n.driver, plan, migrate.Options{
-		Allow:    r.Form["allow"],
-		Progress: func(p migrate.Progress) { ev.send(Event{Migration: &p}) },
-	})
+	for first := true; ; first = false {
+		err = migrate.Apply(r.Context(), n.driver, plan, migrate.Options{
+			Allow: r.Form["allow"], AllowLock: r.FormValue("allow_lock") == "true",
+			Progress: func(p migrate.Progress) { ev.send(Event{Migration: &p}) },
+		})
+		if !fault.Is(err, fault.Conflict) || !first {
+			break
+		}
+		// Another node was faster: what is left may be nothing.
+		if app, plan, err = n.planOnDisk(r); err != nil {
+			break
+		}
+	}
 	if err == nil {
 		n.late.replace(nil)
 		n.use(app)

@@ -12,10 +12,10 @@ import (
 // A backfill holds the locks of one batch's rows: its size follows the time
 // that the last one took.
 const (
-	firstBatch = 500
-	minBatch   = 50
+	firstBatch = 100
+	minBatch   = 10
 	maxBatch   = 20_000
-	batchTime  = 40 * time.Millisecond
+	batchTime  = 25 * time.Millisecond
 	// tellEvery is how often the progress is told.
 	tellEvery = 200 * time.Millisecond
 )
@@ -30,7 +30,7 @@ func (c *conn) backfill(ctx context.Context, title string, f *fill, told func(st
 	for more := true; more; {
 		var upper []string
 		began := time.Now()
-		err := patiently(ctx, nil, func() error {
+		err := patiently(ctx, told, func() error {
 			began = time.Now()
 			return c.briefly(ctx, "BEGIN; SET LOCAL synchronous_commit=off", func() error { return nil }, func(tx store.Tx) (err error) {
 				if upper, err = w.ahead(tx, size); err != nil {
@@ -107,8 +107,10 @@ func (w *walk) within(upper []string) string {
 
 // ahead is the key so many rows ahead; nil: there are not as many.
 func (w *walk) ahead(tx store.Tx, size int) (upper []string, err error) {
+	// The names are the table's: an order by a name alone is one by the text
+	// that the query answers under it.
 	sql := "SELECT " + joinEachColumn(w.keys, func(c store.Column) string { return quote(c.Name) + "::text" }) + " FROM " + w.table +
-		" WHERE " + w.within(nil) + "true ORDER BY " + w.names() + " OFFSET " + strconv.Itoa(size-1) + " LIMIT 1"
+		" AS t WHERE " + w.within(nil) + "true ORDER BY " + joinEachColumn(w.keys, func(c store.Column) string { return "t." + quote(c.Name) }) + " OFFSET " + strconv.Itoa(size-1) + " LIMIT 1"
 	err = once(tx, sql, func(row store.Row) error {
 		for i := range w.keys {
 			upper = append(upper, string(row.Append(nil, i)))

@@ -17,7 +17,7 @@ var _ store.Online = (*Driver)(nil)
 const (
 	// lockBudget is how long one attempt of a schema change waits for locks,
 	// all in all: whoever comes behind it waits as long.
-	lockBudget = 100 * time.Millisecond
+	lockBudget = 50 * time.Millisecond
 	// The pauses between two attempts, and how long they go on.
 	firstPause   = 50 * time.Millisecond
 	maxPause     = 2 * time.Second
