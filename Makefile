@@ -18,6 +18,7 @@ MOVE_KILLS ?= 50
 MOVE_ROWS ?= 100000
 FAILOVER_RUNS ?= 20
 METAMORPHIC_CASES ?= 100000
+MIGRATION_ROWS ?= 200000
 TIMING_TRIES ?= 10000
 
 .PHONY: help
@@ -81,6 +82,10 @@ postgres18: ## Run the PostgreSQL driver's tests on version 18, which npm instal
 	@cd test/postgres/18 && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@cd $(POSTGRES18) && node scripts/hydrate-symlinks.js
 	@PANDO_TEST_POSTGRES=$(CURDIR)/$(POSTGRES18)/native/bin go test -count=1 -timeout 30m ./internal/store/postgres/...
+
+.PHONY: migration
+migration: ## Migrate a PostgreSQL table of MIGRATION_ROWS (200000) under load, killed again and again.
+	@PANDO_MIGRATION_ROWS=$(MIGRATION_ROWS) go test -count=1 -timeout 0 -v -run 'TestOnline|TestKilled' ./internal/migrate
 
 .PHONY: timing
 timing: ## Time TIMING_TRIES (10000) sign-ins and resets for addresses with and without an account.

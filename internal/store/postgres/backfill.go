@@ -13,7 +13,7 @@ import (
 // that the last one took.
 const (
 	firstBatch = 100
-	minBatch   = 10
+	minBatch   = 20
 	maxBatch   = 20_000
 	batchTime  = 25 * time.Millisecond
 	// tellEvery is how often the progress is told.
