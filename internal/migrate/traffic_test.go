@@ -7,16 +7,17 @@ import (
 	"os"
 	osexec "os/exec"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/pandobase/pando/internal/fault"
 	"github.com/pandobase/pando/internal/migrate"
 	"github.com/pandobase/pando/internal/store"
 	"github.com/pandobase/pando/internal/store/postgres"
+	"github.com/pandobase/pando/internal/store/postgres/pgtest"
 )
 
 const (
@@ -71,9 +72,9 @@ func rowsUnderLoad(t *testing.T) int {
 	return 3000
 }
 
-func connect(t *testing.T, url string) *pgconn.PgConn {
+func connect(t *testing.T, url string) *pgtest.Session {
 	t.Helper()
-	c, err := pgconn.Connect(context.Background(), url)
+	c, err := pgtest.Connect(context.Background(), url)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,10 +119,10 @@ func (l *traffic) running() bool {
 	}
 }
 
-func (l *traffic) work(c *pgconn.PgConn, w, rows int) {
+func (l *traffic) work(c *pgtest.Session, w, rows int) {
 	run := func(format string, args ...any) {
 		sql := fmt.Sprintf(format, args...)
-		if _, err := c.Exec(context.Background(), "/* load */ "+sql).ReadAll(); err != nil {
+		if _, err := c.Run(context.Background(), "/* load */ "+sql); err != nil {
 			l.t.Errorf("%s: %v", sql, err)
 		}
 		l.done.Add(1)
@@ -149,19 +150,22 @@ func (l *traffic) work(c *pgconn.PgConn, w, rows int) {
 
 // watch samples who waits for locks. A sample that itself came late counts by
 // what was seen on both sides of it.
-func (l *traffic) watch(c *pgconn.PgConn) {
+func (l *traffic) watch(c *pgtest.Session) {
 	first := map[string]time.Time{}
 	for l.running() {
 		began := time.Now()
-		res, err := c.Exec(context.Background(), `SELECT pid||' '||query_start, wait_event||': '||query FROM pg_stat_activity
-			WHERE datname=current_database() AND wait_event_type='Lock' AND query LIKE '/* load%'`).ReadAll()
+		res, err := c.Run(context.Background(), `SELECT string_agg(pid||' '||query_start||'|'||wait_event||': '||query, E'\n') FROM pg_stat_activity
+			WHERE datname=current_database() AND wait_event_type='Lock' AND query LIKE '/* load%'`)
 		if err != nil {
 			l.t.Error(err)
 			return
 		}
 		now, waiting := time.Now(), map[string]time.Time{}
-		for _, row := range res[0].Rows {
-			key := string(row[0])
+		for line := range strings.SplitSeq(res, "\n") {
+			key, query, ok := strings.Cut(line, "|")
+			if !ok {
+				continue
+			}
 			since, ok := first[key]
 			if !ok {
 				since = now
@@ -169,7 +173,7 @@ func (l *traffic) watch(c *pgconn.PgConn) {
 			waiting[key] = since
 			if d := now.Sub(since); d > l.longest {
 				l.mu.Lock()
-				l.longest, l.where = d, string(row[1])
+				l.longest, l.where = d, query
 				l.mu.Unlock()
 			}
 		}
@@ -213,7 +217,7 @@ func filled(t *testing.T, url string, rows int) *postgres.Driver {
 		fmt.Sprintf("INSERT INTO m.t (id, a, n, note, u_id, v_id) SELECT i, 'text of '||i, i%%1000, CASE WHEN i%%3=0 THEN 'note' END, i%%100, i%%100 FROM generate_series(0, %d) AS i", rows-1),
 		"VACUUM ANALYZE m.t",
 	} {
-		if _, err := c.Exec(t.Context(), sql).ReadAll(); err != nil {
+		if _, err := c.Run(t.Context(), sql); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -271,7 +275,7 @@ func TestKilled(t *testing.T) {
 	l := startLoad(t, url, rows)
 
 	kills := 0
-	for lives := 500 * time.Millisecond; ; lives += lives / 4 { // in the end it lives long enough
+	for lives := time.Second; ; lives += lives / 2 { // in the end it lives long enough
 		cmd := osexec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestKilled$")
 		cmd.Env = append(os.Environ(), "PANDO_TEST_MIGRATE="+url)
 		timer := time.AfterFunc(lives/2+rand.N(lives), func() { _ = cmd.Process.Kill() })
@@ -327,7 +331,7 @@ func TestLockedOut(t *testing.T) {
 	holder := connect(t, url)
 	hold := func(sql string) {
 		t.Helper()
-		if _, err := holder.Exec(t.Context(), sql).ReadAll(); err != nil {
+		if _, err := holder.Run(t.Context(), sql); err != nil {
 			t.Fatal(err)
 		}
 	}
