@@ -87,13 +87,14 @@ func (p *planner) divide() error {
 	is := func(name string) bool {
 		return slices.ContainsFunc(p.divided, func(t *store.Table) bool { return t.QualifiedName() == name })
 	}
-	step := &Step{Additive: true}
+	step := &Step{Additive: true, vital: true}
 	var said []string
 	for _, t := range slices.Backward(p.divided) {
 		step.changes = append(step.changes, store.Change{Kind: store.DropTable, Table: p.s.get(t.QualifiedName())})
 		step.guards = append(step.guards, guard{
 			name: "divide " + t.QualifiedName(), what: "rows of " + t.QualifiedName(),
 			count: &store.Statement{SQL: "SELECT count(*) FROM " + p.d.Table(t.Module, t.Entity)},
+			table: p.s.get(t.QualifiedName()),
 		})
 	}
 	for _, t := range p.divided {

@@ -115,7 +115,7 @@ func schemaOf(t *testing.T, d store.Driver) string {
 	var out []string
 	texts(t, d, `SELECT c.relname||'.'||a.attname||' '||format_type(a.atttypid,a.atttypmod)||CASE WHEN a.attnotnull THEN ' NOT NULL' ELSE '' END
 		FROM pg_attribute a JOIN pg_class c ON c.oid=a.attrelid JOIN pg_namespace n ON n.oid=c.relnamespace WHERE n.nspname='m' AND c.relkind='r' AND a.attnum>0 AND NOT a.attisdropped
-		UNION ALL SELECT indexdef FROM pg_indexes WHERE schemaname='m'
+		UNION ALL SELECT indexdef FROM pg_indexes WHERE schemaname='m' AND NOT (indexname LIKE '%.%' AND tablename LIKE '%.%')
 		UNION ALL SELECT conrelid::regclass||' '||conname||' '||pg_get_constraintdef(k.oid) FROM pg_constraint k JOIN pg_namespace n ON n.oid=k.connamespace WHERE n.nspname='m'
 		UNION ALL SELECT tgrelid::regclass||' '||tgname FROM pg_trigger WHERE NOT tgisinternal AND tgrelid::regclass::text LIKE 'm.%'
 		UNION ALL SELECT 'function '||proname FROM pg_proc p JOIN pg_namespace n ON n.oid=p.pronamespace WHERE n.nspname='m'

@@ -115,8 +115,10 @@ func (f *finish) sweep(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	indexes, err := f.find(ctx, "SELECT n.nspname||'.'||c.relname, x.relname::text FROM pg_index AS i JOIN pg_class AS x ON x.oid=i.indexrelid JOIN pg_class AS c ON c.oid=i.indrelid"+
-		tablesJoined+"x.relname"+mine+" ORDER BY 1, 2")
+	// Those of partitions keep their names when they have become part of their table's.
+	indexes, err := f.find(ctx, "SELECT n.nspname||'.'||coalesce(p.relname, c.relname), x.relname::text FROM pg_index AS i JOIN pg_class AS x ON x.oid=i.indexrelid "+
+		"JOIN pg_class AS c ON c.oid=i.indrelid LEFT JOIN pg_inherits AS h ON h.inhrelid=c.oid LEFT JOIN pg_class AS p ON p.oid=h.inhparent"+
+		tablesJoined+"x.relname"+mine+" AND NOT EXISTS (SELECT 1 FROM pg_inherits AS o WHERE o.inhrelid=x.oid) ORDER BY 1, 2")
 	if err != nil {
 		return false, err
 	}

@@ -272,6 +272,11 @@ func (c *conn) any(ctx context.Context, sql string) (found bool, err error) {
 	return found, err
 }
 
+// validIndex answers a row where an index of that quoted name is complete.
+func validIndex(name string) string {
+	return "SELECT 1 FROM pg_index WHERE indisvalid AND indexrelid=to_regclass(" + literal(name) + ")"
+}
+
 // build makes an index. What an interrupted run has left of it is not valid
 // and of no use.
 func (c *conn) build(ctx context.Context, b *build, told func(store.StageProgress)) error {
@@ -284,7 +289,7 @@ func (c *conn) build(ctx context.Context, b *build, told func(store.StageProgres
 		}
 		return patiently(ctx, told, func() error { return c.single(ctx, "DROP INDEX CONCURRENTLY "+name) })
 	}
-	if done, err := c.any(ctx, exists+" AND indisvalid"); err != nil || done {
+	if done, err := c.any(ctx, validIndex(name)); err != nil || done {
 		return err
 	}
 	return patiently(ctx, told, func() error {

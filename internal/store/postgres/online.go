@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/pandobase/pando/internal/store"
@@ -133,8 +134,21 @@ func (a *alteration) build(t *store.Table, k store.KeyColumns, unique bool) stri
 }
 
 func (a *alteration) concurrently(title string, t *store.Table, name, create string) {
-	create = strings.Replace(create, "INDEX ", "INDEX CONCURRENTLY ", 1)
-	a.before(&stage{title: title, index: &build{schema: t.Module, name: name, create: create}})
+	online := strings.Replace(create, "INDEX ", "INDEX CONCURRENTLY ", 1)
+	if t.Partition == nil {
+		a.before(&stage{title: title, index: &build{schema: t.Module, name: name, create: online}})
+		return
+	}
+	// A divided table's index is made of its partitions' ones.
+	whole := quote(t.Module) + "." + quote(name)
+	together := []string{strings.Replace(create, " ON "+tableName(t), " ON ONLY "+tableName(t), 1)}
+	for i := range t.Partition.Into {
+		part := name + "." + strconv.Itoa(i)
+		sql := strings.Replace(strings.Replace(online, quote(name), quote(part), 1), " ON "+tableName(t), " ON "+partitionName(t, i), 1)
+		a.before(&stage{title: title, index: &build{schema: t.Module, name: part, create: sql}})
+		together = append(together, "ALTER INDEX "+whole+" ATTACH PARTITION "+quote(t.Module)+"."+quote(part))
+	}
+	a.before(&stage{title: title, done: validIndex(whole), brief: together})
 }
 
 // replaceEmpty makes a table anew that has to be empty.
@@ -178,6 +192,9 @@ func (a *alteration) addColumn(t *store.Table, c store.Column) {
 // is checked behind the transaction (Finish).
 func (a *alteration) reference(t *store.Table, column string) {
 	sql := pending(t, column)
+	if len(sql) > 0 && t.Partition != nil && a.large(t) {
+		a.Locks = dividedReference(t, column)
+	}
 	if a.large(t) {
 		for i := range sql { // the statement is the literal at the end
 			sql[i] = strings.TrimSuffix(sql[i], "')") + " NOT VALID')"

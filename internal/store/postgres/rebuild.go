@@ -57,6 +57,11 @@ func (a *alteration) conversion(was, col store.Column, x string) string {
 // lock tells that a large table has to be rewritten under a lock: the type of a
 // key and those of the references to it change in one moment.
 func (a *alteration) lock(c store.Change) {
+	for _, fk := range c.Table.Refs {
+		if c.Table.Partition != nil && a.large(c.Table) && !slices.Contains(c.Old.Refs, fk) {
+			a.Locks = dividedReference(c.Table, fk.Column)
+		}
+	}
 	for _, col := range c.Table.Columns {
 		was := c.Old.Column(col.Name)
 		if was != nil && a.large(c.Table) && converted(c, *was, col) && bound(c, col.Name) {
@@ -65,9 +70,15 @@ func (a *alteration) lock(c store.Change) {
 	}
 }
 
+// dividedReference is why a reference of a divided table takes a lock:
+// PostgreSQL adds it to all partitions checked, or not at all.
+func dividedReference(t *store.Table, column string) string {
+	return t.QualifiedName() + "." + column + " refers to another table, which PostgreSQL checks at once where the table is divided"
+}
+
 // bound reports whether a column is a key that others refer to, or refers.
 func bound(c store.Change, column string) bool {
-	return column == c.Table.Primary || slices.ContainsFunc(c.Table.Refs, func(fk store.ForeignKey) bool { return fk.Column == column })
+	return slices.Contains(c.Table.PrimaryKey(), column) || slices.ContainsFunc(c.Table.Refs, func(fk store.ForeignKey) bool { return slices.Contains(fk.Columns(), column) })
 }
 
 // release drops the references that go, and those that cannot stay while a
@@ -186,7 +197,7 @@ func (a *alteration) references(c store.Change) {
 		case !a.large(t) || converted(c, *old, *t.Column(fk.Column)):
 			a.sql(pending(t, fk.Column)...)
 		case was < 0 || c.Old.Refs[was] != fk:
-			definition := "FOREIGN KEY (" + quote(fk.Column) + ") " + references(fk)
+			definition := "FOREIGN KEY (" + joinAll(", ", fk.Columns(), quote) + ") " + references(fk)
 			own := temporary("reference", tableName(t), definition)
 			a.before(constrain(t.QualifiedName()+"."+fk.Column+" refers to "+fk.TargetModule+"."+fk.TargetEntity, t, own, definition)...)
 			alter := "ALTER TABLE " + tableName(t)

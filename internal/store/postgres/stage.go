@@ -72,7 +72,13 @@ func (f *fill) update(within string) string {
 }
 
 // keyColumns are the columns of a table's key, by which it is walked.
-func keyColumns(t *store.Table) []store.Column { return []store.Column{*t.Column(t.Primary)} }
+func keyColumns(t *store.Table) []store.Column {
+	var out []store.Column
+	for _, name := range t.PrimaryKey() {
+		out = append(out, *t.Column(name))
+	}
+	return out
+}
 
 // tokensOf is what a searched field's column of tokens holds.
 func tokensOf(text string) string { return value.TSVector(value.Tokens(text)) }
