@@ -197,7 +197,7 @@ func (a *alteration) references(c store.Change) {
 		case !a.large(t) || converted(c, *old, *t.Column(fk.Column)):
 			a.sql(pending(t, fk.Column)...)
 		case was < 0 || c.Old.Refs[was] != fk:
-			definition := "FOREIGN KEY (" + joinAll(", ", fk.Columns(), quote) + ") " + references(fk)
+			definition := "FOREIGN KEY (" + joinAll(fk.Columns(), quote) + ") " + references(fk)
 			own := temporary("reference", tableName(t), definition)
 			a.before(constrain(t.QualifiedName()+"."+fk.Column+" refers to "+fk.TargetModule+"."+fk.TargetEntity, t, own, definition)...)
 			alter := "ALTER TABLE " + tableName(t)
