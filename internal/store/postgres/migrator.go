@@ -29,7 +29,7 @@ const (
 )
 
 // own opens a connection for work that takes long, which no pool should miss.
-func (d *Driver) own(ctx context.Context) (*conn, error) { return openConn(ctx, d.pool.cfg) }
+func (d *Driver) own(ctx context.Context) (*conn, error) { return d.pool.connect(ctx) }
 
 // Exclusive implements store.Online. The lock belongs to a transaction, so that
 // it holds behind a transaction pooler too. It is asked for again and again: a
@@ -40,7 +40,7 @@ func (d *Driver) Exclusive(ctx context.Context, waiting func(), fn func(context.
 	if err != nil {
 		return err
 	}
-	defer func() { _ = c.close() }() // and with it the lock
+	defer d.pool.discard(c) // and with it the lock
 	for told := false; ; told = true {
 		if err := c.run("BEGIN; SET LOCAL idle_in_transaction_session_timeout=0"); err != nil {
 			return err
@@ -65,13 +65,14 @@ func (d *Driver) Exclusive(ctx context.Context, waiting func(), fn func(context.
 }
 
 // tryMigrate asks for the lock by the simple protocol. The extended one leaves
-// a portal behind, whose snapshot lasts as long as the transaction.
+// a portal behind, whose snapshot lasts as long as the transaction. That the
+// lock is another's is told by a division by zero, which ends the transaction.
 func (c *conn) tryMigrate() (bool, error) {
-	r, err := c.pg.Exec(c.base, "SELECT pg_try_advisory_xact_lock("+strconv.Itoa(migrationLock)+")").ReadAll()
-	if err != nil {
-		return false, translate(err)
+	err := c.run("SELECT 1/pg_try_advisory_xact_lock(" + strconv.Itoa(migrationLock) + ")::int")
+	if fault.Is(err, fault.DivisionByZero) {
+		return false, nil
 	}
-	return string(r[0].Rows[0][0]) == "t", nil
+	return err == nil, err
 }
 
 func pause(ctx context.Context, d time.Duration) error {
@@ -91,7 +92,7 @@ func (d *Driver) Brief(ctx context.Context, told func(store.StageProgress), fn f
 	if err != nil {
 		return err
 	}
-	defer func() { _ = c.close() }() // its outcome is known
+	defer d.pool.discard(c)
 	defer d.pool.schema.Add(1)
 	return patiently(ctx, told, func() error { return c.briefly(ctx, beginAlter, c.complete, fn) })
 }
@@ -137,12 +138,12 @@ func (c *conn) briefly(ctx context.Context, begin string, end func() error, fn f
 	}
 	c.end()
 	switch {
-	case c.pg.IsClosed():
+	case c.lost != nil:
 		return err
-	case err == nil && c.pg.TxStatus() == 'T':
+	case err == nil && c.status == 'T':
 		return c.run("COMMIT")
 	}
-	return errors.Join(err, c.run("ROLLBACK"))
+	return errors.Join(err, c.mend("ROLLBACK"))
 }
 
 // hasty is a transaction whose statements share the budget.
@@ -163,11 +164,7 @@ func (h *hasty) Exec(st *store.Statement, args []value.Value) (int64, error) {
 		return 0, err
 	}
 	if len(args) == 0 { // no schema change is worth preparing
-		r, err := h.pg.Exec(h.ctx, st.SQL).ReadAll()
-		if err != nil || len(r) == 0 {
-			return 0, translate(err)
-		}
-		return r[len(r)-1].CommandTag.RowsAffected(), nil
+		return 0, h.run(st.SQL)
 	}
 	return h.conn.Exec(st, args)
 }
@@ -178,7 +175,7 @@ func (d *Driver) Stage(ctx context.Context, s store.Stage, told func(store.Stage
 	if err != nil {
 		return err
 	}
-	defer func() { _ = c.close() }() // its outcome is known
+	defer d.pool.discard(c)
 	defer d.pool.schema.Add(1)
 	return c.stage(ctx, s, told)
 }
@@ -260,8 +257,7 @@ func (c *conn) statements(ctx context.Context, sqls []string, told func(store.St
 func (c *conn) single(ctx context.Context, sql string) error {
 	c.begin(ctx)
 	defer c.end()
-	_, err := c.pg.Exec(ctx, sql).ReadAll()
-	return translate(err)
+	return c.run(sql)
 }
 
 // any reports whether a statement answers a row.
@@ -297,7 +293,7 @@ func (c *conn) build(ctx context.Context, b *build, told func(store.StageProgres
 			return err
 		}
 		err := c.single(ctx, b.create)
-		if err == nil || c.pg.IsClosed() {
+		if err == nil || c.lost != nil {
 			return err
 		}
 		return errors.Join(err, drop(context.WithoutCancel(ctx)))
