@@ -25,7 +25,7 @@ func (d *Driver) watch(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case now := <-t.C:
-			d.pool.lanes.look(now)
+			d.pool.lanes.look(now) //nolint:contextcheck // it makes an ended one of its own
 			d.pool.each(func(c *conn) { c.look(now) })
 		}
 	}
@@ -43,7 +43,7 @@ func (c *conn) begin(ctx context.Context) {
 // statement finds nothing to cancel. The connection stays usable, unless the
 // server does not answer.
 //
-//nolint:contextcheck // the request is made because the context has ended
+//nolint:contextcheck,nolintlint // the request is made because the context has ended; the linter looks at callers
 func (c *conn) look(now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

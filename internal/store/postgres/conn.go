@@ -418,9 +418,9 @@ func (c *conn) ready() error {
 // replace puts a new connection in the place of one that turned out to be lost
 // before anything of a read was answered.
 //
-//nolint:contextcheck // the holder's, which is the connection's meanwhile
+//nolint:contextcheck,nolintlint // the holder's, which is the connection's meanwhile; the linter looks at callers
 func (c *conn) replace(err error) bool {
-	if !c.alone || c.lost == nil && !(state(err) != "" && gone(err)) || c.ctx != nil && c.ctx.Err() != nil {
+	if !c.alone || c.lost == nil && (state(err) == "" || !gone(err)) || c.ctx != nil && c.ctx.Err() != nil {
 		return false
 	}
 	ctx := c.ctx

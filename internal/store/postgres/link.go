@@ -313,7 +313,7 @@ func (l *link) close() error {
 	l.out = l.out[:0]
 	l.done(l.message(msgEnd))
 	if l.flush() != nil {
-		return nil
+		return nil //nolint:nilerr // it is closed by that
 	}
 	l.lost = net.ErrClosed
 	return l.nc.Close()
