@@ -3,7 +3,6 @@ package audit_test
 import (
 	"encoding/json"
 	"errors"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -14,15 +13,15 @@ import (
 	"github.com/pandobase/pando/internal/keys"
 	"github.com/pandobase/pando/internal/policy"
 	"github.com/pandobase/pando/internal/store"
-	"github.com/pandobase/pando/internal/store/sqlite"
+	"github.com/pandobase/pando/internal/store/teststore"
 )
 
 // trail is a log over a database of its own.
 type trail struct {
 	*audit.Log
-	driver *sqlite.Driver
+	driver store.Driver
 	cfg    audit.Config
-	path   string
+	db     teststore.Database
 	t      testing.TB
 }
 
@@ -33,7 +32,7 @@ func open(t testing.TB) *trail {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tr := &trail{path: filepath.Join(dir, "x.db"), t: t, cfg: audit.Config{Wrapper: w}}
+	tr := &trail{db: teststore.New(t), t: t, cfg: audit.Config{Wrapper: w}}
 	tr.start()
 	t.Cleanup(func() { tr.end() })
 	return tr
@@ -42,9 +41,7 @@ func open(t testing.TB) *trail {
 func (tr *trail) start() {
 	tr.t.Helper()
 	var err error
-	if tr.driver, err = sqlite.Open(tr.t.Context(), sqlite.Options{Path: tr.path}); err != nil {
-		tr.t.Fatal(err)
-	}
+	tr.driver = tr.db.Open(tr.t)
 	tr.cfg.Driver = tr.driver
 	if tr.Log, err = audit.Open(tr.t.Context(), tr.cfg); err != nil {
 		tr.t.Fatal(err)
@@ -263,7 +260,7 @@ func BenchmarkAppend(b *testing.B) {
 func TestFailedCommit(t *testing.T) {
 	tr := open(t)
 	err := tr.driver.Alter(t.Context(), func(tx store.Tx) error {
-		_, err := tx.Exec(&store.Statement{SQL: `CREATE TABLE "b.b" ("id" INTEGER PRIMARY KEY, "ref" INTEGER REFERENCES "b.b"("id") DEFERRABLE INITIALLY DEFERRED)`}, nil)
+		_, err := tx.Exec(tr.statement(`CREATE TABLE "b.b" ("id" INTEGER PRIMARY KEY, "ref" INTEGER REFERENCES "b.b"("id") DEFERRABLE INITIALLY DEFERRED)`), nil)
 		return err
 	})
 	if err != nil {
@@ -272,7 +269,7 @@ func TestFailedCommit(t *testing.T) {
 	tr.write(number(1))
 	r := caller("new")
 	err = tr.driver.Write(t.Context(), func(tx store.Tx) error {
-		if _, err := tx.Exec(&store.Statement{SQL: `INSERT INTO "b.b" VALUES (1, 2)`}, nil); err != nil {
+		if _, err := tx.Exec(tr.statement(`INSERT INTO "b.b" VALUES (1, 2)`), nil); err != nil {
 			return err
 		}
 		return tr.Append(tx, &r)

@@ -43,7 +43,7 @@ func TestRefusalsAreBounded(t *testing.T) {
 	if err := tr.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	counted := fmt.Sprint(rows(t, tr.driver, `SELECT sum("count"),"key" FROM "pando_audit_counts" WHERE "key"='u1'`))
+	counted := fmt.Sprint(rows(t, tr.driver, `SELECT sum("count"),"key" FROM "pando_audit_counts" WHERE "key"='u1' GROUP BY "key"`))
 	if counted != fmt.Sprintf("[[%d u1]]", 25+160-100) {
 		t.Errorf("counted: %s", counted)
 	}

@@ -6,12 +6,14 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/pandobase/pando/internal/audit"
 	"github.com/pandobase/pando/internal/store"
+	"github.com/pandobase/pando/internal/store/teststore"
 	"github.com/pandobase/pando/internal/value"
 )
 
@@ -19,13 +21,19 @@ import (
 // keep nobody from it who can drop them.
 func (tr *trail) tamper(sql ...string) {
 	tr.t.Helper()
-	all := append([]string{
+	drop := []string{
 		`DROP TRIGGER IF EXISTS "pando_audit.UPDATE"`, `DROP TRIGGER IF EXISTS "pando_audit.DELETE"`,
 		`DROP TRIGGER IF EXISTS "pando_audit_seals.UPDATE"`, `DROP TRIGGER IF EXISTS "pando_audit_seals.DELETE"`,
-	}, sql...)
+	}
+	if teststore.Kind(tr.t) == teststore.Postgres {
+		drop = []string{
+			`DROP TRIGGER IF EXISTS "pando_audit_refuse" ON "pando_audit"`, `DROP TRIGGER IF EXISTS "pando_audit_seals_refuse" ON "pando_audit_seals"`,
+		}
+	}
+	all := append(drop, sql...)
 	err := tr.driver.Write(tr.t.Context(), func(tx store.Tx) error {
 		for _, s := range all {
-			if _, err := tx.Exec(&store.Statement{SQL: s}, nil); err != nil {
+			if _, err := tx.Exec(tr.statement(s), nil); err != nil {
 				return err
 			}
 		}
@@ -34,6 +42,17 @@ func (tr *trail) tamper(sql ...string) {
 	if err != nil {
 		tr.t.Fatal(err)
 	}
+}
+
+// statement is SQLite's SQL as the trail's store writes it.
+func (tr *trail) statement(sql string) *store.Statement {
+	if teststore.Kind(tr.t) == teststore.Postgres {
+		sql = regexp.MustCompile(`x'([0-9a-f]*)'`).ReplaceAllString(sql, `'\x$1'::bytea`)
+		sql = regexp.MustCompile(`zeroblob\((\d+)\)`).ReplaceAllString(sql, `decode(repeat('00',$1),'hex')`)
+		sql = regexp.MustCompile(`\?(\d)`).ReplaceAllString(sql, `$$$1`)
+		sql = strings.ReplaceAll(sql, `"b.b"`, `"b_b"`)
+	}
+	return &store.Statement{SQL: sql}
 }
 
 func (tr *trail) verify(anchors ...audit.Checkpoint) *audit.Report {
@@ -138,6 +157,9 @@ func TestTampering(t *testing.T) {
 			}
 			if f := rep.Findings[0]; f.Kind != tt.kind || f.Record != tt.record {
 				t.Errorf("found %+v", rep.Findings)
+			}
+			if tt.name == "seals without records" {
+				teststore.Only(t, teststore.SQLite, "PostgreSQL refuses a write whose seal is there already")
 			}
 			// What is written afterwards does not hide it.
 			tr.write(number(50))
@@ -316,7 +338,7 @@ func (tr *trail) resealOnly(from int64, most int) {
 		}
 		for _, rc := range recs {
 			sql := `UPDATE "pando_audit" SET "hash"=x'` + hex.EncodeToString(rc.hash[:]) + `' WHERE "id"=` + strconv.FormatInt(rc.id, 10)
-			if _, err := tx.Exec(&store.Statement{SQL: sql}, nil); err != nil {
+			if _, err := tx.Exec(tr.statement(sql), nil); err != nil {
 				return err
 			}
 		}
@@ -339,7 +361,7 @@ func (tr *trail) resealOnly(from int64, most int) {
 			}
 			sum := sha256.Sum256(buf)
 			prev = sum[:]
-			_, err := tx.Exec(&store.Statement{SQL: `UPDATE "pando_audit_seals" SET "hash"=?1,"members"=?2 WHERE "seq"=?3`},
+			_, err := tx.Exec(tr.statement(`UPDATE "pando_audit_seals" SET "hash"=?1,"members"=?2 WHERE "seq"=?3`),
 				[]value.Value{value.OfBytes(string(sum[:])), value.OfBytes(string(members)), value.OfInt(l.seq)})
 			if err != nil {
 				return err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/url"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -22,7 +21,7 @@ import (
 	"github.com/pandobase/pando/internal/password"
 	"github.com/pandobase/pando/internal/policy"
 	"github.com/pandobase/pando/internal/store"
-	"github.com/pandobase/pando/internal/store/sqlite"
+	"github.com/pandobase/pando/internal/store/teststore"
 	"github.com/pandobase/pando/internal/value"
 )
 
@@ -50,7 +49,7 @@ type world struct {
 	t       testing.TB
 	ctx     context.Context //nolint:containedctx // the test's
 	clock   *clock
-	driver  *sqlite.Driver
+	driver  store.Driver
 	app     *model.App
 	ring    *keys.Ring
 	wrapper *keys.Wrapper
@@ -96,11 +95,7 @@ func newWorld(t testing.TB, lines ...string) *world {
 	dir := t.TempDir()
 	ctx := context.Background()
 	w := &world{t: t, ctx: ctx, clock: &clock{at: time.Date(2026, 5, 4, 10, 0, 0, 0, time.UTC)}, app: app, box: &outbox{}}
-	var err error
-	if w.driver, err = sqlite.Open(ctx, sqlite.Options{Path: filepath.Join(dir, "shop.db")}); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { w.must(w.driver.Close()) })
+	w.driver = teststore.Open(t)
 	plan, _, err := migrate.Compare(ctx, w.driver, app)
 	w.must(err)
 	w.must(migrate.Apply(ctx, w.driver, plan, migrate.Options{}))
@@ -261,6 +256,9 @@ func (w *world) actions() (out []string) {
 
 // driverExec changes the store behind the room's back.
 func (w *world) driverExec(sqlText string) error {
+	if teststore.Kind(w.t) == teststore.Postgres {
+		sqlText = regexp.MustCompile(`x'([0-9a-f]*)'`).ReplaceAllString(sqlText, `'\x$1'`)
+	}
 	return w.driver.Write(w.ctx, func(tx store.Tx) error {
 		_, err := tx.Exec(sql(w.driver.Dialect(), sqlText), nil)
 		return err

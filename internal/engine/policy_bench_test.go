@@ -3,7 +3,6 @@ package engine_test
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"testing"
 	"testing/fstest"
 
@@ -13,7 +12,7 @@ import (
 	"github.com/pandobase/pando/internal/policy"
 	"github.com/pandobase/pando/internal/query"
 	"github.com/pandobase/pando/internal/store"
-	"github.com/pandobase/pando/internal/store/sqlite"
+	"github.com/pandobase/pando/internal/store/teststore"
 )
 
 const ledger = `module: m
@@ -46,12 +45,8 @@ func openLedger(b *testing.B) *engine.Engine {
 		b.Fatal(problems)
 	}
 	dir := b.TempDir()
-	d, err := sqlite.Open(context.Background(), sqlite.Options{Path: filepath.Join(dir, "ledger.db")})
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { _ = d.Close() })
-	err = d.Alter(context.Background(), func(tx store.Tx) error {
+	d := teststore.Open(b)
+	err := d.Alter(context.Background(), func(tx store.Tx) error {
 		for _, m := range app.Modules {
 			for _, e := range m.Entities {
 				for _, sql := range d.Dialect().DDL(store.Change{Kind: store.CreateTable, Table: store.TableOf(e)}) {

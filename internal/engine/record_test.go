@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -20,7 +19,7 @@ import (
 	"github.com/pandobase/pando/internal/policy"
 	"github.com/pandobase/pando/internal/query"
 	"github.com/pandobase/pando/internal/store"
-	"github.com/pandobase/pando/internal/store/sqlite"
+	"github.com/pandobase/pando/internal/store/teststore"
 )
 
 const clinic = `
@@ -55,7 +54,7 @@ const (
 type recorded struct {
 	*engine.Engine
 	log    *audit.Log
-	driver *sqlite.Driver
+	driver store.Driver
 	t      *testing.T
 	seen   int64 // the newest record that take has returned
 }
@@ -73,10 +72,7 @@ func openClinic(t *testing.T) *recorded {
 		t.Fatal(problems)
 	}
 	dir, ctx := t.TempDir(), context.Background()
-	d, err := sqlite.Open(ctx, sqlite.Options{Path: filepath.Join(dir, "x.db")})
-	if err != nil {
-		t.Fatal(err)
-	}
+	d := teststore.Open(t)
 	w, err := keys.OpenWrapper(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -86,7 +82,7 @@ func openClinic(t *testing.T) *recorded {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := errors.Join(log.Close(ctx), d.Close()); err != nil {
+		if err := log.Close(ctx); err != nil {
 			t.Error(err)
 		}
 	})
@@ -101,7 +97,8 @@ func openClinic(t *testing.T) *recorded {
 			}
 		}
 		for _, id := range []string{ann, bob} {
-			sql := `INSERT INTO "auth.users" ("id","is_anonymous","created_at","updated_at","failures") VALUES ('` + id + `',0,'2026-01-01T00:00:00+00:00','2026-01-01T00:00:00+00:00',0)`
+			sql := `INSERT INTO ` + d.Dialect().Table("auth", "users") + ` ("id","is_anonymous","created_at","updated_at","failures") VALUES ('` +
+				id + `',` + d.Dialect().Bool(false) + `,'2026-01-01T00:00:00+00:00','2026-01-01T00:00:00+00:00',0)`
 			if _, err := tx.Exec(&store.Statement{SQL: sql}, nil); err != nil {
 				return err
 			}

@@ -2,7 +2,6 @@ package engine_test
 
 import (
 	"context"
-	"path/filepath"
 	"testing"
 
 	"github.com/pandobase/pando/examples"
@@ -13,7 +12,7 @@ import (
 	"github.com/pandobase/pando/internal/policy"
 	"github.com/pandobase/pando/internal/query"
 	"github.com/pandobase/pando/internal/store"
-	"github.com/pandobase/pando/internal/store/sqlite"
+	"github.com/pandobase/pando/internal/store/teststore"
 )
 
 // openShop serves the example shop, without its policies, on a fresh store.
@@ -33,16 +32,8 @@ func openShop(t *testing.T) *engine.Engine {
 		t.Fatal(problems)
 	}
 	dir := t.TempDir()
-	d, err := sqlite.Open(context.Background(), sqlite.Options{Path: filepath.Join(dir, "shop.db")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := d.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	err = d.Alter(context.Background(), func(tx store.Tx) error {
+	d := teststore.Open(t)
+	err := d.Alter(context.Background(), func(tx store.Tx) error {
 		for _, m := range app.Modules {
 			for _, e := range m.Entities {
 				for _, sql := range d.Dialect().DDL(store.Change{Kind: store.CreateTable, Table: store.TableOf(e)}) {

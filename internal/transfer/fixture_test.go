@@ -2,7 +2,6 @@ package transfer_test
 
 import (
 	"io/fs"
-	"path/filepath"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -15,7 +14,7 @@ import (
 	"github.com/pandobase/pando/internal/policy"
 	"github.com/pandobase/pando/internal/query"
 	"github.com/pandobase/pando/internal/store"
-	"github.com/pandobase/pando/internal/store/sqlite"
+	"github.com/pandobase/pando/internal/store/teststore"
 	"github.com/pandobase/pando/internal/transfer"
 )
 
@@ -23,7 +22,7 @@ import (
 type fixture struct {
 	t      testing.TB
 	engine *engine.Engine
-	driver *sqlite.Driver
+	driver store.Driver
 	path   string
 	config engine.Config
 }
@@ -42,11 +41,8 @@ func newFixture(t testing.TB, fsys fs.FS) *fixture {
 		t.Fatal(ruleProblems)
 	}
 	dir := t.TempDir()
-	path := filepath.Join(dir, "x.db")
-	d, err := sqlite.Open(t.Context(), sqlite.Options{Path: path})
-	if err != nil {
-		t.Fatal(err)
-	}
+	db := teststore.New(t)
+	d := db.Open(t)
 	t.Cleanup(func() {
 		if err := d.Close(); err != nil {
 			t.Error(err)
@@ -64,7 +60,7 @@ func newFixture(t testing.TB, fsys fs.FS) *fixture {
 		t.Fatal(err)
 	}
 	config := engine.Config{App: app, Rules: rules, Driver: d, Signer: signer}
-	return &fixture{t: t, engine: engine.New(config), driver: d, path: path, config: config}
+	return &fixture{t: t, engine: engine.New(config), driver: d, path: db.Path, config: config}
 }
 
 // with is the same fixture in another test.

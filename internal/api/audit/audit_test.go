@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -13,7 +12,7 @@ import (
 	"github.com/pandobase/pando/internal/fault"
 	"github.com/pandobase/pando/internal/keys"
 	"github.com/pandobase/pando/internal/policy"
-	"github.com/pandobase/pando/internal/store/sqlite"
+	"github.com/pandobase/pando/internal/store/teststore"
 )
 
 // callers are who may be named by the header As.
@@ -37,10 +36,7 @@ func callers(r *http.Request) (policy.Identity, error) {
 func serve(t *testing.T) (*audit.Log, func(method, path, as string, header ...string) *httptest.ResponseRecorder) {
 	t.Helper()
 	dir := t.TempDir()
-	driver, err := sqlite.Open(t.Context(), sqlite.Options{Path: filepath.Join(dir, "x.db")})
-	if err != nil {
-		t.Fatal(err)
-	}
+	driver := teststore.Open(t)
 	w, err := keys.OpenWrapper(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -49,7 +45,7 @@ func serve(t *testing.T) (*audit.Log, func(method, path, as string, header ...st
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = l.Close(t.Context()); _ = driver.Close() })
+	t.Cleanup(func() { _ = l.Close(t.Context()) })
 	for _, uid := range []string{"ann", "bob", "cid"} {
 		r := audit.Record{Role: "authenticated", UID: uid, Action: "create", Entity: "shop.orders", Keys: []string{uid + "1"}, IP: "198.51.100.7"}
 		if err := l.Write(t.Context(), &r); err != nil {

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -24,7 +23,7 @@ import (
 	"github.com/pandobase/pando/internal/migrate"
 	"github.com/pandobase/pando/internal/model"
 	"github.com/pandobase/pando/internal/policy"
-	"github.com/pandobase/pando/internal/store/sqlite"
+	"github.com/pandobase/pando/internal/store/teststore"
 )
 
 const testConfig = `
@@ -102,15 +101,7 @@ func newDoor(t testing.TB) *door {
 		t.Fatal(problems)
 	}
 	dir := t.TempDir()
-	driver, err := sqlite.Open(t.Context(), sqlite.Options{Path: filepath.Join(dir, "test.db")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := driver.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	driver := teststore.Open(t)
 	plan, err := migrate.Prepare(t.Context(), driver, app)
 	if err != nil {
 		t.Fatal(err)

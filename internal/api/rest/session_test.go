@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -24,7 +23,7 @@ import (
 	"github.com/pandobase/pando/internal/migrate"
 	"github.com/pandobase/pando/internal/model"
 	"github.com/pandobase/pando/internal/policy"
-	"github.com/pandobase/pando/internal/store/sqlite"
+	"github.com/pandobase/pando/internal/store/teststore"
 )
 
 const sessionModule = `
@@ -52,7 +51,7 @@ entities:
       count: { type: int }
 `
 
-// newDoor is the door of the test application on a new SQLite file.
+// newDoor is the door of the test application on a new store.
 func newDoor(t testing.TB) http.Handler {
 	t.Helper()
 	app, problems := model.Load(fstest.MapFS{
@@ -67,15 +66,7 @@ func newDoor(t testing.TB) http.Handler {
 		t.Fatal(problems)
 	}
 	dir := t.TempDir()
-	driver, err := sqlite.Open(t.Context(), sqlite.Options{Path: filepath.Join(dir, "test.db")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := driver.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	driver := teststore.Open(t)
 	plan, err := migrate.Prepare(t.Context(), driver, app)
 	if err != nil {
 		t.Fatal(err)
@@ -109,7 +100,7 @@ func newServer(t testing.TB) *httptest.Server {
 }
 
 // TestSession plays testdata/session.txt against the whole stack, down to
-// SQLite: lines that begin with > are requests (the method and path, headers,
+// the store: lines that begin with > are requests (the method and path, headers,
 // and after >| the body), the lines below each are its answer.
 func TestSession(t *testing.T) {
 	const file = "testdata/session.txt"
