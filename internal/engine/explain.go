@@ -28,7 +28,7 @@ func (c *change) explain(tx store.Tx, err error, vals []value.Value) error {
 	}
 	switch code {
 	case fault.Unique:
-		return c.explainUnique(f, fields, vals)
+		return c.explainUnique(c.firstTaken(tx, f, vals), fields, vals)
 	case fault.ForeignKey:
 		for i, fd := range fields {
 			if fd.Ref == nil || i >= len(vals) || vals[i].IsNull() {
@@ -49,6 +49,55 @@ func (c *change) explain(tx store.Tx, err error, vals []value.Value) error {
 	default:
 		return err
 	}
+}
+
+// firstTaken names the first key of a new row that another row has: where more
+// than one is taken, each database tells of another one.
+func (c *change) firstTaken(tx store.Tx, f *fault.Error, vals []value.Value) *fault.Error {
+	if c.w.Action != query.Create || c.w.Conflict.Resolution == query.Merge || len(c.entity.Unique) == 0 {
+		return f
+	}
+	keys := append([]model.Key{{Name: c.entity.Name + "_pkey", Fields: []*model.Field{c.entity.Primary}}}, c.entity.Unique...)
+	for _, k := range keys {
+		if taken, err := c.taken(tx, &k, vals); err != nil || !taken {
+			continue
+		}
+		out := *f
+		names := make([]string, len(k.Fields))
+		for i, fd := range k.Fields {
+			names[i] = fd.Name
+		}
+		return out.WithDetails("Key (%s) already exists.", strings.Join(names, ", "))
+	}
+	return f
+}
+
+// taken reports whether a row has the values of a key.
+func (c *change) taken(r store.Reader, k *model.Key, vals []value.Value) (found bool, err error) {
+	name := []byte(c.entity.QualifiedName() + " " + k.Name)
+	args := make([]value.Value, len(k.Fields))
+	for i, fd := range k.Fields {
+		j := slices.Index(c.plan.Fields, fd)
+		if j < 0 || vals[j].IsNull() {
+			return false, nil
+		}
+		args[i] = vals[j]
+	}
+	st, ok := c.e.probes.get(name)
+	if !ok {
+		d := c.e.planner.Dialect
+		conds := make([]string, len(k.Fields))
+		for i, fd := range k.Fields {
+			conds[i] = d.Ident(fd.Name) + "=" + d.Param(i+1)
+		}
+		st = &store.Statement{SQL: "SELECT 1 FROM " + d.Table(c.entity.Module.Name, c.entity.Name) + " WHERE " + strings.Join(conds, " AND ")}
+		c.e.probes.put(name, st)
+	}
+	err = r.Query(st, args, func(store.Row) error {
+		found = true
+		return nil
+	})
+	return found, err
 }
 
 func (c *change) explainUnique(f *fault.Error, fields []*model.Field, vals []value.Value) error {

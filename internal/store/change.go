@@ -39,6 +39,7 @@ type WritePlan struct {
 	create *gate   // judges the new row, before it is inserted
 	change *gate   // judges what an update makes of rows, before it does
 	before *gate   // judges nothing: names the rows that get another key
+	doomed *gate   // judges nothing: names the rows of a delete that a cascade may be the first to reach
 	failed *gate   // does so behind an update that a key or a reference has refused
 	asked  *asking // nil: no rows are looked for
 	upsert
@@ -316,6 +317,13 @@ func (c *compiler) keysOf(w *query.Write, e *model.Entity) (*gate, error) {
 func (pl *Planner) CompileDelete(w *query.Write, e *model.Entity, g policy.Guard) (*WritePlan, error) {
 	c := pl.compiler(g, w.Slots())
 	p := &WritePlan{Entity: e, own: -1}
+	var err error
+	if e.PartitionKey() == nil && cascades(e, e, nil) {
+		if p.doomed, err = c.keysOf(w, e); err != nil {
+			return nil, err
+		}
+		c.statement()
+	}
 	where, err := c.reach(w, e)
 	if err != nil {
 		return nil, err
@@ -329,6 +337,20 @@ func (pl *Planner) CompileDelete(w *query.Write, e *model.Entity, g policy.Guard
 // looks is how a change looks for the rows that it reaches.
 func (c *compiler) looks(w *query.Write, e *model.Entity) *asking {
 	return &asking{where: w.Where, rule: c.rules[policy.Use{Entity: e, Rule: policy.RuleOf(w.Action)}], order: w.Order, write: true}
+}
+
+// cascades reports whether a delete of rows of from may delete rows of to.
+func cascades(from, to *model.Entity, seen []*model.Entity) bool {
+	if slices.Contains(seen, from) {
+		return false
+	}
+	seen = append(seen, from)
+	for _, r := range from.Relations {
+		if r.Cardinality == model.ToMany && !r.Ref.Ref.Loose && r.Ref.Ref.OnDelete == model.Cascade && (r.To == to || cascades(r.To, to, seen)) {
+			return true
+		}
+	}
+	return false
 }
 
 // reach writes the condition for the rows that an update or delete may touch:
@@ -455,6 +477,14 @@ func (p *WritePlan) attempt(tx Tx, values []value.Value, args []query.Arg, into 
 			return err
 		}
 	}
+	start, rows := time.Now(), len(into.Primary)
+	if p.doomed != nil {
+		keys, err := p.doomed.keys(tx, values, args)
+		if err != nil {
+			return err
+		}
+		into.Primary = append(into.Primary, keys...)
+	}
 	all, err := bindParams(p.params, values, args, slices.Clip(values))
 	if err != nil {
 		return err
@@ -469,13 +499,15 @@ func (p *WritePlan) attempt(tx Tx, values []value.Value, args []query.Arg, into 
 		}
 		return p.alone(tx, values)
 	}
-	start, rows := time.Now(), len(into.Primary)
 	err = tx.Query(st, all, func(r Row) error {
 		for i, j := range p.judges {
 			if r.Int(i+1) == 0 {
 				f := *j.fault
 				return &f
 			}
+		}
+		if p.doomed != nil {
+			return nil
 		}
 		into.Primary = append(into.Primary, r.Value(0))
 		if p.Entity.PartitionKey() != nil {

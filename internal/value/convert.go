@@ -63,6 +63,9 @@ func Convert(v Value, from, to Type) (Value, error) {
 	}
 	switch {
 	case to.Kind == JSON && !isText(from.Kind):
+		if from.Kind == Float { // JSON writes its digits out
+			return to.FromJSON(string(from.AppendJSON(nil, v)))
+		}
 		return OfText(string(from.AppendJSON(nil, v))), nil
 	case to.Kind == Int && from.Kind == Float:
 		f := math.RoundToEven(v.Float)

@@ -121,16 +121,15 @@ func (e *entity) write(r *rand.Rand) {
 		fmt.Fprintf(&b, "    search: [%s]\n", strings.Join(e.search, ", "))
 	}
 	c := &celist{r: r, e: e}
-	for range r.IntN(3) {
+	if r.IntN(4) == 0 {
 		fmt.Fprintf(&b, "    check: [%q]\n", c.rule("row", 1, true))
-		break
 	}
-	if r.IntN(5) > 0 {
+	if r.IntN(8) > 0 {
 		b.WriteString("    policy:\n")
 		for _, action := range []string{"read", "create", "update", "delete"} {
-			switch r.IntN(5) {
+			switch r.IntN(12) {
 			case 0:
-			case 1:
+			case 1, 2, 3, 4:
 				fmt.Fprintf(&b, "      %s: \"true\"\n", action)
 			default:
 				fmt.Fprintf(&b, "      %s: %q\n", action, c.rule("row", 2, false))
@@ -160,7 +159,7 @@ func (e *entity) extras(r *rand.Rand, f *field) string {
 		case "int", "decimal":
 			decl += ", default: 3"
 		case "text":
-			decl += ", default: " + pick(r, []string{"'é'", "abc", `"it's"`})
+			decl += ", default: " + pick(r, []string{"'é'", "ß", `"'"`})
 		case "timestamp":
 			decl += ", default: now()"
 			if r.IntN(2) == 0 {

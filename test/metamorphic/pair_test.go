@@ -159,7 +159,19 @@ type answer struct {
 	header http.Header
 }
 
-var cursorPattern = regexp.MustCompile(`cursor=([^>&]+)>; rel="next"`)
+// outcome is the status, and the code of a problem.
+func (a *answer) outcome() string {
+	out := fmt.Sprint(a.status)
+	if m := codePattern.FindStringSubmatch(a.text); m != nil && a.status >= 400 {
+		out += " " + m[1] + " " + m[2]
+	}
+	return out
+}
+
+var (
+	codePattern   = regexp.MustCompile(`"code":"([^"]*)","message":"([^"]{0,30})`)
+	cursorPattern = regexp.MustCompile(`cursor=([^>&]+)>; rel="next"`)
+)
 
 // send sends a request to both stores.
 func (p *pair) send(q *request) [2]answer {
@@ -174,14 +186,25 @@ func (p *pair) send(q *request) [2]answer {
 	if tag := out[0].header.Get("ETag"); tag != "" {
 		p.tag = tag
 	}
+	if q.method == http.MethodGet && q.headers == nil {
+		p.next = ""
+	}
 	if m := cursorPattern.FindStringSubmatch(out[0].header.Get("Link")); m != nil {
 		p.next = m[1]
 	}
 	return out
 }
 
+// path is a request's path with the cursor that was seen last.
+func (p *pair) path(q *request) string {
+	if p.next == "" {
+		return strings.TrimRight(strings.ReplaceAll(q.path, "cursor=$next", ""), "?&")
+	}
+	return strings.ReplaceAll(q.path, "$next", p.next)
+}
+
 func (p *pair) ask(s *side, q *request) (out answer) {
-	r := httptest.NewRequestWithContext(context.Background(), q.method, strings.ReplaceAll(q.path, "$next", p.next), strings.NewReader(q.body))
+	r := httptest.NewRequestWithContext(context.Background(), q.method, p.path(q), strings.NewReader(q.body))
 	r.Header.Set("As", q.as)
 	for _, h := range q.headers {
 		r.Header.Add(h[0], strings.ReplaceAll(h[1], "$tag", p.tag))
@@ -209,21 +232,21 @@ func (p *pair) ask(s *side, q *request) (out answer) {
 
 // compare sends a request, and after a write asks for all rows. It reports
 // where the stores differ, or where they both fail for a reason of their own.
-func (p *pair) compare(q *request) (status int, difference string) {
+func (p *pair) compare(q *request) (outcome, difference string) {
 	got := p.send(q)
 	if got[0].text != got[1].text || got[0].status >= 500 {
-		return got[0].status, p.report("answer", got)
+		return got[0].outcome(), p.report("answer", got)
 	}
 	if !q.writing() || got[0].status >= 400 {
-		return got[0].status, ""
+		return got[0].outcome(), ""
 	}
 	for _, e := range p.app.entities {
 		rows := p.send(&request{as: "service", method: "GET", path: "/rest/v1/" + e.name, headers: [][2]string{{"Accept", "application/x-ndjson"}}})
 		if rows[0].text != rows[1].text || rows[0].status >= 500 {
-			return got[0].status, p.report("rows of "+e.name, rows)
+			return got[0].outcome(), p.report("rows of "+e.name, rows)
 		}
 	}
-	return got[0].status, ""
+	return got[0].outcome(), ""
 }
 
 func (p *pair) report(what string, got [2]answer) string {

@@ -32,10 +32,12 @@ func (q *request) writing() bool { return q.method != "GET" && q.method != "HEAD
 
 // asker draws requests to an application.
 type asker struct {
-	r     *rand.Rand
-	app   *application
-	alias int
-	salt  int
+	r      *rand.Rand
+	app    *application
+	last   *request // a read that may have a page after its own
+	daring bool     // there is a cast that may fail
+	alias  int
+	salt   int
 }
 
 func (a *asker) chance(of int) bool { return a.r.IntN(of) == 0 }
@@ -47,11 +49,19 @@ func (a *asker) name() string {
 
 // draw draws a request: three of five read.
 func (a *asker) draw() *request {
+	if a.last != nil && a.chance(6) {
+		q := *a.last
+		q.path += map[bool]string{true: "&", false: "?"}[strings.Contains(q.path, "?")] + "cursor=$next"
+		return &q
+	}
+	a.daring = false
 	q := &request{as: pick(a.r, []string{"service", "service", "service", "service", "ann", "bob", "anon"})}
 	e := pick(a.r, a.app.entities)
 	switch n := a.r.IntN(20); {
 	case n < 11:
-		a.get(q, e)
+		if a.get(q, e); !strings.Contains(q.path, "offset") {
+			a.last = q
+		}
 	case n < 15:
 		a.post(q, e)
 	case n < 18:
@@ -64,35 +74,71 @@ func (a *asker) draw() *request {
 	return q
 }
 
-// fill draws creates that give the application its first rows.
-func (a *asker) fill(e *entity) *request {
+// fills creates the first row of an entity, the second, and so on.
+func (a *asker) fill(e *entity, n int) *request {
 	q := &request{as: "service", method: "POST", path: "/rest/v1/" + e.name}
-	rows := make([]string, 3+a.r.IntN(4))
-	for i := range rows {
-		rows[i] = a.object(e, nil)
+	var parts []string
+	for _, f := range e.fields {
+		v := a.right(e, f)
+		switch {
+		case f.name == "id":
+			v = keysOf(e)[n]
+		case f.target == e && v != "null":
+			v = keysOf(e)[a.r.IntN(n+1)]
+		}
+		parts = append(parts, fmt.Sprintf("%q:%s", f.name, v))
 	}
-	q.body = "[" + strings.Join(rows, ",") + "]"
-	q.headers = [][2]string{{"Prefer", "resolution=ignore-duplicates, return=representation"}}
+	q.body = "{" + strings.Join(parts, ",") + "}"
+	q.headers = [][2]string{{"Prefer", "return=representation"}}
 	return q
 }
 
-// key draws a key of an entity, as JSON.
-func (a *asker) key(e *entity) string {
+// right draws a value that the field's type takes.
+func (a *asker) right(e *entity, f *field) string {
+	switch {
+	case f.optional && a.chance(5):
+		return "null"
+	case f.target != nil:
+		return a.key(f.target)
+	case f.kind.list:
+		elements := make([]string, a.r.IntN(4))
+		for i := range elements {
+			elements[i] = pick(a.r, f.kind.values)
+		}
+		return "[" + strings.Join(elements, ",") + "]"
+	}
+	return pick(a.r, f.kind.values)
+}
+
+// keysOf are those of an entity's rows, as JSON.
+func keysOf(e *entity) []string {
 	switch f := e.fields[0]; f.kind.base {
 	case "int":
-		return fmt.Sprint(a.r.IntN(12))
+		return []string{"0", "1", "2", "3", "9223372036854775807", "-5", "7", "8"}
 	case "uuid":
-		return fmt.Sprintf(`"0198f1c2-0000-7000-8000-00000000000%d"`, a.r.IntN(9))
+		var out []string
+		for i := range 8 {
+			out = append(out, fmt.Sprintf(`"0198f1c2-0000-7000-8000-00000000000%d"`, i))
+		}
+		return out
 	}
-	return pick(a.r, []string{`"a"`, `"b"`, `"A"`, `"é"`, `"e\u0301"`, `"ß"`, `"a b"`, `"&=?"`, `"\"'"`, `"😀"`})
+	return []string{`"a"`, `"é"`, `"A"`, `"b"`, `"ß"`, `"a b"`, `"&=?"`, `"\"'😀"`}
+}
+
+// key draws a key of an entity: that of a row, most often.
+func (a *asker) key(e *entity) string {
+	if all := keysOf(e); a.chance(6) {
+		return pick(a.r, all)
+	}
+	return pick(a.r, keysOf(e)[:filled])
 }
 
 // cell draws a value of a field, as JSON.
 func (a *asker) cell(e *entity, f *field) string {
 	switch {
-	case f.optional && a.chance(7), a.chance(80):
+	case f.optional && a.chance(7), a.chance(150):
 		return "null"
-	case a.chance(100):
+	case a.chance(200):
 		return pick(a.r, pick(a.r, kinds()).values)
 	case f.target != nil:
 		return a.key(f.target)
@@ -100,6 +146,9 @@ func (a *asker) cell(e *entity, f *field) string {
 		return a.key(e)
 	case f.name == "owner" && a.chance(2):
 		return quoted(pick(a.r, uids()))
+	}
+	if !a.chance(6) {
+		return a.right(e, f)
 	}
 	return f.kind.one(a.r)
 }
@@ -144,7 +193,7 @@ func (a *asker) get(q *request, e *entity) {
 		q.method = "HEAD"
 	}
 	var ps [][2]string
-	list, embedded, grouped := "", []embedding(nil), false
+	list, embedded, grouped := "", []embedding(nil), []string(nil)
 	if !a.chance(4) {
 		list, embedded, grouped = a.selection(e, 0)
 		ps = append(ps, [2]string{"select", list})
@@ -157,20 +206,24 @@ func (a *asker) get(q *request, e *entity) {
 	}
 	for _, em := range embedded {
 		if a.chance(4) {
-			ps = append(ps, [2]string{em.name + ".order", a.order(em.to, nil, false)})
+			if o := a.order(em.to, nil, nil); o != "" {
+				ps = append(ps, [2]string{em.name + ".order", o})
+			}
 		}
-		if a.chance(6) {
+		if a.chance(6) && !em.one {
 			ps = append(ps, [2]string{em.name + ".limit", fmt.Sprint(a.r.IntN(3))})
 		}
 	}
-	if a.chance(3) {
+	switch {
+	case a.daring:
+		q.path = path(e, ps)
+		return
+	case a.chance(3):
 		ps = append(ps, [2]string{"limit", fmt.Sprint(a.r.IntN(5))})
 	}
 	switch {
 	case a.chance(5):
 		ps = append(ps, [2]string{"offset", fmt.Sprint(a.r.IntN(8))})
-	case a.chance(12):
-		ps = append(ps, [2]string{"cursor", "$next"})
 	case a.chance(12):
 		q.headers = append(q.headers, [2]string{"Range", pick(a.r, []string{"0-1", "1-2", "5-9", "3-", "2-1", "0-0"})})
 	}
@@ -187,7 +240,7 @@ func (a *asker) get(q *request, e *entity) {
 }
 
 func (a *asker) media() string {
-	return pick(a.r, []string{"text/csv", "text/csv", "application/x-ndjson", "application/vnd.pgrst.object+json", "application/vnd.pgrst.array+json;nulls=stripped", "application/vnd.pgrst.object+json;nulls=stripped", "image/png"})
+	return pick(a.r, []string{"text/csv", "text/csv", "application/x-ndjson", "application/vnd.pgrst.object+json", "application/vnd.pgrst.array+json;nulls=stripped", "application/vnd.pgrst.object+json;nulls=stripped", "application/x-ndjson"})
 }
 
 // prefer draws the preferences of a write.
@@ -230,8 +283,16 @@ func (a *asker) post(q *request, e *entity) {
 		n = 1 + a.r.IntN(4)
 	}
 	rows := make([]string, n)
+	var same []*field
+	if n > 1 && !a.chance(10) {
+		for _, f := range e.fields {
+			if !f.optional || !a.chance(4) {
+				same = append(same, f)
+			}
+		}
+	}
 	for i := range rows {
-		rows[i] = a.object(e, nil)
+		rows[i] = a.object(e, same)
 	}
 	q.body = strings.Join(rows, ",")
 	switch {
@@ -307,7 +368,7 @@ func (a *asker) where(q *request, e *entity) [][2]string {
 	case a.chance(6):
 		ps = append(ps, [2]string{"id", "not.is.null"}, [2]string{"limit", fmt.Sprint(a.r.IntN(3))})
 		if a.chance(2) {
-			ps = append(ps, [2]string{"order", a.order(e, nil, false)})
+			ps = append(ps, [2]string{"order", "id" + pick(a.r, []string{"", ".desc"})})
 		}
 	default:
 		ps = a.filters(e, nil, 1+a.r.IntN(2))

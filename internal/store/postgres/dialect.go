@@ -235,10 +235,10 @@ func castOther(x string, from, to value.Type) string {
 	switch {
 	case to.Kind == value.JSON && from.Kind == value.Decimal && !from.List:
 		return "to_jsonb(" + unscaled(from.Scale, x) + ")"
-	case to.Kind == value.JSON && !textual(from):
+	case to.Kind == value.JSON && (from.List || !textual(from)):
 		return "to_jsonb(" + x + ")"
 	case to.Kind == value.Int && from.Kind == value.Decimal:
-		return "round" + unscaled(from.Scale, x) + "::bigint"
+		return "round((" + unscaled(from.Scale, x) + "))::bigint"
 	case to.Kind == value.Float && from.Kind == value.Decimal:
 		return unscaled(from.Scale, x) + "::double precision"
 	case to.Kind == value.Int && from.Kind == value.Bool:
@@ -248,8 +248,37 @@ func castOther(x string, from, to value.Type) string {
 	case to.Kind == value.Decimal:
 		return inDigits(x)
 	}
-	return "(" + x + ")::" + typeName(to)
+	sql := "(" + x + ")::" + typeName(to)
+	if !textual(from) {
+		return sql
+	}
+	if to.Kind == value.Float {
+		sql += "+0" // of -0, which no field holds
+	}
+	if form, ok := forms[to.Kind]; ok {
+		sql = "CASE WHEN " + x + "~" + literal(form) + " THEN " + sql + " ELSE (E'\\\\x!'||" + x + ")::" + typeName(to) + " END"
+	}
+	return sql
 }
+
+// forms are the texts that are cast, where PostgreSQL takes more of them than
+// the types do. No type takes a text that begins with \x!.
+//
+//nolint:gochecknoglobals // a constant table
+var forms = map[value.Kind]string{
+	value.Int:       `^\s*[+-]?[0-9]+\s*$`,
+	value.Float:     `^\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*$`,
+	value.Bytes:     `^\\x(\s*[0-9a-fA-F]{2})*\s*$`,
+	value.Timestamp: `^\s*` + dayForm + `([tT]|\s+)?` + clockForm + `?\s*` + zoneForm + `?\s*$`,
+	value.Date:      `^\s*` + dayForm + `(([tT]|\s+)` + clockForm + `)?\s*` + zoneForm + `?\s*$`,
+	value.Time:      `^\s*` + clockForm + `\s*` + zoneForm + `?\s*$`,
+}
+
+const (
+	dayForm   = `[0-9]{4}-?[0-9]{1,2}-?[0-9]{1,2}`
+	clockForm = `[0-9:]+(\.[0-9]*)?`
+	zoneForm  = `([zZ]|[uU][tT][cC]|[gG][mM][tT]|[+-][0-9:]+)`
+)
 
 // inDigits fails where a decimal has more than 18 digits.
 func inDigits(x string) string { return "(" + x + ")::numeric(18,0)::bigint" }

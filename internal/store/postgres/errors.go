@@ -74,13 +74,13 @@ func translateState(err error, pg *pgconn.PgError) error {
 	case "23514":
 		return fault.Wrap(err, fault.Check, "a check is violated")
 	case "22003":
-		return fault.Wrap(err, fault.NumericOutOfRange, "a number is out of range")
+		return store.Computed(fault.NumericOutOfRange, err)
 	case "22012":
-		return fault.Wrap(err, fault.DivisionByZero, "division by zero")
+		return store.Computed(fault.DivisionByZero, err)
 	case "22008":
-		return fault.Wrap(err, fault.DatetimeOverflow, "a date or time is out of range")
+		return store.Computed(fault.DatetimeOverflow, err)
 	case "22P02", "22007", "22023", "22P03", "22025", "22018":
-		return fault.Wrap(err, fault.InvalidText, "a value has the wrong form for its type").WithDetails("%s", pg.Message)
+		return store.Computed(fault.InvalidText, err)
 	case "22021", "22P05":
 		return fault.Wrap(err, fault.InvalidEncoding, "a text holds a character that cannot be stored")
 	case "22001":

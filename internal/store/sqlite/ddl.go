@@ -169,7 +169,9 @@ func onDelete(a model.OnDelete) string {
 		return " ON DELETE SET NULL"
 	case model.Restrict:
 	}
-	return " ON DELETE RESTRICT"
+	// NO ACTION: RESTRICT would refuse row by row, also where the statement goes
+	// on to delete the row that refers to this one.
+	return ""
 }
 
 func createTable(t *store.Table) []string {

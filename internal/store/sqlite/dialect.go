@@ -96,8 +96,11 @@ func (dialect) JSONArray(subquery string) string {
 }
 
 // JSONPath implements store.Dialect.
-func (dialect) JSONPath(_ value.Type, x string, steps []query.Step) string {
+func (dialect) JSONPath(t value.Type, x string, steps []query.Step) string {
 	path, text := "$", false
+	if t.List && t.Kind == value.Float { // JSON writes its digits out
+		x = "pando_json(" + x + ")"
+	}
 	for _, s := range steps {
 		switch {
 		case s.ByKey:

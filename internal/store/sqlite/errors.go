@@ -61,7 +61,7 @@ func translate(err error) error {
 	}
 	// SQLite gives its sum() no code of its own: the text is the only mark.
 	if strings.Contains(err.Error(), "integer overflow") {
-		return fault.Wrap(err, fault.NumericOutOfRange, "integer out of range")
+		return store.Computed(fault.NumericOutOfRange, err)
 	}
 	return fault.Wrap(err, fault.Internal, "an internal error occurred")
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pandobase/pando/internal/fault"
+	"github.com/pandobase/pando/internal/store"
 	"github.com/pandobase/pando/internal/value"
 	zs "zombiezen.com/go/sqlite"
 )
@@ -30,6 +31,7 @@ var functions = map[string]struct {
 	"pando_contains": {2, contains},
 	"pando_overlaps": {2, overlaps},
 	"pando_text":     {1, jsonText},
+	"pando_json":     {1, jsonForm},
 	"pando_cast":     {3, cast},
 	"pando_try_cast": {3, tryCast},
 	"pando_float":    {1, floatText},
@@ -83,6 +85,9 @@ func (c *conn) scalar(fn scalar) func(zs.Context, []zs.Value) (zs.Value, error) 
 		v, err := fn(c, ctx, args)
 		if err != nil {
 			c.fault = fault.From(err)
+			if f := store.Computed(c.fault.Code, c.fault); f != nil {
+				c.fault = f
+			}
 		}
 		return v, err
 	}
@@ -136,6 +141,12 @@ func contains(_ *conn, _ zs.Context, args []zs.Value) (zs.Value, error) {
 func overlaps(_ *conn, _ zs.Context, args []zs.Value) (zs.Value, error) {
 	ok, err := value.JSONOverlaps(args[0].Text(), args[1].Text())
 	return boolValue(ok), err
+}
+
+// jsonForm is the canonical form of a JSON text.
+func jsonForm(_ *conn, _ zs.Context, args []zs.Value) (zs.Value, error) {
+	v, err := value.Type{Kind: value.JSON}.FromJSON(args[0].Text())
+	return zs.TextValue(v.Str), err
 }
 
 // jsonText is PostgreSQL's ->> of a JSON text that was already selected: the
