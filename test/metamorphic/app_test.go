@@ -35,15 +35,20 @@ func uids() []string {
 }
 
 // application is a drawn application.
-type application struct{ entities []*entity }
+type application struct {
+	entities []*entity
+	// strict: every reference restricts; otherwise none does. Where a row refers
+	// to another one in both ways, PostgreSQL acts in the order of its triggers.
+	strict bool
+}
 
 func drawApplication(r *rand.Rand) *application {
-	a := &application{}
+	a := &application{strict: r.IntN(3) == 0}
 	for i := range 1 + r.IntN(3) {
 		a.entities = append(a.entities, a.drawEntity(r, i))
 	}
 	for _, e := range a.entities {
-		e.write(r)
+		e.write(r, a.strict)
 	}
 	return a
 }
@@ -92,7 +97,7 @@ func (a *application) drawEntity(r *rand.Rand, i int) *entity {
 }
 
 // write draws what is said about the fields, and writes the entity down.
-func (e *entity) write(r *rand.Rand) {
+func (e *entity) write(r *rand.Rand, strict bool) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "  %s:\n    fields:\n", e.name)
 	for i, f := range e.fields {
@@ -100,10 +105,12 @@ func (e *entity) write(r *rand.Rand) {
 		if f.target != nil {
 			decl = fmt.Sprintf("ref: %s, inverse: %s", f.target.name, f.inverse)
 			switch {
+			case strict:
+				decl += pick(r, []string{"", ", on_delete: restrict"})
 			case f.optional:
-				decl += pick(r, []string{"", ", on_delete: cascade", ", on_delete: set_null", ", on_delete: restrict"})
+				decl += pick(r, []string{", on_delete: cascade", ", on_delete: set_null"})
 			default:
-				decl += pick(r, []string{"", ", on_delete: cascade"})
+				decl += ", on_delete: cascade"
 			}
 		}
 		if i == 0 {

@@ -57,6 +57,7 @@ func RunWithin(t *testing.T, open func(t *testing.T) store.Driver, interrupt tim
 		{"format", (*suite).format},
 		{"partition", (*suite).partitions},
 		{"move", (*suite).move},
+		{"agreed", (*suite).agreed},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.run(s, t) })
 	}
