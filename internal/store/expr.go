@@ -52,6 +52,9 @@ func (l *level) exprs(args []query.Expr, sep, empty string) (string, error) {
 	if len(parts) == 1 {
 		return parts[0], nil
 	}
+	if slices.ContainsFunc(args, mayFail) {
+		return l.inOrder(parts, sep == " OR "), nil
+	}
 	return "(" + balanced(parts, sep) + ")", nil
 }
 

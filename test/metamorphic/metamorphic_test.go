@@ -21,7 +21,7 @@ const (
 	collectVariable    = "PANDO_COLLECT"     // go on after so many differences
 
 	filled            = 4    // rows that each entity gets first
-	requestsEach      = 60   // to one application
+	requestsEach      = 150  // to one application
 	defaultOperations = 1500 // a few seconds
 	mostReplays       = 80   // to make a case small
 )

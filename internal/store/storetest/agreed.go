@@ -22,6 +22,12 @@ const agreedEntities = `  things:
       parent_id: { ref: nodes, optional: true, on_delete: cascade, inverse: children }
       code:      { type: text, optional: true }
     unique: [[code]]
+  sums:
+    fields:
+      id:   { type: int, primary: true }
+      a:    { type: int, optional: true }
+      note: { type: text, optional: true }
+    check: ["row.note != null || row.a * 9223372036854775807 <= 9223372036854775807", "row.note == null && row.a + 1 > 0 || row.note != 'x'"]
   links:
     fields:
       id:      { type: int, primary: true }
@@ -40,6 +46,7 @@ func (s *suite) agreed(t *testing.T) {
 		{"cascades to itself", agreedCascade},
 		{"restricts itself", agreedRestrict},
 		{"two keys are taken", agreedKeys},
+		{"checks in order", agreedOrder},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.run(s.world(t, "", agreedEntities)) })
 	}
@@ -143,4 +150,18 @@ func agreedKeys(w *world) {
 			w.Errorf("%s: %s", row, explain(f))
 		}
 	}
+}
+
+// agreedOrder: a check is evaluated from the left, as far as it takes.
+func agreedOrder(w *world) {
+	w.add("sums", `{"id":1,"a":2,"note":"y"}
+{"id":2,"a":1}
+{"id":3}
+{"id":4,"a":9223372036854775807,"note":"y"}`)
+	w.fails(create("sums", `{"id":5,"a":2}`), fault.NumericOutOfRange)
+	w.fails(create("sums", `{"id":6,"a":9223372036854775807}`), fault.NumericOutOfRange)
+	w.fails(create("sums", `{"id":7,"a":1,"note":"x"}`), fault.Check)
+	w.fails(update("sums", "id.eq.4", `{"note":null}`), fault.NumericOutOfRange)
+	w.fails(update("sums", "id.eq.1", `{"note":"x"}`), fault.Check)
+	w.answers("sums(id,note)", `[{"id":1,"note":"y"},{"id":2,"note":null},{"id":3,"note":null},{"id":4,"note":"y"}]`)
 }
