@@ -67,6 +67,8 @@ func Convert(v Value, from, to Type) (Value, error) {
 			return to.FromJSON(string(from.AppendJSON(nil, v)))
 		}
 		return OfText(string(from.AppendJSON(nil, v))), nil
+	case to.Kind == Text && (from.Kind == JSON || from.List): // the strings inside stay as they are
+		return OfText(string(from.AppendText(nil, v))), nil
 	case to.Kind == Int && from.Kind == Float:
 		f := math.RoundToEven(v.Float)
 		if !(f >= -1<<63 && f < 1<<63) {

@@ -183,3 +183,10 @@ func skipJSON(raw string, i int) int {
 }
 
 func isJSONSpace(c byte) bool { return c == ' ' || c == '\n' || c == '\t' || c == '\r' }
+
+// JSONString is the content of a JSON string as it is: unlike a text's, its
+// characters are not composed.
+func JSONString(raw string) (string, error) {
+	s, _, err := unquote(raw)
+	return s, err
+}

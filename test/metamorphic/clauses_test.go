@@ -88,11 +88,14 @@ func (a *asker) casts(f *field, place string) []string {
 	case a.chance(8):
 		return a.fallible("text", "int", "float", "json", "bool", "date", "timestamptz", "time", "uuid", "numeric", "text[]", "bytea")
 	case strings.Contains(place, "->") || f.kind.list:
+		if strings.Contains(place, "->>") {
+			return a.fallible("text", "json")
+		}
 		return []string{"text", "json"}
 	}
 	switch f.kind.base {
 	case "int":
-		return []string{"text", "float", "numeric", "bool", "json"}
+		return a.fallible("text", "float", "bool", "json", "numeric")
 	case "decimal":
 		return []string{"text", "float", "int", "json"}
 	case "float":

@@ -445,12 +445,12 @@ func (dialect) Aggregate(fn query.Aggregate, t value.Type, x string) (string, va
 		return "count(" + x + ")", value.Type{Kind: value.Int}, true
 	case query.Sum:
 		if t.Kind == value.Float {
-			return "sum(" + x + ")", out, number
+			return floatSum(x), out, number
 		}
 		return "(sum(" + x + "))::bigint", out, number // of numeric: what does not fit is out of range
 	case query.Avg:
 		if t.Kind == value.Float {
-			return "(sum(" + x + ")/count(" + x + "))", out, number
+			return "(" + floatSum(x) + "/count(" + x + "))", out, number
 		}
 		return average(x), value.Type{Kind: value.Decimal, Scale: t.Scale + 6}, number
 	case query.Min:
@@ -461,6 +461,10 @@ func (dialect) Aggregate(fn query.Aggregate, t value.Type, x string) (string, va
 	}
 	return "", t, false
 }
+
+// floatSum adds floats as the decimals that they are written as: the sum of
+// the floats themselves would depend on the order of the rows.
+func floatSum(x string) string { return "(sum((" + x + ")::text::numeric))::double precision" }
 
 // average is sum/count with six more digits, half away from zero. It divides
 // whole numbers: numeric's own division would round twice.

@@ -276,10 +276,13 @@ func (d dialect) Aggregate(fn query.Aggregate, t value.Type, x string) (string, 
 		}
 		return "count(" + x + ")", value.Type{Kind: value.Int}, true
 	case query.Sum:
+		if t.Kind == value.Float {
+			return "pando_sum(" + x + ")", bare(t), number
+		}
 		return "sum(" + x + ")", bare(t), number
 	case query.Avg:
 		if t.Kind == value.Float {
-			return "avg(" + x + ")", bare(t), number
+			return "pando_mean(" + x + ")", bare(t), number
 		}
 		return "pando_avg(sum(" + x + "),count(" + x + "),6)", value.Type{Kind: value.Decimal, Scale: t.Scale + 6}, number
 	case query.Min:

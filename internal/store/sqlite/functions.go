@@ -52,6 +52,9 @@ func registerFunctions(c *conn) error {
 			return translate(err)
 		}
 	}
+	if err := registerSums(c); err != nil {
+		return err
+	}
 	if err := c.c.SetCollation(jsonCollation, value.CompareJSON); err != nil {
 		return translate(err)
 	}
@@ -157,8 +160,8 @@ func jsonText(_ *conn, _ zs.Context, args []zs.Value) (zs.Value, error) {
 	case s == "null":
 		return zs.Value{}, nil
 	case strings.HasPrefix(s, `"`):
-		v, err := value.Type{Kind: value.Text}.FromJSON(s)
-		return zs.TextValue(v.Str), err
+		content, err := value.JSONString(s)
+		return zs.TextValue(content), err
 	}
 	return zs.TextValue(s), nil
 }

@@ -16,6 +16,7 @@ const agreedEntities = `  things:
       texts:  { type: text, list: true, optional: true }
       enums:  { type: enum, values: [x, y], list: true, optional: true }
       floats: { type: float, list: true, optional: true }
+      docs:   { type: json, list: true, optional: true }
   nodes:
     fields:
       id:        { type: int, primary: true }
@@ -47,6 +48,7 @@ func (s *suite) agreed(t *testing.T) {
 		{"restricts itself", agreedRestrict},
 		{"two keys are taken", agreedKeys},
 		{"checks in order", agreedOrder},
+		{"sums of floats", agreedSums},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.run(s.world(t, "", agreedEntities)) })
 	}
@@ -54,12 +56,15 @@ func (s *suite) agreed(t *testing.T) {
 
 // agreedJSON: lists become JSON, and JSON writes the digits of floats out.
 func agreedJSON(w *world) {
-	w.add("things", `{"id":1,"text":"a","float":1e-7,"texts":["a","é"],"enums":["y","x"],"floats":[1e20,5e-7]}`)
+	w.add("things", `{"id":1,"text":"a","float":1e-7,"texts":["a","é"],"enums":["y","x"],"floats":[1e20,5e-7],"docs":["e\u0301"]}`)
 	for _, c := range []struct{ sel, want string }{
 		{"texts::json", `{"texts":["a","é"]}`},
 		{"enums::json", `{"enums":["y","x"]}`},
 		{"floats::json", `{"floats":[100000000000000000000,0.0000005]}`},
 		{"float::json", `{"float":0.0000001}`},
+		{"d:docs->0::text", "{\"d\":\"\\\"e\u0301\\\"\"}"},
+		{"d:docs->>0", "{\"d\":\"e\u0301\"}"},
+		{"docs::text", "{\"docs\":\"[\\\"e\u0301\\\"]\"}"},
 		{"f:floats->1", `{"f":0.0000005}`},
 		{"f:floats->>0", `{"f":"100000000000000000000"}`},
 		{"floats", `{"floats":[1e+20,5e-07]}`},
@@ -164,4 +169,17 @@ func agreedOrder(w *world) {
 	w.fails(update("sums", "id.eq.4", `{"note":null}`), fault.NumericOutOfRange)
 	w.fails(update("sums", "id.eq.1", `{"note":"x"}`), fault.Check)
 	w.answers("sums(id,note)", `[{"id":1,"note":"y"},{"id":2,"note":null},{"id":3,"note":null},{"id":4,"note":"y"}]`)
+}
+
+// agreedSums: floats are added exactly, in whatever order the rows come, and
+// what no float can hold is out of range.
+func agreedSums(w *world) {
+	w.add("things", `{"id":1,"float":0.1}
+{"id":2,"float":0.2}
+{"id":3,"float":1e308}
+{"id":4,"float":-1e308}
+{"id":5,"float":1.7976931348623157e308}`)
+	w.answers("things(s:float.sum(),m:float.avg()){where=id.lt.5}", `[{"s":0.3,"m":0.075}]`)
+	w.answers("things(s:float.sum()){where=id.eq.9}", `[{"s":null}]`)
+	w.refuses("things(float.sum()){where=id.in.(3,5)}", fault.NumericOutOfRange)
 }

@@ -115,10 +115,11 @@ func (g *group) aggregate(e *model.Entity, c *query.Column) string {
 		return "null"
 	}
 	sum := value.Value{Tag: vals[0].Tag}
+	var floats value.FloatSum
 	least, most := vals[0], vals[0]
 	for _, v := range vals {
 		sum.Int += v.Int
-		sum.Float += v.Float
+		floats.Add(v.Float)
 		if compare(t, v, least) < 0 {
 			least = v
 		}
@@ -126,6 +127,7 @@ func (g *group) aggregate(e *model.Entity, c *query.Column) string {
 			most = v
 		}
 	}
+	sum.Float, _ = floats.Sum()
 	out := sum
 	switch c.Aggregate {
 	case query.Min:
