@@ -106,6 +106,8 @@ func (a *asker) casts(f *field, place string) []string {
 		return []string{"text", "timestamptz", "json"}
 	case "text":
 		return a.fallible("text", "varchar", "int", "bool", "float", "json", "date", "timestamptz", "uuid", "time")
+	case "enum":
+		return a.fallible("text", "json")
 	}
 	return []string{"text", "json"}
 }
