@@ -1,6 +1,10 @@
 package store
 
-import "github.com/pandobase/pando/internal/query"
+import (
+	"slices"
+
+	"github.com/pandobase/pando/internal/query"
+)
 
 // inOrder joins conditions of which some may fail: from the left, and only as
 // far as it takes, as PostgreSQL does and SQLite does not. A condition on the
@@ -54,10 +58,5 @@ func strict(o query.Operand) bool {
 		}
 	case query.Length, query.StartsWith, query.EndsWith, query.HasSubstring:
 	}
-	for _, a := range c.Args {
-		if strict(a) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(c.Args, strict)
 }
