@@ -12,11 +12,10 @@ import (
 	"testing/fstest"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
-
 	"github.com/pandobase/pando/internal/model"
 	"github.com/pandobase/pando/internal/move"
 	"github.com/pandobase/pando/internal/store"
+	"github.com/pandobase/pando/internal/store/postgres/pgtest"
 	"github.com/pandobase/pando/internal/value"
 )
 
@@ -152,7 +151,7 @@ func bareCopy(t *testing.T, app *model.App, from store.Driver, keyed bool) time.
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := pgconn.Connect(t.Context(), url)
+	c, err := pgtest.Connect(t.Context(), url)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,14 +160,14 @@ func bareCopy(t *testing.T, app *model.App, from store.Driver, keyed bool) time.
 		for _, entity := range order {
 			sql := "CREATE TABLE k (LIKE m." + entity + "); DROP TABLE m." + entity + " CASCADE; ALTER TABLE k RENAME TO " + entity +
 				"; ALTER TABLE " + entity + " SET SCHEMA m; ALTER TABLE m." + entity + " ADD PRIMARY KEY (id)"
-			if _, err := c.Exec(t.Context(), sql).ReadAll(); err != nil {
+			if _, err := c.Run(t.Context(), sql); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
 	began := time.Now()
 	for _, entity := range order {
-		if _, err := c.CopyFrom(t.Context(), texts[entity], "COPY m."+entity+" FROM STDIN"); err != nil {
+		if err := c.Copy(t.Context(), texts[entity], "COPY m."+entity+" FROM STDIN"); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -122,12 +122,11 @@ func (f *flow) readLog(rd store.Reader, limit int64) (*batch, error) {
 
 // rowsOf reads the rows of keys; those that are not there are left out.
 func (s *side) rowsOf(rd store.Reader, t *table, keys [][]value.Value, each func([]value.Value)) error {
-	read := func(row store.Row) error {
-		each(t.rowOf(row))
-		return nil
-	}
 	return s.overKeys(keys, s.byKeys, s.byKey, func(st *store.Statement, args []value.Value) error {
-		return rd.Query(st, args, read)
+		return rd.Query(st, args, func(row store.Row) error {
+			each(t.rowOf(row))
+			return nil
+		})
 	})
 }
 

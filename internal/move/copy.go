@@ -234,7 +234,7 @@ func (r *run) readChunks(ctx context.Context, t *table, last []value.Value, bad 
 }
 
 // errEnough ends a query early.
-var errEnough = fault.New(fault.Internal, "a chunk is full") //nolint:gochecknoglobals // a mark, never shown
+var errEnough = fault.New(fault.Internal, "a chunk is full")
 
 func (r *run) readChunk(ctx context.Context, t *table, last []value.Value, bad *unfit) chunk {
 	st, args := t.src.first, []value.Value{value.OfInt(chunkRows)}

@@ -49,9 +49,9 @@ func newWorld(t *testing.T, from, to place, writers int) *world {
 	return w
 }
 
-func (w *world) config(id string) move.Config {
+func (w *world) config() move.Config {
 	return move.Config{
-		From: w.from, To: w.to, ID: id, Name: "target", Hold: w.crew.hold, Freeze: freezeForTests,
+		From: w.from, To: w.to, ID: "a", Name: "target", Hold: w.crew.hold, Freeze: freezeForTests,
 		Ready: func(ctx context.Context) (err error) {
 			w.next, err = audit.Open(ctx, audit.Config{Driver: w.to, Wrapper: w.wrapper})
 			return err
@@ -66,10 +66,10 @@ const freezeForTests = 20e9
 func TestMoveUnderWriters(t *testing.T) {
 	directions(t, func(t *testing.T, from, to place) {
 		w := newWorld(t, from, to, 4)
-		if err := move.Check(t.Context(), w.config("a"), w.app); err != nil {
+		if err := move.Check(t.Context(), w.config(), w.app); err != nil {
 			t.Fatal(show(err))
 		}
-		res, err := move.Run(t.Context(), w.config("a"))
+		res, err := move.Run(t.Context(), w.config())
 		if err != nil {
 			t.Fatal(show(err))
 		}
@@ -177,11 +177,11 @@ func (w *world) checkFenced(d store.Driver) {
 func TestWayBack(t *testing.T) {
 	directions(t, func(t *testing.T, from, to place) {
 		w := newWorld(t, from, to, 3)
-		if _, err := move.Run(t.Context(), w.config("a")); err != nil {
+		if _, err := move.Run(t.Context(), w.config()); err != nil {
 			t.Fatal(show(err))
 		}
 		w.crew.waitFor(w.crew.written.Load() + 200)
-		c := w.config("a")
+		c := w.config()
 		c.Ready = func(ctx context.Context) (err error) {
 			w.next, err = audit.Open(ctx, audit.Config{Driver: w.from, Wrapper: w.wrapper})
 			return err
@@ -210,11 +210,11 @@ func TestWayBack(t *testing.T) {
 		}
 		// And away once more, to the same place.
 		w.crew = hire(t, w.app, w.from, openAudit(t, w.from, w.wrapper), 0)
-		if err := move.Check(t.Context(), w.config("a"), w.app); err != nil {
+		if err := move.Check(t.Context(), w.config(), w.app); err != nil {
 			t.Fatal(show(err))
 		}
 		before := dump(t, w.from, w.app)
-		if _, err := move.Run(t.Context(), w.config("a")); err != nil {
+		if _, err := move.Run(t.Context(), w.config()); err != nil {
 			t.Fatal(show(err))
 		}
 		same(t, before, dump(t, w.to, w.app))

@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"context"
+	"maps"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -145,9 +146,7 @@ func (h *refused) Unwrap() http.ResponseWriter { return h.ResponseWriter }
 func (h *refused) pass() {
 	to := h.ResponseWriter.Header()
 	clear(to)
-	for k, v := range h.header {
-		to[k] = v
-	}
+	maps.Copy(to, h.header)
 	h.ResponseWriter.WriteHeader(h.status)
 }
 

@@ -94,15 +94,15 @@ func TestReadsAreMadeAgain(t *testing.T) {
 		_, _ = w.Write([]byte("fine"))
 	}
 	rec := httptest.NewRecorder()
-	g.reading(rec, httptest.NewRequest(http.MethodGet, "/", http.NoBody), moved)
+	g.reading(rec, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody), moved)
 	if rec.Code != http.StatusOK || rec.Body.String() != "fine" || rec.Header().Get("X-First") != "" || rec.Header().Get("X-Second") != "yes" {
 		t.Errorf("answered with %d %q %v", rec.Code, rec.Body, rec.Header())
 	}
 	for _, f := range []*fault.Error{fault.New(fault.Overloaded, "too much"), fault.New(fault.StoreUnavailable, "away"), fault.New(fault.NotFound, "nothing")} {
 		rec := httptest.NewRecorder()
-		g.reading(rec, httptest.NewRequest(http.MethodGet, "/", http.NoBody), func(w http.ResponseWriter, r *http.Request) { problem.WriteProblem(w, r, f) })
+		g.reading(rec, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody), func(w http.ResponseWriter, r *http.Request) { problem.WriteProblem(w, r, f) })
 		want := httptest.NewRecorder()
-		problem.WriteProblem(want, httptest.NewRequest(http.MethodGet, "/", http.NoBody), f)
+		problem.WriteProblem(want, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody), f)
 		if rec.Code != want.Code || rec.Body.String() != want.Body.String() || len(rec.Header()) != len(want.Header()) {
 			t.Errorf("answered with %d %q %v, not %d %q", rec.Code, rec.Body, rec.Header(), want.Code, want.Body)
 		}

@@ -644,7 +644,7 @@ func (x *exchange) hold(ctx context.Context) (func(), error) {
 			if err := n.auth.Start(context.WithoutCancel(ctx)); err != nil {
 				n.opt.Log.Error("identity could not be started again: restart the node", "error", err)
 			}
-			x.forget()
+			x.forget(context.WithoutCancel(ctx))
 		}
 		release()
 	}
@@ -668,8 +668,7 @@ func (x *exchange) ready(ctx context.Context) (err error) {
 }
 
 // forget closes what ready has opened, after a switch that was given up.
-func (x *exchange) forget() {
-	ctx := context.Background()
+func (x *exchange) forget(ctx context.Context) {
 	if x.auth != nil {
 		_ = x.auth.Stop(ctx) // it has done nothing
 		x.auth = nil

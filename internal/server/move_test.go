@@ -83,9 +83,9 @@ func closeNode(t *testing.T, n *Node) {
 }
 
 // command runs a command of the socket and returns its last event.
-func command(t *testing.T, n *Node, method, path string, form neturl.Values) (*Event, error) {
+func command(t *testing.T, n *Node, path string, form neturl.Values) (*Event, error) {
 	t.Helper()
-	r := httptest.NewRequest(method, path, strings.NewReader(form.Encode()))
+	r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(form.Encode()))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	rec := httptest.NewRecorder()
 	n.Commands().ServeHTTP(rec, r)
@@ -144,13 +144,13 @@ func TestMoveIsFollowed(t *testing.T) {
 		}
 	}
 	put("1", "before")
-	if _, err := command(t, n, "POST", "/move", neturl.Values{"to": {url}, "dry_run": {"true"}}); err != nil {
+	if _, err := command(t, n, "/move", neturl.Values{"to": {url}, "dry_run": {"true"}}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(n.notePath()); err == nil {
 		t.Fatal("a dry run has left a note")
 	}
-	if _, err := command(t, n, "POST", "/move", neturl.Values{"to": {url}, "freeze": {"20s"}}); err != nil {
+	if _, err := command(t, n, "/move", neturl.Values{"to": {url}, "freeze": {"20s"}}); err != nil {
 		t.Fatal(err)
 	}
 	if fi, err := os.Stat(n.notePath()); err != nil || fi.Mode().Perm() != 0o600 {
@@ -186,7 +186,7 @@ func TestMoveIsFollowed(t *testing.T) {
 		}
 	})
 
-	if _, err := command(t, n, "POST", "/move/rollback", neturl.Values{"freeze": {"20s"}}); err != nil {
+	if _, err := command(t, n, "/move/rollback", neturl.Values{"freeze": {"20s"}}); err != nil {
 		t.Fatal(err)
 	}
 	put("4", "back")
@@ -200,13 +200,13 @@ func TestMoveIsFollowed(t *testing.T) {
 	}
 
 	// Away once more, and for good.
-	if _, err := command(t, n, "POST", "/move", neturl.Values{"to": {url}, "freeze": {"20s"}}); err != nil {
+	if _, err := command(t, n, "/move", neturl.Values{"to": {url}, "freeze": {"20s"}}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := command(t, n, "POST", "/move/confirm", nil); err != nil {
+	if _, err := command(t, n, "/move/confirm", nil); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := command(t, n, "POST", "/move/rollback", nil); err == nil {
+	if _, err := command(t, n, "/move/rollback", nil); err == nil {
 		t.Error("a confirmed move was taken back")
 	}
 	reopen()
@@ -239,7 +239,7 @@ func TestMoveRefuses(t *testing.T) {
 	closeNode(t, o)
 	refused := func(to, want string) {
 		t.Helper()
-		_, err := command(t, n, "POST", "/move", neturl.Values{"to": {to}})
+		_, err := command(t, n, "/move", neturl.Values{"to": {to}})
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("a move to %s: %v", to, err)
 		}
@@ -261,7 +261,7 @@ func TestMoveRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, dry := range []string{"true", "false"} {
-		ev, err := command(t, n, "POST", "/move", neturl.Values{"to": {"sqlite://second.db"}, "dry_run": {dry}})
+		ev, err := command(t, n, "/move", neturl.Values{"to": {"sqlite://second.db"}, "dry_run": {dry}})
 		if err == nil || ev.Error.Details == nil {
 			t.Fatalf("dry_run=%s: values that do not fit: %v", dry, err)
 		}
@@ -273,7 +273,7 @@ func TestMoveRefuses(t *testing.T) {
 	}
 	request(t, n, http.MethodDelete, "/rest/v1/notes?id=gt.1", "", http.StatusNoContent)
 	// Nothing was left of it: neither here nor there.
-	if _, err := command(t, n, "POST", "/move", neturl.Values{"to": {"sqlite://second.db"}, "freeze": {"20s"}}); err != nil {
+	if _, err := command(t, n, "/move", neturl.Values{"to": {"sqlite://second.db"}, "freeze": {"20s"}}); err != nil {
 		t.Fatal(err)
 	}
 	if got := request(t, n, http.MethodGet, "/rest/v1/notes", "", http.StatusOK); got != `[{"id":1,"text":"fine"}]` {

@@ -2,6 +2,7 @@ package pgtest
 
 import (
 	"context"
+	"io"
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -29,6 +30,12 @@ func (s *Session) Run(ctx context.Context, sql string) (string, error) {
 		return string(rows[0][0]), nil
 	}
 	return "", nil
+}
+
+// Copy runs a COPY ... FROM STDIN on what r holds.
+func (s *Session) Copy(ctx context.Context, r io.Reader, sql string) error {
+	_, err := s.c.CopyFrom(ctx, r, sql)
+	return err
 }
 
 // Close ends the session.
