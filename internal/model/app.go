@@ -175,15 +175,23 @@ type Entity struct {
 	Partition *Partition
 	Relations []*Relation // every way from this entity to another, both directions
 	Managed   bool        // false: the schema is not Pando's to change
+	Table     Table       // where its rows lie
 	Audit     Audit
 	Lifespan
 
 	// Internal entities have a table and no door; ReadOnly ones are changed by
-	// Pando alone.
+	// Pando alone, or, where they are not managed, by nobody through Pando.
 	Internal bool
 	ReadOnly bool
 
 	fields map[string]*Field
+}
+
+// Table names an entity's table. It is the module and the entity, unless the
+// table was there before Pando.
+type Table struct {
+	Schema string
+	Name   string
 }
 
 // Audit is what the audit record has of an entity beside every write.
@@ -217,6 +225,7 @@ type Deprecated struct {
 type Field struct {
 	Entity      *Entity
 	Name        string
+	Column      string // the column's name: Name, unless the table is not Pando's
 	Pos         Pos
 	Doc         string
 	Type        value.Type
@@ -224,6 +233,7 @@ type Field struct {
 	Optional    bool // null is allowed
 	Default     *Default
 	OnUpdateNow bool // set to the time of each update
+	Generated   bool // the database always makes the value: nobody gives it
 	Encrypted   bool
 	Hidden      bool
 	Ref         *Ref
@@ -236,12 +246,19 @@ type DefaultKind uint8
 
 // The kinds of default.
 const (
-	DefaultLiteral DefaultKind = iota // Value
-	DefaultUUID                       // uuid(): UUIDv7
-	DefaultNow                        // now()
-	DefaultAuthUID                    // auth.uid
-	DefaultCEL                        // Expr
+	DefaultLiteral  DefaultKind = iota // Value
+	DefaultUUID                        // uuid(): UUIDv7
+	DefaultNow                         // now()
+	DefaultAuthUID                     // auth.uid
+	DefaultCEL                         // Expr
+	DefaultDatabase                    // database(): the column's own
 )
+
+// Made reports whether the database makes the field's value where the input
+// has none.
+func (f *Field) Made() bool {
+	return f.Generated || f.Default != nil && f.Default.Kind == DefaultDatabase
+}
 
 // Default fills a field that the input leaves out.
 type Default struct {

@@ -129,14 +129,14 @@ func (l *loader) addBuiltin() {
 }
 
 func (b *builtinEntity) build(m *Module) *Entity {
-	e := &Entity{Module: m, Name: b.name, Doc: b.doc, Managed: true, Internal: !b.door, ReadOnly: b.readOnly, fields: map[string]*Field{}}
+	e := &Entity{Module: m, Name: b.name, Doc: b.doc, Managed: true, Table: Table{m.Name, b.name}, Internal: !b.door, ReadOnly: b.readOnly, fields: map[string]*Field{}}
 	e.Primary = impliedKey(e)
 	if b.key != value.Invalid {
 		e.Primary.Type, e.Primary.Default = value.Type{Kind: b.key}, nil
 	}
 	e.Fields = []*Field{e.Primary}
 	for _, bf := range b.fields {
-		f := &Field{Entity: e, Name: bf.name, Doc: bf.doc, Type: value.Type{Kind: bf.kind, List: bf.list}, Optional: bf.null, Hidden: bf.hidden}
+		f := &Field{Entity: e, Name: bf.name, Column: bf.name, Doc: bf.doc, Type: value.Type{Kind: bf.kind, List: bf.list}, Optional: bf.null, Hidden: bf.hidden}
 		switch {
 		case bf.def != nil:
 			f.Default = &Default{Kind: *bf.def}
@@ -169,7 +169,7 @@ func (b *builtinEntity) build(m *Module) *Entity {
 // impliedKey is the primary key of an entity that names none.
 func impliedKey(e *Entity) *Field {
 	return &Field{
-		Entity: e, Name: "id", Pos: e.Pos, Type: value.Type{Kind: value.UUID}, Primary: true,
+		Entity: e, Name: "id", Column: "id", Pos: e.Pos, Type: value.Type{Kind: value.UUID}, Primary: true,
 		Default: &Default{Kind: DefaultUUID},
 	}
 }

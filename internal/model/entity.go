@@ -22,6 +22,7 @@ func (l *loader) entityRules(e *entityDraft) {
 		return nil
 	})
 	e.formerNames()
+	l.tableRules(e)
 	e.Unique = l.keys(e, raw.unique, "key")
 	e.Index = l.keys(e, raw.index, "idx")
 	for _, c := range raw.check.v {

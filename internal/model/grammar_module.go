@@ -1,6 +1,7 @@
 package model
 
 import (
+	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v4"
@@ -39,15 +40,22 @@ type rawEntity struct {
 	realtime  at[bool]
 	partition at[rawPartition]
 	managed   at[bool]
+	readOnly  at[bool]
+	table     at[rawTable]
 	audit     at[[]at[string]]
 	rawLifespan
+}
+
+type rawTable struct {
+	schema, name at[string]
 }
 
 type rawField struct {
 	doc, kind                        at[string]
 	ref, as, inverse, onDelete, link at[string]
 	primary, optional, list          at[bool]
-	encrypted, hidden                at[bool]
+	encrypted, hidden, generated     at[bool]
+	column                           at[string]
 	fallback, least, most            at[*yaml.Node]
 	onUpdate                         at[string]
 	scale                            at[int]
@@ -208,8 +216,25 @@ func entitySpec(g *grammar) spec[rawEntity] {
 		bind("audit", "What the audit record has beside every write: reads, values, or both.", auditSpec(),
 			func(e *rawEntity) *at[[]at[string]] { return &e.audit }, example("reads")),
 		bind("managed", "false: the table exists already and Pando never changes its schema.", boolean(), func(e *rawEntity) *at[bool] { return &e.managed }, defaults(true)),
+		bind("read_only", "Nobody writes through Pando, as to a view; only with managed: false.", boolean(), func(e *rawEntity) *at[bool] { return &e.readOnly }, defaults(false)),
+		bind("table", "The table or view, where it is called otherwise than module.entity; only with managed: false.", tableSpec(),
+			func(e *rawEntity) *at[rawTable] { return &e.table }, example("sales.Customers")),
 	}
 	return object("an entity", append(keys, lifespanKeys(func(e *rawEntity) *rawLifespan { return &e.rawLifespan })...)...)
+}
+
+// tableSpec is schema.table, or a mapping for names that have a dot.
+func tableSpec() spec[rawTable] {
+	short := convert(text("a table's name"), func(v string, n *yaml.Node) rawTable {
+		schema, name, qualified := strings.Cut(v, ".")
+		if !qualified {
+			schema, name = "", v
+		}
+		return rawTable{schema: at[string]{v: schema, n: n, ok: schema != ""}, name: at[string]{v: name, n: n, ok: name != ""}}
+	})
+	return either(short, object("a table",
+		bind("schema", "The schema; by default the module's name.", text("a schema's name"), func(t *rawTable) *at[string] { return &t.schema }),
+		bind("name", "The table.", text("a table's name"), func(t *rawTable) *at[string] { return &t.name }, required)))
 }
 
 func auditSpec() spec[[]at[string]] {
@@ -269,7 +294,7 @@ func fieldSpec() spec[rawField] {
 			func(f *rawField) *at[string] { return &f.onDelete }, defaults("restrict")),
 		bind("link", "loose: no foreign key in the store; existence is checked at write.", enum("a kind of link", "loose"), func(f *rawField) *at[string] { return &f.link }),
 		bind("primary", "This field is the primary key.", boolean(), func(f *rawField) *at[bool] { return &f.primary }, defaults(false)),
-		bind("default", "Fills the field when the input leaves it out: a literal, uuid(), now(), auth.uid, or { cel: ... }.",
+		bind("default", "Fills the field when the input leaves it out: a literal, uuid(), now(), auth.uid, { cel: ... }, or database() for the column's own default.",
 			anything("a default", &schema{}), func(f *rawField) *at[*yaml.Node] { return &f.fallback }, example("open", "uuid()", "now()", "auth.uid", map[string]any{"cel": "row.total * 2"})),
 		bind("on_update", "now(): set to the time of each update.", enum("an update rule", "now()"), func(f *rawField) *at[string] { return &f.onUpdate }),
 		bind("optional", "null is allowed.", boolean(), func(f *rawField) *at[bool] { return &f.optional }, defaults(false)),
@@ -280,6 +305,8 @@ func fieldSpec() spec[rawField] {
 		bind("max", "The greatest value; of text and bytes the greatest length.", literal(), func(f *rawField) *at[*yaml.Node] { return &f.most }),
 		bind("encrypted", "Stored encrypted.", boolean(), func(f *rawField) *at[bool] { return &f.encrypted }, defaults(false)),
 		bind("hidden", "Never leaves through an API.", boolean(), func(f *rawField) *at[bool] { return &f.hidden }, defaults(false)),
+		bind("column", "The column, where it is called otherwise than the field; only with managed: false.", text("a column's name"), func(f *rawField) *at[string] { return &f.column }),
+		bind("generated", "The database always makes the value and nobody gives it; only with managed: false.", boolean(), func(f *rawField) *at[bool] { return &f.generated }, defaults(false)),
 		bind("read", "CEL: who may read the field.", expression(), func(f *rawField) *at[*Expression] { return &f.read }),
 		bind("write", "CEL: who may write the field.", expression(), func(f *rawField) *at[*Expression] { return &f.write }),
 	}

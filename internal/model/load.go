@@ -217,6 +217,7 @@ func (l *loader) declareEntity(f *moduleFile, e *entry[rawEntity]) {
 		Module: f.module, Name: e.name, Pos: f.pos(e.key), Doc: e.v.doc.v,
 		Realtime: e.v.realtime.v, Cache: e.v.cache.v.ttl.v,
 		Managed: !e.v.managed.ok || e.v.managed.v,
+		Table:   Table{Schema: f.module.Name, Name: e.name},
 		fields:  make(map[string]*Field, len(e.v.fields.v)),
 	}}
 	for i := range e.v.fields.v {
@@ -225,9 +226,9 @@ func (l *loader) declareEntity(f *moduleFile, e *entry[rawEntity]) {
 			f.problem(w.key, "rename it, for example "+e.name+"_"+w.name, "a field cannot be called %s, a word of the query grammar", w.name)
 		}
 		field := &Field{
-			Entity: draft.Entity, Name: w.name, Pos: f.pos(w.key), Doc: w.v.doc.v,
+			Entity: draft.Entity, Name: w.name, Column: w.name, Pos: f.pos(w.key), Doc: w.v.doc.v,
 			Primary: w.v.primary.v, Optional: w.v.optional.v, Hidden: w.v.hidden.v, Encrypted: w.v.encrypted.v,
-			OnUpdateNow: w.v.onUpdate.ok, Read: w.v.read.v, Write: w.v.write.v,
+			OnUpdateNow: w.v.onUpdate.ok, Generated: w.v.generated.v, Read: w.v.read.v, Write: w.v.write.v,
 		}
 		draft.Fields = append(draft.Fields, field)
 		draft.Entity.fields[w.name] = field

@@ -178,7 +178,9 @@ func (l *loader) reference(e *entityDraft, f *fieldDraft) {
 	if target == nil {
 		return
 	}
-	ref := &Ref{Target: target, Inverse: raw.inverse.v, OnDelete: Restrict, Loose: raw.link.ok, Pos: e.file.pos(raw.ref.n)}
+	// A foreign key of Pando's would change the other table too.
+	outward := e.Managed && !target.Managed && !e.raw.partition.given()
+	ref := &Ref{Target: target, Inverse: raw.inverse.v, OnDelete: Restrict, Loose: raw.link.ok || outward, Pos: e.file.pos(raw.ref.n)}
 	f.Ref = ref
 	relation, ends := strings.CutSuffix(f.Name, "_id")
 	switch {

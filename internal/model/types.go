@@ -207,6 +207,7 @@ func (l *loader) fieldRules(e *entityDraft, f *fieldDraft) {
 	if raw.fallback.given() {
 		f.Default = l.fallback(file, raw.fallback.n, f, what)
 	}
+	l.databaseRules(e, f, what)
 }
 
 // keyRules checks a primary key.
@@ -240,6 +241,9 @@ func (l *loader) fallback(file *moduleFile, n *yaml.Node, f *fieldDraft, what st
 		}
 		return &Default{Kind: DefaultCEL, Expr: &Expression{Source: source.Value, Pos: file.start(source)}}
 	}
+	if isPlain(n) && n.Value == "database()" {
+		return &Default{Kind: DefaultDatabase}
+	}
 	if isPlain(n) {
 		calls := map[string]struct {
 			kind DefaultKind
@@ -252,7 +256,7 @@ func (l *loader) fallback(file *moduleFile, n *yaml.Node, f *fieldDraft, what st
 			}
 			return &Default{Kind: call.kind}
 		}
-		if near := fault.Nearest(n.Value, []string{"uuid()", "now()", "auth.uid"}); near != "" && n.Value != near && strings.ContainsAny(n.Value, "().") && isText(n) {
+		if near := fault.Nearest(n.Value, []string{"uuid()", "now()", "auth.uid", "database()"}); near != "" && n.Value != near && strings.ContainsAny(n.Value, "().") && isText(n) {
 			file.problem(n, "did you mean "+near+"? Quote it if the text itself is meant", "unknown default %s", quote(n.Value))
 			return nil
 		}
