@@ -5,6 +5,7 @@
 package engine
 
 import (
+	"context"
 	"crypto/rand"
 	"io"
 	"log/slog"
@@ -33,6 +34,9 @@ type Config struct {
 	Audit  *audit.Log       // what is done is put on record; default: nothing is
 	// Guards tells what an identity may; default Rules.For.
 	Guards func(*policy.Identity) policy.Guard
+	// Drift is told of a statement that does not fit the schema, of an
+	// application with tables that are not managed, and says what to answer.
+	Drift func(context.Context, error) error
 }
 
 // Engine executes queries for one application. It is safe for concurrent use.
@@ -40,6 +44,7 @@ type Engine struct {
 	app     *model.App
 	rules   *policy.Rules
 	guards  func(*policy.Identity) policy.Guard
+	drift   func(context.Context, error) error
 	driver  store.Driver
 	copies  store.Replicated // the driver, where it can have replicas; else nil
 	reaches map[*model.Entity][]string
@@ -84,7 +89,7 @@ func New(c Config) *Engine {
 		}
 	}
 	e := &Engine{
-		app: c.App, rules: c.Rules, guards: c.Guards, driver: c.Driver, signer: c.Signer, log: c.Log, now: c.Now, random: c.Random,
+		app: c.App, rules: c.Rules, guards: c.Guards, drift: c.Drift, driver: c.Driver, signer: c.Signer, log: c.Log, now: c.Now, random: c.Random,
 		audit: c.Audit, onRead: onRead && c.Audit != nil,
 		since:   c.Now(),
 		planner: &store.Planner{App: c.App, Dialect: c.Driver.Dialect(), MaxRows: int64(limits.Rows), MaxDepth: limits.Depth},

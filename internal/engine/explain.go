@@ -85,12 +85,7 @@ func (c *change) taken(r store.Reader, k *model.Key, vals []value.Value) (found 
 	}
 	st, ok := c.e.probes.get(name)
 	if !ok {
-		d := c.e.planner.Dialect
-		conds := make([]string, len(k.Fields))
-		for i, fd := range k.Fields {
-			conds[i] = d.Ident(fd.Name) + "=" + d.Param(i+1)
-		}
-		st = &store.Statement{SQL: "SELECT 1 FROM " + d.Table(c.entity.Module.Name, c.entity.Name) + " WHERE " + strings.Join(conds, " AND ")}
+		st = c.e.planner.Having(c.entity, k.Fields)
 		c.e.probes.put(name, st)
 	}
 	err = r.Query(st, args, func(store.Row) error {
@@ -116,11 +111,13 @@ func (c *change) explainUnique(f *fault.Error, fields []*model.Field, vals []val
 	}
 	shown, told := make([]string, len(names)), true
 	for i, n := range names {
-		if fd := c.entity.Field(n); fd == nil || !known(fd, c.guard) {
+		j := slices.IndexFunc(c.entity.Fields, func(fd *model.Field) bool { return fd.Column == n })
+		if j < 0 || !known(c.entity.Fields[j], c.guard) {
 			out.Details = "" // nor is it named
 			return &out
 		}
-		j := slices.IndexFunc(fields, func(fd *model.Field) bool { return fd.Name == n })
+		names[i] = c.entity.Fields[j].Name
+		j = slices.Index(fields, c.entity.Fields[j])
 		if j < 0 || j >= len(vals) || !c.guard.Visible(fields[j]) {
 			told = false
 			continue
@@ -135,7 +132,7 @@ func (c *change) explainUnique(f *fault.Error, fields []*model.Field, vals []val
 		key = c.entity.Name + "_pkey"
 	}
 	out.Message = "duplicate key value violates unique constraint \"" + key + "\""
-	out.Details = "Key (" + list + ")=(" + strings.Join(shown, ", ") + ") already exists."
+	out.Details = "Key (" + strings.Join(names, ", ") + ")=(" + strings.Join(shown, ", ") + ") already exists."
 	return &out
 }
 
@@ -200,8 +197,7 @@ func (e *Engine) there(r store.Reader, ent *model.Entity, key value.Value) (bool
 	name := []byte(ent.QualifiedName())
 	st, ok := e.probes.get(name)
 	if !ok {
-		d := e.planner.Dialect
-		st = &store.Statement{SQL: "SELECT 1 FROM " + d.Table(ent.Module.Name, ent.Name) + " WHERE " + d.Ident(ent.Primary.Name) + "=" + d.Param(1)}
+		st = e.planner.ByKey(ent)
 		e.probes.put(name, st)
 	}
 	found := false

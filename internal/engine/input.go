@@ -97,7 +97,13 @@ func (in *input) fill(vals []value.Value, cells []query.Cell) error {
 	for i, f := range fields {
 		j := in.place[i]
 		if j < 0 || cells[j].Kind == query.Absent {
-			if f.Default != nil && f.Default.Kind == model.DefaultCEL {
+			switch {
+			case f.Made() && j < 0:
+				continue
+			case f.Made():
+				return fault.New(fault.NotImplemented, "'%s' is given in some rows of the request and left to the database in others", f.Name).
+					WithHint("send the rows that have it in a request of their own")
+			case f.Default != nil && f.Default.Kind == model.DefaultCEL:
 				late = append(late, i)
 				continue
 			}
@@ -145,6 +151,17 @@ func (in *input) computed(f *model.Field, vals []value.Value) (value.Value, erro
 	return v, nil
 }
 
+// made are the fields that are left to the database.
+func (in *input) made() []*model.Field {
+	var out []*model.Field
+	for i, f := range in.entity.Fields {
+		if in.place[i] < 0 && f.Made() {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
 // cell reads one given value. An empty CSV cell is null on an optional field
 // and the empty text on a required one.
 func (in *input) cell(f *model.Field, c query.Cell) (value.Value, error) {
@@ -183,7 +200,7 @@ func (in *input) fallback(f *model.Field) value.Value {
 		if in.id.UID != "" {
 			return value.OfText(in.id.UID)
 		}
-	case model.DefaultCEL:
+	case model.DefaultCEL, model.DefaultDatabase:
 	}
 	return value.Null()
 }

@@ -81,6 +81,9 @@ func (e *Engine) refused(ctx context.Context, id policy.Identity, action query.A
 	if !errors.As(err, &f) {
 		return err
 	}
+	if e.drift != nil && errors.Is(err, store.ErrSchema) {
+		return e.drift(ctx, err)
+	}
 	known := id.Role == policy.Authenticated || id.Role == policy.Service
 	if f.Code == fault.Forbidden && !known {
 		err = f.ToStranger()
@@ -157,7 +160,11 @@ func (c *change) recordStored(tx store.Tx, keys []value.Value, row func(i int) (
 		r := about(&c.id, query.Create, c.entity)
 		r.Fields = c.w.Columns
 		err := c.append(tx, &r, newKeys, func(at int, keys []value.Value) ([]audit.Values, error) {
-			return c.newValues(keys, newRows[at:]), nil
+			rows, err := c.storedRows(tx, keys, newRows[at:])
+			if err != nil {
+				return nil, err
+			}
+			return c.newValues(keys, rows), nil
 		})
 		if err != nil {
 			return err
@@ -242,6 +249,29 @@ func (c *change) newValues(keys []value.Value, rows [][]value.Value) []audit.Val
 	return out
 }
 
+// storedRows are the rows as they are stored: those that were given, unless
+// the database may have made something else of them.
+func (c *change) storedRows(tx store.Tx, keys []value.Value, given [][]value.Value) ([][]value.Value, error) {
+	if c.entity.Managed {
+		return given, nil
+	}
+	st := c.e.planner.ByKey(c.entity, c.plan.Fields...)
+	out := make([][]value.Value, len(keys))
+	for i, k := range keys {
+		out[i] = make([]value.Value, len(c.plan.Fields))
+		err := tx.Query(st, []value.Value{k}, func(r store.Row) error {
+			for j := range out[i] {
+				out[i][j] = r.Value(j)
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
 // mergedValues are the values that a merge has set in the rows of the keys.
 func (c *change) mergedValues(tx store.Tx, keys []value.Value, rows [][]value.Value) ([]audit.Values, error) {
 	subjects, err := c.subjects(tx, keys)
@@ -285,9 +315,7 @@ func (c *change) subjects(tx store.Tx, keys []value.Value) ([]string, error) {
 	if owner == nil {
 		return out, nil
 	}
-	d := c.e.planner.Dialect
-	st := &store.Statement{SQL: "SELECT " + d.Ident(owner.Name) + " FROM " + d.Table(c.entity.Module.Name, c.entity.Name) +
-		" WHERE " + d.Ident(c.entity.Primary.Name) + "=" + d.Param(1)}
+	st := c.e.planner.ByKey(c.entity, owner)
 	for i, k := range keys {
 		err := tx.Query(st, []value.Value{k}, func(r store.Row) error {
 			out[i] = string(r.Append(nil, 0))

@@ -17,7 +17,7 @@ func (c *change) represent(tx store.Tx, out *store.Outcome) error {
 	node.Where = &query.Compare{Left: &query.FieldRef{Path: query.Path{Field: pk.Name}}, Op: query.In, Right: in}
 	node.Order, node.Page = nil, query.Page{}
 	q := &query.Read{Target: c.w.Target, Node: node, Format: c.w.Format, Unbounded: true}
-	if c.w.Action == query.Create && c.w.Conflict.Resolution == query.Fail {
+	if c.w.Action == query.Create && c.w.Conflict.Resolution == query.Fail && c.entity.Managed {
 		// What is stored is what was given: no need to read it back, unless
 		// more than its fields is asked for.
 		done, err := c.encode(q)

@@ -144,7 +144,7 @@ func (c *change) prepareCreate() error {
 	}
 	plan, err := c.e.writePlan(w, c.guard, func() (*store.WritePlan, error) {
 		return c.e.planner.CompileInsert(c.entity, c.guard, c.e.rules, &store.Insert{
-			Given: in.columns, Resolution: w.Conflict.Resolution, Conflict: c.conflict, Set: c.set,
+			Given: in.columns, Made: in.made(), Resolution: w.Conflict.Resolution, Conflict: c.conflict, Set: c.set,
 		})
 	})
 	if err != nil {

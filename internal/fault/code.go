@@ -48,6 +48,7 @@ const (
 	ForeignKey        Code = "23503"
 	Unique            Code = "23505"
 	Check             Code = "23514"
+	Raised            Code = "P0001" // a trigger or function of the database says no
 	Serialization     Code = "40001" // a conflict with a concurrent transaction; try again
 	Forbidden         Code = "42501"
 	UndefinedField    Code = "42703"
@@ -141,6 +142,7 @@ var entries = map[Code]entry{
 	ForeignKey:        {http.StatusConflict, "Reference violated"},
 	Unique:            {http.StatusConflict, "Duplicate key"},
 	Check:             {http.StatusBadRequest, "Check violated"},
+	Raised:            {http.StatusBadRequest, "Refused by the database"},
 	Serialization:     {http.StatusConflict, "Concurrent change"},
 	Forbidden:         {http.StatusForbidden, "Not allowed"},
 	UndefinedField:    {http.StatusBadRequest, "No such field"},

@@ -261,7 +261,7 @@ func (p *planner) fill(name, column string) store.Fill {
 		return store.FillUUID
 	case model.DefaultNow:
 		return store.FillNow
-	case model.DefaultLiteral, model.DefaultAuthUID, model.DefaultCEL:
+	case model.DefaultLiteral, model.DefaultAuthUID, model.DefaultCEL, model.DefaultDatabase:
 	}
 	return ""
 }

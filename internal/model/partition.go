@@ -177,7 +177,7 @@ func (e *Entity) carry() {
 		p.key = p.With.Ref
 		return
 	}
-	p.key = &Field{Entity: e, Name: PartitionColumn, Pos: p.Pos, Type: of.Type, Hidden: true}
+	p.key = &Field{Entity: e, Name: PartitionColumn, Column: PartitionColumn, Pos: p.Pos, Type: of.Type, Hidden: true}
 }
 
 func (l *loader) partitionedRef(e *entityDraft) {

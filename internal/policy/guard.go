@@ -172,6 +172,9 @@ func (c *caller) access(u Use) (access, *template) {
 	if u.Entity.Module.Builtin && !u.Rule.reads() && (id.Role != Service || u.Entity.Name != userRoles) {
 		return never, nil
 	}
+	if u.Entity.ReadOnly && !u.Entity.Managed && !u.Rule.reads() {
+		return never, nil
+	}
 	if id.Role == Service {
 		return always, nil
 	}
@@ -276,7 +279,7 @@ func (c *caller) Visible(f *model.Field) bool {
 // Writable implements [Guard].
 func (c *caller) Writable(f *model.Field, action query.Action) bool {
 	e := f.Entity
-	if action != query.Create && action != query.Update {
+	if action != query.Create && action != query.Update || f.Generated {
 		return false
 	}
 	if access, _ := c.access(Use{Entity: e, Rule: RuleOf(action)}); access == never {
@@ -310,6 +313,8 @@ func (c *caller) denied(u Use) error {
 	switch {
 	case u.Entity.Internal || u.Entity.Module.Builtin && !u.Rule.reads():
 		f = f.WithHint("the identity door /auth/v1 changes what belongs to users")
+	case u.Entity.ReadOnly && !u.Rule.reads():
+		f = f.WithHint("%s is read_only", name)
 	case !c.within(u.Entity.Module):
 		f = f.WithHint("the key is bound to other modules: %s", strings.Join(id.Modules, ", "))
 	default:

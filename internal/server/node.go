@@ -74,7 +74,8 @@ type Node struct {
 	hasher  *password.Hasher
 	auth    *auth.Auth
 
-	late late
+	late  late
+	drift drift
 
 	live  atomic.Pointer[live]
 	mu    sync.Mutex // one reload or migration at a time
@@ -146,6 +147,9 @@ func open(ctx context.Context, opt Options, app *Application) (_ *Node, err erro
 		return nil, err
 	}
 	if !opt.Migrate {
+		if err := n.adopt(ctx, app); err != nil {
+			return nil, err
+		}
 		n.use(app)
 		return n, nil
 	}
@@ -173,6 +177,9 @@ func (o *Options) getenv(name string) string {
 func (n *Node) bring(ctx context.Context, app *Application) error {
 	n.late.pause()
 	defer n.late.resume(ctx)
+	if err := n.adopt(ctx, app); err != nil {
+		return err
+	}
 	var rest migrate.Rest
 	var fresh bool
 	err := overtaken(func() (err error) {
@@ -201,7 +208,7 @@ func (n *Node) bring(ctx context.Context, app *Application) error {
 
 // use makes an application the one that is served.
 func (n *Node) use(app *Application) {
-	eng := engine.New(engine.Config{App: app.Model, Rules: app.Rules, Driver: n.driver, Signer: n.signer, Log: n.opt.Log, DB: n.opt.DB, Audit: n.audit})
+	eng := engine.New(engine.Config{App: app.Model, Rules: app.Rules, Driver: n.driver, Signer: n.signer, Log: n.opt.Log, DB: n.opt.DB, Audit: n.audit, Drift: n.drifted(app)})
 	document := sync.OnceValue(func() []byte {
 		doc, err := openapi.Document(app.Model, openapi.Options{})
 		if err != nil {

@@ -34,6 +34,7 @@ type WritePlan struct {
 	judges  []judgement
 	returns bool      // the statement answers the primary key and the judges
 	own     int       // where the primary key stands in Fields; -1: not among them
+	send    []int     // the places of Fields whose values are sent; nil: all
 	same    Statement // how many rows have the primary key, in all partitions; empty: one, by its constraint
 
 	create *gate   // judges the new row, before it is inserted
@@ -77,7 +78,7 @@ type Checks interface {
 
 // judges compiles what the new row must meet: a rule of the guard, and the
 // entity's checks, where unknown passes.
-func (c *compiler) judges(e *model.Entity, checks Checks, rule query.Expr) ([]judgement, error) {
+func (c *compiler) judges(e *model.Entity, checks Checks, rule query.Expr, policy string) ([]judgement, error) {
 	l := &level{c: c, e: e, trusted: true}
 	var out []judgement
 	sql, err := l.judge(rule)
@@ -85,7 +86,7 @@ func (c *compiler) judges(e *model.Entity, checks Checks, rule query.Expr) ([]ju
 		return nil, err
 	}
 	if sql != "" { // first of all: what a check says is not for who may not write the row
-		out = append(out, judgement{sql: "coalesce(" + sql + "," + c.d.Bool(false) + ")", fault: violates(e, "update")})
+		out = append(out, judgement{sql: "coalesce(" + sql + "," + c.d.Bool(false) + ")", fault: violates(e, policy)})
 	}
 	for _, ck := range checks.Checks(e) {
 		from := c.args
@@ -135,7 +136,7 @@ func fixParams(ps []param, from int, args []query.Arg) error {
 
 func (c *compiler) returning(p *WritePlan, judges []judgement) string {
 	p.judges, p.returns = judges, true
-	cols := []string{c.d.Ident(p.Entity.Primary.Name)}
+	cols := []string{read(c.d, "", p.Entity.Primary)}
 	for _, j := range judges {
 		cols = append(cols, j.sql)
 	}
@@ -148,8 +149,8 @@ func (c *compiler) returning(p *WritePlan, judges []judgement) string {
 // reserve keeps the first parameters for the fields' values.
 func (c *compiler) reserve(fields []*model.Field) []string {
 	out := make([]string, len(fields))
-	for i := range fields {
-		out[i] = c.param(param{slot: -1})
+	for i, f := range fields {
+		out[i] = write(c.d, f, c.param(param{slot: -1}))
 	}
 	return out
 }
@@ -177,6 +178,7 @@ func (c *compiler) tokens(e *model.Entity, fields []*model.Field) []stored {
 // Insert is what a create is planned by, beside its entity.
 type Insert struct {
 	Given      []*model.Field // by the caller: their own rules judge them
+	Made       []*model.Field // by the database: no value is sent
 	Resolution query.Resolution
 	Conflict   []*model.Field // the key that decides
 	Set        []*model.Field // what a merge replaces
@@ -186,8 +188,11 @@ type Insert struct {
 func (pl *Planner) CompileInsert(e *model.Entity, g policy.Guard, checks Checks, in *Insert) (*WritePlan, error) {
 	c := pl.compiler(g, query.Slots{})
 	p := &WritePlan{Entity: e, Fields: e.Fields, own: slices.Index(e.Fields, e.Primary)}
-	var err error
-	if p.create, err = c.created(e, in.Given); err != nil {
+	made, err := c.judgedBehind(e, in.Made)
+	if err != nil {
+		return nil, err
+	}
+	if p.create, err = c.created(e, in.Given, made == nil); err != nil {
 		return nil, err
 	}
 	if p.merges = in.Resolution == query.Merge; p.merges {
@@ -196,11 +201,15 @@ func (pl *Planner) CompileInsert(e *model.Entity, g policy.Guard, checks Checks,
 		}
 	}
 	c.statement()
-	columns, vals := c.idents(e.Fields), c.reserve(e.Fields)
+	sent := e.Fields
+	if len(in.Made) > 0 {
+		sent, p.send = without(e.Fields, in.Made)
+	}
+	columns, vals := c.idents(sent), c.reserve(sent)
 	set := c.idents(in.Set)
 	hidden := hiddenKey(e)
 	if hidden != nil {
-		columns = append(columns, c.d.Ident(hidden.Name))
+		columns = append(columns, c.d.Ident(hidden.Column))
 		vals = append(vals, c.parentKey(e, vals[slices.Index(e.Fields, e.Partition.With.Ref)]))
 	}
 	p.same.SQL = pl.sameKey(e, in.Given)
@@ -210,16 +219,21 @@ func (pl *Planner) CompileInsert(e *model.Entity, g policy.Guard, checks Checks,
 			set = append(set, tk.column)
 		}
 	}
-	sql := "INSERT INTO " + pl.Dialect.Table(e.Module.Name, e.Name) + " (" + strings.Join(columns, ",") + ") VALUES (" + strings.Join(vals, ",") + ")"
-	judges, err := c.judges(e, checks, nil)
+	sql := "INSERT INTO " + table(pl.Dialect, e)
+	if len(columns) == 0 {
+		sql += " DEFAULT VALUES"
+	} else {
+		sql += " (" + strings.Join(columns, ",") + ") VALUES (" + strings.Join(vals, ",") + ")"
+	}
+	judges, err := c.judges(e, checks, made, "create")
 	if err != nil {
 		return nil, err
 	}
 	returning := ""
-	if len(judges) == 0 && in.Resolution == query.Fail && hidden == nil && p.same.SQL == "" {
-		p.bulk = bulk{pl.Dialect.Table(e.Module.Name, e.Name), columns}
+	if e.Managed && len(judges) == 0 && in.Resolution == query.Fail && hidden == nil && p.same.SQL == "" {
+		p.bulk = bulk{table(pl.Dialect, e), columns}
 	}
-	if len(judges) > 0 || in.Resolution != query.Fail || hidden != nil {
+	if len(judges) > 0 || in.Resolution != query.Fail || hidden != nil || !e.Managed { // whose key the database may make
 		returning = c.returning(p, judges)
 	}
 	p.st.SQL = sql + returning
@@ -228,14 +242,47 @@ func (pl *Planner) CompileInsert(e *model.Entity, g policy.Guard, checks Checks,
 		p.st.SQL = sql + pl.Dialect.OnConflict(c.idents(in.Conflict), set) + returning
 		c.probe(p, in.Conflict)
 	}
-	p.params, p.rules = c.params[len(e.Fields):], c.asked()
+	p.params, p.rules = c.params[len(sent):], c.asked()
 	return p, nil
+}
+
+// without leaves fields out, and tells where the others stood.
+func without(fields, out []*model.Field) (kept []*model.Field, at []int) {
+	at = []int{}
+	for i, f := range fields {
+		if !slices.Contains(out, f) {
+			kept, at = append(kept, f), append(at, i)
+		}
+	}
+	return kept, at
+}
+
+// judgedBehind is the create rule where it is about values that the database
+// makes: RETURNING answers it, and a row that fails is undone. A rule that also
+// follows relations is judged before, when those values are unknown: it lets
+// no row through that depends on them.
+func (c *compiler) judgedBehind(e *model.Entity, made []*model.Field) (query.Expr, error) {
+	if len(made) == 0 {
+		return nil, nil
+	}
+	rule, err := c.rule(policy.Use{Entity: e, Rule: policy.RuleCreate})
+	if err != nil || !plain(rule) {
+		return nil, err
+	}
+	about := false
+	eachRef(rule, func(ref *query.FieldRef) {
+		about = about || slices.Contains(made, e.Field(ref.Path.Field))
+	})
+	if !about {
+		return nil, nil
+	}
+	return rule, nil
 }
 
 func (c *compiler) idents(fields []*model.Field) []string {
 	out := make([]string, len(fields))
 	for i, f := range fields {
-		out[i] = c.d.Ident(f.Name)
+		out[i] = c.d.Ident(f.Column)
 	}
 	return out
 }
@@ -243,10 +290,14 @@ func (c *compiler) idents(fields []*model.Field) []string {
 // probe tells whether the row of an upsert's key is there.
 func (c *compiler) probe(p *WritePlan, conflict []*model.Field) {
 	e := p.Entity
-	p.probe.SQL = "SELECT 1 FROM " + c.d.Table(e.Module.Name, e.Name) + " AS t0 WHERE " +
-		c.conflict(e, conflict, func(k *model.Field) string { return c.d.Ident(k.Name) }, func(i int) string {
+	param := func(i int) string {
+		p.key = append(p.key, i)
+		return c.d.Param(len(p.key))
+	}
+	p.probe.SQL = "SELECT 1 FROM " + table(c.d, e) + " AS t0 WHERE " +
+		c.conflict(e, conflict, func(k *model.Field) string { return c.d.Ident(k.Column) }, param, func(k *model.Field, i int) string {
 			p.key = append(p.key, i)
-			return c.d.Param(len(p.key))
+			return equals(c.d, k, c.d.Ident(k.Column), len(p.key))
 		})
 	if p.merges { // the row that is found must be the one that is changed
 		p.probe.SQL += c.d.Lock("t0")
@@ -283,7 +334,7 @@ func (pl *Planner) CompileUpdate(w *query.Write, e *model.Entity, fields, given 
 	c.statement()
 	var sets []string
 	for i, v := range c.reserve(fields) {
-		sets = append(sets, pl.Dialect.Ident(fields[i].Name)+"="+v)
+		sets = append(sets, pl.Dialect.Ident(fields[i].Column)+"="+v)
 	}
 	for _, tk := range c.tokens(e, fields) {
 		sets = append(sets, tk.column+"="+tk.sql)
@@ -292,12 +343,12 @@ func (pl *Planner) CompileUpdate(w *query.Write, e *model.Entity, fields, given 
 	if err != nil {
 		return nil, err
 	}
-	judges, err := c.judges(e, checks, check)
+	judges, err := c.judges(e, checks, check, "update")
 	if err != nil {
 		return nil, err
 	}
 	p.asked = c.looks(w, e)
-	p.st.SQL = "UPDATE " + pl.Dialect.Table(e.Module.Name, e.Name) + " AS t0 SET " + strings.Join(sets, ",") + where + c.returning(p, judges)
+	p.st.SQL = "UPDATE " + table(pl.Dialect, e) + " AS t0 SET " + strings.Join(sets, ",") + where + c.returning(p, judges)
 	p.params, p.rules = c.params[len(fields):], c.asked()
 	return p, nil
 }
@@ -309,7 +360,7 @@ func (c *compiler) keysOf(w *query.Write, e *model.Entity) (*gate, error) {
 	if err != nil {
 		return nil, err
 	}
-	sql := "SELECT t0." + c.d.Ident(e.Primary.Name) + " FROM " + c.d.Table(e.Module.Name, e.Name) + " AS t0" + where + c.d.Lock("t0")
+	sql := "SELECT " + read(c.d, "t0", e.Primary) + " FROM " + table(c.d, e) + " AS t0" + where + c.d.Lock("t0")
 	return &gate{st: Statement{SQL: sql}, params: c.params}, nil
 }
 
@@ -329,7 +380,7 @@ func (pl *Planner) CompileDelete(w *query.Write, e *model.Entity, g policy.Guard
 		return nil, err
 	}
 	p.asked = c.looks(w, e)
-	p.st.SQL = "DELETE FROM " + pl.Dialect.Table(e.Module.Name, e.Name) + " AS t0" + where + c.returning(p, nil)
+	p.st.SQL = "DELETE FROM " + table(pl.Dialect, e) + " AS t0" + where + c.returning(p, nil)
 	p.params, p.rules = c.params, c.asked()
 	return p, nil
 }
@@ -394,7 +445,7 @@ func (c *compiler) reach(w *query.Write, e *model.Entity) (string, error) {
 	}
 	key := make([]string, 0, 2)
 	for _, k := range e.Key() {
-		key = append(key, "t0."+c.d.Ident(k.Name))
+		key = append(key, "t0."+c.d.Ident(k.Column))
 	}
 	pk, row := strings.Join(key, ","), strings.Join(key, ",")
 	if len(key) > 1 {
@@ -485,7 +536,7 @@ func (p *WritePlan) attempt(tx Tx, values []value.Value, args []query.Arg, into 
 		}
 		into.Primary = append(into.Primary, keys...)
 	}
-	all, err := bindParams(p.params, values, args, slices.Clip(values))
+	all, err := bindParams(p.params, values, args, p.sent(values))
 	if err != nil {
 		return err
 	}
@@ -532,6 +583,18 @@ func (p *WritePlan) attempt(tx Tx, values []value.Value, args []query.Arg, into 
 		err = p.alone(tx, values)
 	}
 	return err
+}
+
+// sent are the values that the statement itself takes.
+func (p *WritePlan) sent(values []value.Value) []value.Value {
+	if p.send == nil {
+		return slices.Clip(values)
+	}
+	out := make([]value.Value, len(p.send), len(p.send)+len(p.params))
+	for i, at := range p.send {
+		out[i] = values[at]
+	}
+	return out
 }
 
 // judge asks what has to be known before anything is written, and returns the

@@ -318,7 +318,7 @@ func (l *level) col(f *model.Field) string {
 	if i, ok := l.given[f]; ok {
 		return l.c.newValue(i, f)
 	}
-	return l.qualified(f.Name)
+	return read(l.c.d, l.alias, f)
 }
 
 func (l *level) qualified(name string) string {
@@ -334,6 +334,8 @@ type place struct {
 	typ      value.Type
 	field    *model.Field
 	nullable bool
+	column   string // the bare column, where the place is one
+	form     *Form  // of the column; nil: it is stored as its type
 }
 
 // path compiles a field or a place inside a JSON field.
@@ -348,6 +350,9 @@ func (l *level) path(p query.Path) (place, error) {
 	}
 	at := place{sql: sql, typ: f.Type, field: f, nullable: f.Optional || masked}
 	if len(p.Steps) == 0 {
+		if !masked {
+			at.column, at.form = l.qualified(f.Column), l.form(f)
+		}
 		return at, nil
 	}
 	if f.Type.Kind != value.JSON && !f.Type.List {
@@ -416,7 +421,7 @@ func (c *compiler) groups(cols []column, into []string) []string {
 }
 
 func (l *level) from() string {
-	return l.c.d.Table(l.e.Module.Name, l.e.Name) + " AS " + l.alias
+	return table(l.c.d, l.e) + " AS " + l.alias
 }
 
 // tail is what follows FROM's first table.

@@ -14,6 +14,9 @@ type Dialect interface {
 	Table(module, entity string) string
 	// Ident quotes a column's or an alias's name.
 	Ident(name string) string
+	// Form is how a field is stored where its table is not Pando's; nil: as
+	// Pando stores its type.
+	Form(f *model.Field) *Form
 	// Param is the placeholder of the n-th parameter, counted from 1, where its
 	// surroundings tell the type: a column that it is compared with or stored in.
 	Param(n int) string

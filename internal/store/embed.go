@@ -141,10 +141,10 @@ func (l *level) array(x *embedded) error {
 func (l *level) link(rel *model.Relation, sub *level) (from, cond string, err error) {
 	switch rel.Cardinality {
 	case model.ToOne:
-		cond, err = l.linked(rel.Local, sub.col(rel.Foreign))
+		cond, err = l.linked(rel.Local, sub, rel.Foreign)
 		return sub.from(), cond + l.tie(sub, rel.Ref, rel.Foreign), err
 	case model.ToMany:
-		cond, err = sub.linked(rel.Foreign, l.col(rel.Local))
+		cond, err = sub.linked(rel.Foreign, l, rel.Local)
 		return sub.from(), cond + l.tie(sub, rel.Ref, rel.Foreign), err
 	case model.ManyToMany:
 	}
@@ -156,11 +156,11 @@ func (l *level) link(rel *model.Relation, sub *level) (from, cond string, err er
 	if err := via.rule(rule); err != nil {
 		return "", "", err
 	}
-	on, err := via.linked(rel.ViaForeign, sub.col(rel.Foreign))
+	on, err := via.linked(rel.ViaForeign, sub, rel.Foreign)
 	if err != nil {
 		return "", "", err
 	}
-	if cond, err = via.linked(rel.ViaLocal, l.col(rel.Local)); err != nil {
+	if cond, err = via.linked(rel.ViaLocal, l, rel.Local); err != nil {
 		return "", "", err
 	}
 	cond += l.tie(via, rel.ViaLocal, rel.ViaLocal)

@@ -76,13 +76,15 @@ type operand struct {
 	typ     value.Type
 	ref     *query.FieldRef
 	literal *query.Literal
+	column  string // see place
+	form    *Form
 }
 
 func (l *level) operand(o query.Operand) (operand, error) {
 	switch o := o.(type) {
 	case *query.FieldRef:
-		sql, typ, err := l.referred(o)
-		return operand{sql: sql, typ: typ, ref: o}, err
+		p, err := l.referred(o)
+		return operand{sql: p.sql, typ: p.typ, ref: o, column: p.column, form: p.form}, err
 	case *query.Literal:
 		return operand{literal: o}, nil
 	case *query.Call:
@@ -183,6 +185,9 @@ func (l *level) compare(e *query.Compare) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if left.literal != nil && right.form != nil && e.Op == query.Eq {
+		left, right = right, left
+	}
 	if left.literal != nil {
 		left = l.typed(left, right.typ, right.ref)
 	}
@@ -265,6 +270,9 @@ func (l *level) list(x operand, e *query.Compare, list *query.List) (string, err
 		return l.c.d.ListParam(vs), nil
 	}})
 	if op == query.Eq && e.Quant != query.All {
+		if form := x.form; form != nil && form.Key != nil && !form.Loose {
+			return form.In(x.column, p), nil
+		}
 		return l.c.d.InList(elem, x.sql, p), nil
 	}
 	cond := func(el string) string { return l.binary(op, l.c.d.Comparable(x.typ, x.sql), el) }
@@ -297,6 +305,9 @@ func (l *level) operator(op query.Op, x, y operand) (string, error) {
 	}
 	if y.literal == nil && x.typ.Kind == value.Decimal && y.typ.Kind == value.Decimal && x.typ.Scale != y.typ.Scale {
 		x, y = rescale(x, y)
+	}
+	if sql, ok := l.stored(op, x, y); ok {
+		return sql, nil
 	}
 	y = l.typed(y, x.typ, x.ref)
 	switch op {

@@ -148,14 +148,16 @@ func (v *verdicts) writeRules(given []*model.Field, rows ...*level) error {
 	return nil
 }
 
-// created judges a row that is to be created: by the create policy, and by the
-// rules of the fields that are given.
-func (c *compiler) created(e *model.Entity, given []*model.Field) (*gate, error) {
+// created judges a row that is to be created: by the create policy, unless it
+// is judged behind the insert, and by the rules of the fields that are given.
+func (c *compiler) created(e *model.Entity, given []*model.Field, before bool) (*gate, error) {
 	c.statement()
 	l := &level{c: c, e: e, given: places(e.Fields, e.Fields)}
 	var v verdicts
-	if err := v.add(l, policy.Use{Entity: e, Rule: policy.RuleCreate}, violates(e, "create")); err != nil {
-		return nil, err
+	if before {
+		if err := v.add(l, policy.Use{Entity: e, Rule: policy.RuleCreate}, violates(e, "create")); err != nil {
+			return nil, err
+		}
 	}
 	if err := v.writeRules(given, l); err != nil {
 		return nil, err
@@ -186,7 +188,10 @@ func (c *compiler) merged(e *model.Entity, in *Insert) (*gate, error) {
 	if err := v.writeRules(given, stored, after); err != nil {
 		return nil, err
 	}
-	met := c.conflict(e, in.Conflict, stored.col, func(i int) string { return c.newValue(i, e.Fields[i]) })
+	next := &level{c: c, e: e, given: places(in.Conflict, e.Fields)}
+	met := c.conflict(e, in.Conflict, stored.col, func(i int) string { return c.newValue(i, e.Fields[i]) }, func(k *model.Field, _ int) string {
+		return stored.equal(k, next, k)
+	})
 	return v.gate(c, " FROM "+stored.from()+" WHERE "+met+c.d.Lock(stored.alias)), nil
 }
 

@@ -16,6 +16,19 @@ type term struct {
 	nullable   bool
 	desc       bool
 	nullsFirst bool
+
+	// Of a term that is a column of another form than its values': the value,
+	// and what the column is compared with (see Form.Key).
+	value string
+	key   func(param string) string
+}
+
+// read is the value that the term orders by.
+func (t *term) read() string {
+	if t.value != "" {
+		return t.value
+	}
+	return t.sql
 }
 
 // Bounds below what every database compiles (SQLite: 2,000 terms); a cursor
@@ -63,14 +76,14 @@ func (l *level) orderTerms(order []query.Order) ([]term, error) {
 		if o.Nulls != query.NullsDefault {
 			t.nullsFirst = o.Nulls == query.NullsFirst
 		}
-		terms = append(terms, t)
+		terms = append(terms, l.ordered(t, p.column, p.form))
 		unique = unique || at == l && !p.nullable && p.field == l.e.Primary && len(o.Path.Steps) == 0
 	}
 	if l.aggregated {
 		return l.groupedOrder(terms)
 	}
 	if !unique {
-		t := term{sql: l.col(l.e.Primary), typ: l.e.Primary.Type}
+		t := l.ordered(term{sql: l.col(l.e.Primary), typ: l.e.Primary.Type}, l.qualified(l.e.Primary.Column), l.form(l.e.Primary))
 		if n := len(terms); n > 0 {
 			t.desc = terms[n-1].desc
 		}
@@ -196,7 +209,12 @@ func (l *level) after(terms []term, cur *Cursor, first int) (string, error) {
 	for i, t := range terms {
 		typ := t.typ
 		if !cur.Null[i] {
-			vals[i] = l.c.typedParam(param{slot: first + i, read: func(a query.Arg) (value.Value, error) { return typ.FromText(a.Text) }}, typ)
+			p := param{slot: first + i, read: func(a query.Arg) (value.Value, error) { return typ.FromText(a.Text) }}
+			if t.key != nil {
+				vals[i] = t.key(l.c.param(p))
+			} else {
+				vals[i] = l.c.typedParam(p, typ)
+			}
 		}
 		uniform = uniform && !t.nullable && t.desc == terms[0].desc
 	}

@@ -76,15 +76,18 @@ func (l *level) reachesKey(ref *query.FieldRef) bool {
 }
 
 // conflict is the condition for the row that a new one conflicts with, on the
-// fields of a key; param writes the new value of the i-th field of the entity.
-func (c *compiler) conflict(e *model.Entity, key []*model.Field, column func(*model.Field) string, param func(i int) string) string {
+// fields of a key; param writes the new value of the i-th field of the entity,
+// and is compares a field with it.
+func (c *compiler) conflict(e *model.Entity, key []*model.Field, column func(*model.Field) string, param func(i int) string,
+	is func(k *model.Field, i int) string,
+) string {
 	conds := make([]string, len(key))
 	for n, k := range key {
 		if k == hiddenKey(e) {
 			conds[n] = column(k) + "=" + c.parentKey(e, param(slices.Index(e.Fields, e.Partition.With.Ref)))
 			continue
 		}
-		conds[n] = column(k) + "=" + param(slices.Index(e.Fields, k))
+		conds[n] = is(k, slices.Index(e.Fields, k))
 	}
 	return strings.Join(conds, " AND ")
 }
@@ -94,7 +97,7 @@ func (c *compiler) conflict(e *model.Entity, key []*model.Field, column func(*mo
 // alone.
 func (c *compiler) parentKey(e *model.Entity, ref string) string {
 	to := e.Partition.With.To
-	return "(SELECT p." + c.d.Ident(to.PartitionKey().Name) + " FROM " + c.d.Table(to.Module.Name, to.Name) + " AS p WHERE p." +
+	return "(SELECT p." + c.d.Ident(to.PartitionKey().Name) + " FROM " + table(c.d, to) + " AS p WHERE p." +
 		c.d.Ident(to.Primary.Name) + "=" + ref + ")"
 }
 
@@ -145,7 +148,7 @@ func (pl *Planner) sameKey(e *model.Entity, given []*model.Field) string {
 	if len(e.Key()) == 1 || made && !slices.Contains(given, e.Primary) {
 		return ""
 	}
-	return "SELECT count(*) FROM " + pl.Dialect.Table(e.Module.Name, e.Name) + " WHERE " + pl.Dialect.Ident(e.Primary.Name) + "=" + pl.Dialect.Param(1)
+	return "SELECT count(*) FROM " + table(pl.Dialect, e) + " WHERE " + pl.Dialect.Ident(e.Primary.Name) + "=" + pl.Dialect.Param(1)
 }
 
 // alone fails where another partition has a row of the key that was written.

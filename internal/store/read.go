@@ -78,7 +78,7 @@ func (pl *Planner) CompileRead(q *query.Read, g policy.Guard, opt ReadOptions) (
 	}
 	if opt.Cursors && walks {
 		for _, t := range terms {
-			p.keys = append(p.keys, key{col: cols.add(t.sql), typ: unlimited(t.typ)})
+			p.keys = append(p.keys, key{col: cols.add(t.read()), typ: unlimited(t.typ)})
 		}
 	}
 	if opt.After != nil {

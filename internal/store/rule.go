@@ -7,7 +7,6 @@ import (
 	"github.com/pandobase/pando/internal/model"
 	"github.com/pandobase/pando/internal/policy"
 	"github.com/pandobase/pando/internal/query"
-	"github.com/pandobase/pando/internal/value"
 )
 
 // rule adds a condition of the application's own to those of the level.
@@ -89,12 +88,12 @@ func (l *level) read(f *model.Field) (sql string, masked bool, err error) {
 
 // linked is the condition that a field of this level, the foreign key of a
 // relation, leads to a key. It names the bare column, which has an index.
-func (l *level) linked(f *model.Field, key string) (string, error) {
+func (l *level) linked(f *model.Field, to *level, key *model.Field) (string, error) {
 	mask, err := l.mask(f)
 	if err != nil || mask == "" {
-		return l.col(f) + "=" + key, err
+		return l.equal(f, to, key), err
 	}
-	return l.col(f) + "=" + key + " AND (" + mask + ")", nil
+	return l.equal(f, to, key) + " AND (" + mask + ")", nil
 }
 
 // outward is the level that a reference of a rule counts from: up of those
@@ -114,34 +113,32 @@ func broken(what string) error {
 }
 
 // referred compiles a field that a rule names.
-func (l *level) referred(ref *query.FieldRef) (string, value.Type, error) {
+func (l *level) referred(ref *query.FieldRef) (place, error) {
 	if len(ref.Via) == 0 && ref.Up == 0 && !ref.Old {
-		p, err := l.path(ref.Path)
-		return p.sql, p.typ, err
+		return l.path(ref.Path)
 	}
 	if !l.trusted {
-		return "", value.Type{}, fault.New(fault.NotImplemented, "a path over relations cannot be part of this condition")
+		return place{}, fault.New(fault.NotImplemented, "a path over relations cannot be part of this condition")
 	}
 	at, err := l.outward(ref.Up)
 	if err != nil {
-		return "", value.Type{}, err
+		return place{}, err
 	}
 	if at = at.before(ref.Old); len(ref.Via) == 0 {
-		p, err := at.path(ref.Path)
-		return p.sql, p.typ, err
+		return at.path(ref.Path)
 	}
 	if at.alias != "" && at.reachesKey(ref) { // no need to go there
-		return at.partitionKey(), at.e.PartitionKey().Type, nil
+		return place{sql: at.partitionKey(), typ: at.e.PartitionKey().Type}, nil
 	}
 	w, err := at.walk(ref.Via)
 	if err != nil {
-		return "", value.Type{}, err
+		return place{}, err
 	}
 	p, err := w.end.path(ref.Path)
 	if err != nil {
-		return "", value.Type{}, err
+		return place{}, err
 	}
-	return "(SELECT " + p.sql + w.text() + ")", p.typ, nil
+	return place{sql: "(SELECT " + p.sql + w.text() + ")", typ: p.typ}, nil
 }
 
 // before is the level of the stored row where a rule asks for it.
@@ -184,7 +181,7 @@ func (l *level) walk(via []string) (*walk, error) {
 // step goes on over one relation of the end's.
 func (w *walk) step(rel *model.Relation) error {
 	near := w.end
-	c, key := near.c, near.col(rel.Local)
+	c, key := near.c, rel.Local
 	if c.alias > maxRelations {
 		return tooManyRelations()
 	}
@@ -192,12 +189,12 @@ func (w *walk) step(rel *model.Relation) error {
 	if rel.Cardinality == model.ManyToMany {
 		c.looked = judgedBy(c.looked, rel.Via)
 		via := &level{c: c, e: rel.Via, alias: c.newAlias()}
-		w.join(via.from(), via.col(rel.ViaLocal)+"="+key+near.tie(via, rel.ViaLocal, rel.ViaLocal))
+		w.join(via.from(), via.equal(rel.ViaLocal, near, key)+near.tie(via, rel.ViaLocal, rel.ViaLocal))
 		via.settle()
-		near, key = via, via.col(rel.ViaForeign)
+		near, key = via, rel.ViaForeign
 	}
 	w.end = &level{c: c, e: rel.To, alias: c.newAlias(), trusted: true}
-	w.join(w.end.from(), w.end.col(rel.Foreign)+"="+key+near.tie(w.end, rel.Ref, rel.Foreign))
+	w.join(w.end.from(), w.end.equal(rel.Foreign, near, key)+near.tie(w.end, rel.Ref, rel.Foreign))
 	return nil
 }
 

@@ -75,6 +75,8 @@ func defaultText(d *model.Default) string {
 		return "The caller's user id when not given."
 	case model.DefaultCEL:
 		return "Computed by the server when not given."
+	case model.DefaultDatabase:
+		return "Made by the database when not given."
 	case model.DefaultLiteral:
 	}
 	return "" // the schema has it

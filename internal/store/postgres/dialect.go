@@ -16,12 +16,17 @@ import (
 // its operators, indexes and other programs work on them: text under the
 // collation C, bigint, timestamptz, jsonb, arrays. A decimal alone is a bigint
 // scaled as value.Value is; inside lists it is a numeric.
-type dialect struct{}
+type dialect struct {
+	forms map[*model.Field]*store.Form // of the tables that are not Pando's
+}
 
 var _ store.Dialect = dialect{}
 
 // Table implements store.Dialect: a module is a schema.
 func (dialect) Table(module, entity string) string { return quote(module) + "." + quote(entity) }
+
+// Form implements store.Dialect.
+func (d dialect) Form(f *model.Field) *store.Form { return d.forms[f] }
 
 // Ident implements store.Dialect.
 func (dialect) Ident(name string) string { return quote(name) }
@@ -564,10 +569,10 @@ func (dialect) Lock(alias string) string { return " FOR NO KEY UPDATE OF " + ali
 func (d dialect) Estimate(e *model.Entity) string {
 	if e.PartitionKey() != nil {
 		return "SELECT CASE WHEN min(c.reltuples)>=0 THEN sum(c.reltuples)::bigint END FROM pg_inherits AS i JOIN pg_class AS c ON c.oid=i.inhrelid WHERE i.inhparent=" +
-			literal(d.Table(e.Module.Name, e.Name)) + "::regclass"
+			literal(d.Table(e.Table.Schema, e.Table.Name)) + "::regclass"
 	}
 	return "SELECT CASE WHEN reltuples>=0 THEN reltuples::bigint END FROM pg_class WHERE oid=" +
-		literal(d.Table(e.Module.Name, e.Name)) + "::regclass"
+		literal(d.Table(e.Table.Schema, e.Table.Name)) + "::regclass"
 }
 
 // DDL implements store.Dialect.

@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -46,7 +47,7 @@ func (o Options) withDefaults() Options {
 
 // Driver is an open database. It is safe for concurrent use.
 type Driver struct {
-	dialect  dialect
+	adopted  atomic.Pointer[dialect]
 	pool     *pool
 	writer   *writer
 	replicas *replicas // nil: there are none
@@ -79,9 +80,10 @@ func Open(ctx context.Context, opt Options) (*Driver, error) {
 		return nil, unfit(err, set.cfg)
 	}
 	d := &Driver{done: make(chan struct{})}
+	d.adopted.Store(&dialect{})
 	err = c.fit(opt.Log)
 	if err == nil { // a server that does not fit is left as it is
-		err = c.system(d.dialect.SystemDDL())
+		err = c.system(systemDDL())
 	}
 	if err != nil {
 		return nil, errors.Join(unfit(err, set.cfg), c.close())
@@ -154,7 +156,7 @@ func (c *conn) system(ddl []string) error {
 const systemLock = 0x70616e646f
 
 // Dialect implements store.Driver.
-func (d *Driver) Dialect() store.Dialect { return d.dialect }
+func (d *Driver) Dialect() store.Dialect { return *d.adopted.Load() }
 
 // Read implements store.Driver.
 func (d *Driver) Read(ctx context.Context, snapshot bool, fn func(store.Reader) error) error {

@@ -71,8 +71,15 @@ func translateState(err error, pg *pgconn.PgError) error {
 		return fault.Wrap(err, fault.NotNull, "null value in field %q violates not-null constraint", pg.ColumnName)
 	case "23503", "23001":
 		return fault.Wrap(err, fault.ForeignKey, "a reference to another row is violated")
-	case "23514":
-		return fault.Wrap(err, fault.Check, "a check is violated")
+	case "23514", "44000": // the latter: a view's WITH CHECK OPTION
+		return checkFault(err, pg)
+	case "P0001":
+		return raised(err, pg)
+	case "42P10":
+		return fault.Wrap(err, fault.NoConflictTarget, "there is no unique or exclusion constraint matching the ON CONFLICT specification").
+			WithHint("a key of the database that is partial, on an expression or checked late decides no upsert")
+	case "428C9", "55000":
+		return fault.Wrap(err, fault.NotImplemented, "the database takes no such write to this table or view")
 	case "22003":
 		return store.Computed(fault.NumericOutOfRange, err)
 	case "22012":
@@ -102,12 +109,12 @@ func translateState(err error, pg *pgconn.PgError) error {
 		return fault.Wrap(err, fault.LimitExceeded, "the statement is too large for the database")
 	case stateReadOnly:
 		return takesNoWrites(err)
-	case "42P01", "42703", "42804", "42883", "3F000":
-		return fault.Wrap(err, fault.StoreUnavailable, "the database is not as the application needs it: a table or a column was changed").
+	case "42P01", "42703", "42704", "42804", "42846", "42883", "3F000", stateStalePlan:
+		return fault.Wrap(schemaError{err}, fault.StoreUnavailable, "the database is not as the application needs it: a table or a column was changed").
 			WithHint("`pando migrate status` tells what is different; what was changed by hand has to be put back")
 	case "42501":
 		return fault.Wrap(err, fault.StoreUnavailable, "the database's user lacks a right that the application needs").
-			WithHint("the tables and their schemas have to belong to the user of the store's URL, or be granted to it")
+			WithHint("the tables and their schemas have to belong to the user of the store's URL, or be granted to it; row level security binds that user too")
 	}
 	if pg.Code == stateMoved {
 		f := store.Moved()
@@ -123,6 +130,9 @@ func translateState(err error, pg *pgconn.PgError) error {
 		}
 		return fault.Wrap(err, fault.StoreIO, "the store cannot be read or written")
 	}
+	if ownState(pg.Code) {
+		return raised(err, pg)
+	}
 	return fault.Wrap(err, fault.Internal, "an internal error occurred")
 }
 
@@ -130,6 +140,45 @@ func takesNoWrites(err error) *fault.Error {
 	return fault.Wrap(err, fault.StoreUnavailable, "the database takes no writes: it is a standby or read-only").
 		WithHint("promote it, or name the primary in the store's URL")
 }
+
+// checkFault names the check: of Pando's own tables none is in the database.
+func checkFault(err error, pg *pgconn.PgError) error {
+	f := fault.Wrap(err, fault.Check, "a check is violated")
+	if pg.ConstraintName != "" {
+		f.Message = fault.New(fault.Check, "new row for relation %q violates check constraint %q", pg.TableName, pg.ConstraintName).Message
+	}
+	return f
+}
+
+// raised tells what a function of the database says: it is written for who
+// writes the row.
+func raised(err error, pg *pgconn.PgError) error {
+	f := fault.Wrap(err, fault.Raised, "%s", pg.Message)
+	f.Details, f.Hint = pg.Detail, pg.Hint
+	return f
+}
+
+// ownState reports whether a SQLSTATE is an application's: its classes begin
+// with I to Z, or 5 to 9 (ISO/IEC 9075-2, 24.1), of which PostgreSQL uses some.
+func ownState(code string) bool {
+	if len(code) != 5 || code[0] < '5' || code[0] > '9' && code[0] < 'I' {
+		return false
+	}
+	switch code[:2] {
+	case "53", "54", "55", "57", "58", "72", "P0", "XX":
+		return false
+	}
+	return true
+}
+
+// schemaError is a statement that does not fit the schema: somebody else has
+// changed it.
+type schemaError struct{ error }
+
+func (e schemaError) Unwrap() error { return e.error }
+
+// Is implements what errors.Is asks for.
+func (schemaError) Is(target error) bool { return target == store.ErrSchema } //nolint:errorlint // the target itself is meant
 
 // keyOf reads the columns out of "Key (a, b)=(1, 2) already exists.", without
 // the values. It only enriches the details.

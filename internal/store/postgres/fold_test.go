@@ -22,7 +22,7 @@ func (d *Driver) fold(t *testing.T, texts []string) []string {
 	}
 	var out []string
 	err := d.Read(t.Context(), false, func(r store.Reader) error {
-		return r.Query(st, []value.Value{d.dialect.ListParam(values)}, func(row store.Row) error {
+		return r.Query(st, []value.Value{d.Dialect().ListParam(values)}, func(row store.Row) error {
 			out = append(out, string(row.Append(nil, 0)))
 			return nil
 		})

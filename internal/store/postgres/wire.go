@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/hex"
 	"strconv"
@@ -221,9 +222,11 @@ func appendUnhex(dst, v []byte) []byte {
 func appendTimestamp(dst, v []byte) []byte {
 	at := len(dst)
 	dst = append(dst, v...)
-	if len(v) > 10 {
-		dst[at+10] = 'T'
+	if len(v) <= 10 { // infinity
+		return dst
 	}
+	dst[at+10] = 'T'
+
 	return append(dst, ":00"...)
 }
 
@@ -245,12 +248,25 @@ func appendCompact(dst, v []byte) []byte {
 	return append(dst, v[start:]...)
 }
 
-// appendList turns an array literal of one dimension into a JSON array.
+// appendList turns an array literal into a JSON array; one of several
+// dimensions, which Pando writes none of, into arrays of arrays.
 func appendList(dst, v []byte, element uint32) []byte {
-	dst = append(dst, '[')
+	if i := bytes.IndexByte(v, '{'); i > 0 { // behind the bounds of an array that does not begin at 1
+		v = v[i:]
+	}
 	var cell []byte
-	first := true
-	for i := 1; i < len(v)-1; i++ {
+	for i := 0; i < len(v); i++ {
+		switch v[i] {
+		case '{':
+			dst = append(dst, '[')
+			continue
+		case '}':
+			dst = append(dst, ']')
+			continue
+		case ',':
+			dst = append(dst, ',')
+			continue
+		}
 		cell = cell[:0]
 		if v[i] == '"' {
 			for i++; v[i] != '"'; i++ {
@@ -259,19 +275,19 @@ func appendList(dst, v []byte, element uint32) []byte {
 				}
 				cell = append(cell, v[i])
 			}
-			i++
 		} else {
-			for ; v[i] != ',' && i < len(v)-1; i++ {
+			for ; v[i] != ',' && v[i] != '}'; i++ {
 				cell = append(cell, v[i])
 			}
+			i--
+			if string(cell) == "NULL" {
+				dst = append(dst, "null"...)
+				continue
+			}
 		}
-		if !first {
-			dst = append(dst, ',')
-		}
-		first = false
 		dst = appendElement(dst, cell, element)
 	}
-	return append(dst, ']')
+	return dst
 }
 
 func appendElement(dst, cell []byte, element uint32) []byte {

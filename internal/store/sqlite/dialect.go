@@ -21,6 +21,9 @@ var _ store.Dialect = dialect{}
 // Table implements store.Dialect: "module.entity" is one identifier.
 func (dialect) Table(module, entity string) string { return quote(module + "." + entity) }
 
+// Form implements store.Dialect: other tables hold what Pando's do.
+func (dialect) Form(*model.Field) *store.Form { return nil }
+
 // Ident implements store.Dialect.
 func (dialect) Ident(name string) string { return quote(name) }
 
@@ -254,7 +257,7 @@ func (d dialect) Search(e *model.Entity, alias string, f *model.Field, param, ne
 	if alias != "" {
 		alias += "."
 	}
-	return alias + rowid + " IN (" + hits + " AND " + negated + "=0 UNION ALL SELECT n." + rowid + " FROM " + d.Table(e.Module.Name, e.Name) +
+	return alias + rowid + " IN (" + hits + " AND " + negated + "=0 UNION ALL SELECT n." + rowid + " FROM " + d.Table(e.Table.Schema, e.Table.Name) +
 		" AS n WHERE " + negated + "=1 AND n." + quote(f.Name) + " IS NOT NULL AND n." + rowid + " NOT IN (" + hits + "))"
 }
 
@@ -380,7 +383,7 @@ func (dialect) Lock(string) string { return "" }
 // Estimate implements store.Dialect: the statistics that ANALYZE has left, or
 // else the highest rowid, which deletes make too high but never too low.
 func (d dialect) Estimate(e *model.Entity) string {
-	return "SELECT coalesce(max(" + rowid + "),0) FROM " + d.Table(e.Module.Name, e.Name)
+	return "SELECT coalesce(max(" + rowid + "),0) FROM " + d.Table(e.Table.Schema, e.Table.Name)
 }
 
 // DDL implements store.Dialect.
