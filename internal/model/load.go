@@ -180,7 +180,7 @@ func (l *loader) declare(f *moduleFile, stem string) {
 		l.unknown[stem] = true
 		return
 	}
-	if slices.Contains(reservedModules(), name.v) {
+	if slices.Contains(ReservedModules(), name.v) {
 		f.problem(name.n, "choose another name", "a module cannot be called %s, which is Pando's own", name.v)
 		return
 	}
@@ -198,19 +198,19 @@ func (l *loader) declare(f *moduleFile, stem string) {
 	}
 }
 
-// reservedModules are names that mean something else where a module is named.
-func reservedModules() []string { return []string{authModule, "pando", "rest"} }
+// ReservedModules are names that mean something else where a module is named.
+func ReservedModules() []string { return []string{authModule, "pando", "rest"} }
 
-// reservedEntities are words that a path has in an entity's place.
-func reservedEntities() []string { return []string{"rpc"} }
+// ReservedEntities are words that a path has in an entity's place.
+func ReservedEntities() []string { return []string{"rpc"} }
 
-// reservedFields are words of the query grammar.
-func reservedFields() []string {
+// ReservedFields are words of the query grammar: no field is called so.
+func ReservedFields() []string {
 	return []string{"select", "order", "limit", "offset", "columns", "on_conflict", "and", "or", "not", "cursor"}
 }
 
 func (l *loader) declareEntity(f *moduleFile, e *entry[rawEntity]) {
-	if slices.Contains(reservedEntities(), e.name) {
+	if slices.Contains(ReservedEntities(), e.name) {
 		f.problem(e.key, "choose another name", "an entity cannot be called %s: /rest/v1/%s leads to operations", e.name, e.name)
 	}
 	draft := &entityDraft{file: f, raw: &e.v, Entity: &Entity{
@@ -222,7 +222,7 @@ func (l *loader) declareEntity(f *moduleFile, e *entry[rawEntity]) {
 	}}
 	for i := range e.v.fields.v {
 		w := &e.v.fields.v[i]
-		if slices.Contains(reservedFields(), w.name) {
+		if slices.Contains(ReservedFields(), w.name) {
 			f.problem(w.key, "rename it, for example "+e.name+"_"+w.name, "a field cannot be called %s, a word of the query grammar", w.name)
 		}
 		field := &Field{

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/pandobase/pando/internal/store/postgres/pgtest"
+)
+
+// TestPostgresScript runs testdata/pgscript: as TestScript, with a PostgreSQL
+// server beside it. There are further commands:
+//
+//	sql TEXT         run SQL in it, or the file of that name
+//	dump FILE        write its schema without what Pando keeps for itself
+func TestPostgresScript(t *testing.T) {
+	server, err := pgtest.Start(false)
+	if errors.Is(err, pgtest.ErrMissing) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := server.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	bin := ""
+	if found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/psql"); len(found) > 0 {
+		bin = filepath.Dir(found[len(found)-1]) + string(filepath.ListSeparator)
+	}
+	// The scripts run side by side, and are over when this subtest is.
+	t.Run("scripts", func(t *testing.T) {
+		testscript.Run(t, testscript.Params{
+			Dir:           filepath.Join(root, "testdata", "pgscript"),
+			UpdateScripts: os.Getenv("PANDO_TEST_UPDATE") != "",
+			Setup: func(env *testscript.Env) error {
+				env.Setenv("PATH", bin+env.Getenv("PATH"))
+				env.Setenv("LEGACY", filepath.Join(root, "testdata", "legacy"))
+				env.Setenv("EXAMPLES", filepath.Join(root, "examples"))
+				nodes := &nodes{byName: map[string]*node{}}
+				env.Values[nodesKey{}] = nodes
+				env.Defer(nodes.killAll)
+				url, err := server.Database()
+				env.Setenv("PG", url)
+				return err
+			},
+			Cmds: map[string]func(*testscript.TestScript, bool, []string){
+				"node": startNode, "signal": signalNode, "term": termNode, "crash": crashNode, "await": await, "cptree": copyTree,
+				"exitcode": exitCode, "field": field, "word": word, "hostport": hostPort, "reloads": reloads,
+				"sql": runSQL, "dump": dumpSchema,
+			},
+		})
+	})
+}
+
+func runSQL(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: sql TEXT or FILE")
+	}
+	run := []string{"-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", ts.Getenv("PG"), "-c", args[0]}
+	if path := ts.MkAbs(args[0]); strings.HasSuffix(args[0], ".sql") {
+		run[len(run)-2], run[len(run)-1] = "-f", path
+	}
+	ts.Check(ts.Exec("psql", run...))
+}
+
+func dumpSchema(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: dump FILE")
+	}
+	cmd := exec.Command("pg_dump", "--schema-only", "-N", "auth", "-T", "public.pando_*", "-d", ts.Getenv("PG")) //nolint:noctx // it ends by itself
+	cmd.Env = append(os.Environ(), "PATH="+ts.Getenv("PATH"))
+	if dir := strings.SplitN(ts.Getenv("PATH"), string(filepath.ListSeparator), 2)[0]; dir != "" {
+		cmd.Path = filepath.Join(dir, "pg_dump")
+	}
+	cmd.Err = nil
+	out, err := cmd.Output()
+	if err != nil {
+		ts.Fatalf("pg_dump: %v", err)
+	}
+	kept := []string{}
+	for _, part := range strings.Split(string(out), "\n--\n-- Name: ")[1:] {
+		if head, _, _ := strings.Cut(part, "\n"); !strings.HasPrefix(head, "pando_") {
+			kept = append(kept, part)
+		}
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(strings.Join(kept, "\n")), 0o600))
+}
