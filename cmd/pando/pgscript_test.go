@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -17,6 +18,8 @@ import (
 // server beside it. There are further commands:
 //
 //	sql TEXT         run SQL in it, or the file of that name
+//	next             get the next page, by the Link of the one on stdout
+//	answers N PATH   get PATH until it answers with the status N
 //	dump FILE        write its schema without what Pando keeps for itself
 func TestPostgresScript(t *testing.T) {
 	server, err := pgtest.Start(false)
@@ -58,7 +61,7 @@ func TestPostgresScript(t *testing.T) {
 			Cmds: map[string]func(*testscript.TestScript, bool, []string){
 				"node": startNode, "signal": signalNode, "term": termNode, "crash": crashNode, "await": await, "cptree": copyTree,
 				"exitcode": exitCode, "field": field, "word": word, "hostport": hostPort, "reloads": reloads,
-				"sql": runSQL, "dump": dumpSchema,
+				"sql": runSQL, "dump": dumpSchema, "next": nextPage, "answers": answers,
 			},
 		})
 	})
@@ -89,6 +92,7 @@ func dumpSchema(ts *testscript.TestScript, neg bool, args []string) {
 	if err != nil {
 		ts.Fatalf("pg_dump: %v", err)
 	}
+	out = regexp.MustCompile(`(?m)^(\\(un)?restrict|SET) .*$\n*`).ReplaceAll(out, nil) // the former are at random
 	kept := []string{}
 	for _, part := range strings.Split(string(out), "\n--\n-- Name: ")[1:] {
 		if head, _, _ := strings.Cut(part, "\n"); !strings.HasPrefix(head, "pando_") {
@@ -96,4 +100,30 @@ func dumpSchema(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(strings.Join(kept, "\n")), 0o600))
+}
+
+var nextLink = regexp.MustCompile(`<([^>]+)>; rel="next"`)
+
+func nextPage(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 {
+		ts.Fatalf("usage: next")
+	}
+	m := nextLink.FindStringSubmatch(ts.ReadFile("stdout"))
+	if m == nil {
+		ts.Fatalf("there is no next page")
+	}
+	ts.Check(ts.Exec("http", "GET", m[1]))
+}
+
+func answers(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: answers N PATH")
+	}
+	found := eventually(make(chan struct{}), func() bool {
+		ts.Check(ts.Exec("http", "GET", args[1]))
+		return strings.HasPrefix(ts.ReadFile("stdout"), args[0]+" ")
+	})
+	if !found {
+		ts.Fatalf("%s does not answer with %s", args[1], args[0])
+	}
 }

@@ -2,6 +2,7 @@ package pull
 
 import (
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -9,22 +10,19 @@ import (
 
 // namer gives the names of the module language, each once.
 type namer struct {
-	taken map[string]bool
+	reserved []string
+	taken    map[string]bool
 }
 
 func newNamer(reserved ...string) *namer {
-	n := &namer{taken: map[string]bool{}}
-	for _, r := range reserved {
-		n.taken[r] = true
-	}
-	return n
+	return &namer{reserved: reserved, taken: map[string]bool{}}
 }
 
 // name is what a name of the database becomes. prefix is put before one that
 // is reserved or begins with a digit.
 func (n *namer) name(of, prefix string) string {
 	name := identifier(of)
-	if name == "" || name[0] < 'a' || n.taken[name] {
+	if name == "" || name[0] < 'a' || slices.Contains(n.reserved, name) {
 		name = strings.Trim(prefix+"_"+name, "_")
 	}
 	if len(name) > maxName {
@@ -58,12 +56,12 @@ func identifier(of string) string {
 }
 
 // relationName is what the relation of a field is called: the field less its
-// id, else the field and where it leads.
-func relationName(f, target string) string {
+// id, else the row that the field names.
+func relationName(f string) string {
 	for _, tail := range []string{"_id", "_fk", "_no", "_uuid", "id"} {
 		if name, ok := strings.CutSuffix(f, tail); ok && len(name) > 1 {
 			return strings.TrimSuffix(name, "_")
 		}
 	}
-	return f + "_" + target
+	return f + "_row"
 }

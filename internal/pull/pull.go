@@ -438,7 +438,7 @@ func (b *builder) refs(e *entity) {
 		}
 		name, implied := strings.CutSuffix(f.name, "_id")
 		if !implied || name == "" || taken[name] {
-			name = relationName(f.name, f.ref.name)
+			name = relationName(f.name)
 			for taken[name] {
 				name += "_row"
 			}
@@ -446,7 +446,7 @@ func (b *builder) refs(e *entity) {
 		}
 		taken[name] = true
 		if targets[f.ref] > 1 || f.ref == e {
-			f.inverse = e.name + "_by_" + name
+			f.inverse = e.name + "_by_" + strings.TrimSuffix(name, "_row")
 		}
 	}
 }
