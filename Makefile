@@ -86,7 +86,7 @@ postgres18: ## Run the PostgreSQL driver's tests on version 18, which npm instal
 
 .PHONY: migration
 migration: ## Migrate a PostgreSQL table of MIGRATION_ROWS (200000) under load, killed again and again.
-	@PANDO_MIGRATION_ROWS=$(MIGRATION_ROWS) go test -count=1 -timeout 0 -v -run 'TestOnline|TestKilled' ./internal/migrate
+	@PANDO_MIGRATION_ROWS=$(MIGRATION_ROWS) go test -count=1 -timeout 0 -v -run 'TestOnline|TestKilled|TestPostgresInterrupted' ./internal/migrate
 
 .PHONY: timing
 timing: ## Time TIMING_TRIES (10000) sign-ins and resets for addresses with and without an account.

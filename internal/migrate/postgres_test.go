@@ -209,6 +209,9 @@ func TestPostgresInterrupted(t *testing.T) {
 		points := s.points(t, seeded)
 		wantRows, wantSchema := rowsOf(t, seeded), schemaOf(t, seeded)
 		for n := range points {
+			if os.Getenv("PANDO_MIGRATION_ROWS") == "" && n%4 != len(s.path)%4 { // a few of them each time are enough
+				continue
+			}
 			d := openPostgres(t, database(t))
 			s.seededOn(t, d)
 			opt, at := stopAt(n)
@@ -230,7 +233,7 @@ func TestPostgresInterrupted(t *testing.T) {
 					t.Errorf("at %s, new.sql: %v", *at, err)
 				}
 			}
-			if at1 := strings.HasPrefix(*at, "stage of part 1:"); at1 && n%2 == 1 {
+			if at1 := strings.HasPrefix(*at, "stage of part 1:"); at1 {
 				must(t, migrate.Apply(t.Context(), d, plan(t, d, ways[1].planning, s.app(t, "old")), migrate.Options{}))
 				if diff := cmp.Diff(before, schemaOf(t, d)); diff != "" {
 					t.Errorf("back from %s: schema (-before +after):\n%s", *at, diff)
