@@ -84,7 +84,7 @@ func dumpSchema(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	cmd := exec.Command("pg_dump", "--schema-only", "-N", "auth", "-T", "public.pando_*", "-d", ts.Getenv("PG")) //nolint:noctx // it ends by itself
 	cmd.Env = append(os.Environ(), "PATH="+ts.Getenv("PATH"))
-	if dir := strings.SplitN(ts.Getenv("PATH"), string(filepath.ListSeparator), 2)[0]; dir != "" {
+	if dir, _, _ := strings.Cut(ts.Getenv("PATH"), string(filepath.ListSeparator)); dir != "" {
 		cmd.Path = filepath.Join(dir, "pg_dump")
 	}
 	cmd.Err = nil

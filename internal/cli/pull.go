@@ -114,8 +114,7 @@ func (r *root) findings(title string, list []pull.Finding) {
 func (r *root) checkPulled(opt *server.PullOptions) error {
 	app, err := server.Load(opt.Dir, r.env)
 	if err != nil {
-		var invalid *server.InvalidError
-		if errors.As(err, &invalid) {
+		if _, invalid := errors.AsType[*server.InvalidError](err); invalid {
 			fmt.Fprintln(r.out, "\n`pando check` finds problems:")
 		}
 		return err

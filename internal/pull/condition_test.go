@@ -94,8 +94,16 @@ func TestNames(t *testing.T) {
 	t.Parallel()
 	n := newNamer("select")
 	for _, c := range []struct{ of, want string }{
-		{"OrderLines", "order_lines"}, {"order lines", "order_lines_2"}, {"ORDER_LINES", "order_lines_3"}, {"select", "t_select"},
-		{"1st", "t_1st"}, {"Größe", "gr_e"}, {"日本", "t"}, {"日", "t_2"}, {"URL", "url"}, {strings.Repeat("x", 80), strings.Repeat("x", 60)},
+		{"OrderLines", "order_lines"},
+		{"order lines", "order_lines_2"},
+		{"ORDER_LINES", "order_lines_3"},
+		{"select", "t_select"},
+		{"1st", "t_1st"},
+		{"Größe", "gr_e"},
+		{"日本", "t"},
+		{"日", "t_2"},
+		{"URL", "url"},
+		{strings.Repeat("x", 80), strings.Repeat("x", 60)},
 	} {
 		if got := n.name(c.of, "t"); got != c.want {
 			t.Errorf("%q is called %q, want %q", c.of, got, c.want)

@@ -57,8 +57,7 @@ func literalDefault(f *field, sql string) (yaml string, ok bool) {
 	if _, err := t.FromText(text); err != nil {
 		return "", false
 	}
-	switch f.kind {
-	case value.Int, value.Decimal, value.Bool:
+	if f.kind == value.Int || f.kind == value.Decimal || f.kind == value.Bool {
 		return text, true
 	}
 	return scalar(text), true

@@ -158,6 +158,7 @@ func flow(n *yaml.Node) string {
 			parts = append(parts, n.Content[i].Value+": "+flow(n.Content[i+1]))
 		}
 		return "{ " + strings.Join(parts, ", ") + " }"
+	default:
 	}
 	if n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) != 0 {
 		return scalar(n.Value)

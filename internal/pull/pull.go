@@ -90,6 +90,7 @@ type field struct {
 	fallback  string // as YAML
 	generated bool
 	ref       *entity
+	user      bool // it refers to auth.users, which Pando has made
 	as        string
 	inverse   string
 	onDelete  model.OnDelete
@@ -433,7 +434,7 @@ func (b *builder) refs(e *entity) {
 		}
 	}
 	for _, f := range e.fields {
-		if f.ref == nil {
+		if f.ref == nil && !f.user {
 			continue
 		}
 		name, implied := strings.CutSuffix(f.name, "_id")
@@ -445,7 +446,7 @@ func (b *builder) refs(e *entity) {
 			f.as = name
 		}
 		taken[name] = true
-		if targets[f.ref] > 1 || f.ref == e {
+		if f.ref != nil && targets[f.ref] > 1 || f.ref == e {
 			f.inverse = e.name + "_by_" + strings.TrimSuffix(name, "_row")
 		}
 	}
@@ -471,7 +472,9 @@ func (b *builder) target(e *entity, r *store.SurveyRef) (*field, *entity) {
 	}
 	switch {
 	case target == nil && r.TargetSchema == "auth" && b.survey.Pando["auth."+r.TargetTable] != nil:
-		b.note(what, "it refers to Pando's own "+r.TargetTable, "write ref: auth.users with its on_delete by hand")
+		if f.user = r.TargetTable == "users" && r.TargetColumns[0] == "id" && (r.OnDelete != model.SetNull || f.optional); f.user {
+			f.onDelete, f.min, f.max = r.OnDelete, "", ""
+		}
 	case target == nil:
 		b.kept(what, "a foreign key to "+r.TargetSchema+"."+r.TargetTable+", which is not among the entities, is no relation")
 	default:
@@ -489,7 +492,7 @@ func (b *builder) target(e *entity, r *store.SurveyRef) (*field, *entity) {
 
 // keys takes the keys and indexes whose columns all are fields.
 func (b *builder) keys(e *entity) {
-	take := func(lists [][]string, suffix string) [][]string {
+	take := func(lists [][]string) [][]string {
 		var out [][]string
 		for _, columns := range lists {
 			names := make([]string, 0, len(columns))
@@ -510,7 +513,7 @@ func (b *builder) keys(e *entity) {
 	if len(e.table.Primary) > 1 {
 		unique = append([][]string{e.table.Primary}, unique...)
 	}
-	e.unique, e.index = take(unique, "key"), take(e.table.Index, "idx")
+	e.unique, e.index = take(unique), take(e.table.Index)
 	e.index = slices.DeleteFunc(e.index, func(i []string) bool {
 		return slices.ContainsFunc(e.unique, func(u []string) bool { return slices.Equal(u, i) })
 	})

@@ -123,11 +123,11 @@ func (f *field) keys() []string {
 			out = append(out, key+": true")
 		}
 	}
-	if f.ref != nil {
+	if f.ref != nil || f.user {
 		add("ref", f.refName())
 		add("as", f.as)
 		add("inverse", f.inverse)
-		if f.onDelete != model.Restrict {
+		if f.onDelete != model.Restrict || f.user {
 			add("on_delete", string(f.onDelete))
 		}
 	} else {
@@ -160,6 +160,9 @@ func (f *field) keys() []string {
 }
 
 func (f *field) refName() string {
+	if f.user {
+		return "auth.users"
+	}
 	for _, e := range f.ref.module.entities {
 		if slices.Contains(e.fields, f) {
 			return f.ref.name
@@ -193,7 +196,7 @@ func refused(e *entity, cel string) string {
 	alone.fields = nil
 	for _, f := range e.fields {
 		own := *f
-		own.ref, own.as, own.inverse = nil, "", ""
+		own.ref, own.user, own.as, own.inverse = nil, false, "", ""
 		alone.fields = append(alone.fields, &own)
 	}
 	m := &module{name: "m", schema: e.table.Schema, entities: []*entity{&alone}}

@@ -8,7 +8,7 @@ import (
 )
 
 // required reports whether a create must give the field.
-func required(f *model.Field) bool { return !f.Optional && f.Default == nil && !f.OnUpdateNow }
+func required(f *model.Field) bool { return !f.Optional && f.Default == nil && !f.OnUpdateNow && !f.Generated }
 
 // rowSchema describes a row as it is answered when select leaves nothing out:
 // every visible field is there, an optional one possibly as null.
@@ -26,7 +26,9 @@ func rowSchema(e *model.Entity) object {
 func inputProperties(e *model.Entity) raw {
 	props := object{}
 	for _, f := range e.Fields {
-		props = props.with(f.Name, fieldSchema(f, true))
+		if !f.Generated {
+			props = props.with(f.Name, fieldSchema(f, true))
+		}
 	}
 	return compact(props)
 }

@@ -178,7 +178,7 @@ type schemaError struct{ error }
 func (e schemaError) Unwrap() error { return e.error }
 
 // Is implements what errors.Is asks for.
-func (schemaError) Is(target error) bool { return target == store.ErrSchema } //nolint:errorlint // the target itself is meant
+func (schemaError) Is(target error) bool { return target == store.ErrSchema }
 
 // keyOf reads the columns out of "Key (a, b)=(1, 2) already exists.", without
 // the values. It only enriches the details.
