@@ -8,7 +8,9 @@ import (
 )
 
 // required reports whether a create must give the field.
-func required(f *model.Field) bool { return !f.Optional && f.Default == nil && !f.OnUpdateNow && !f.Generated }
+func required(f *model.Field) bool {
+	return !f.Optional && f.Default == nil && !f.OnUpdateNow && !f.Generated
+}
 
 // rowSchema describes a row as it is answered when select leaves nothing out:
 // every visible field is there, an optional one possibly as null.
