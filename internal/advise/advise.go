@@ -163,7 +163,7 @@ func (a *advisor) count(ctx context.Context, e *model.Entity) (int64, error) {
 	}
 	err := ask(d.Estimate(e))
 	if err == nil && !known {
-		err = ask("SELECT count(*) FROM " + d.Table(e.Module.Name, e.Name))
+		err = ask("SELECT count(*) FROM " + d.Table(e.Table.Schema, e.Table.Name))
 	}
 	a.rows[e] = n
 	return n, err

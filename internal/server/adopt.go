@@ -70,15 +70,17 @@ func (n *Node) plainTables(ctx context.Context, app *Application) error {
 			report(e.Pos, "leave table: out, and name module and entity after it", "this store knows %s by no other name", name)
 			continue
 		}
+		for _, f := range e.Fields {
+			if f.Made() {
+				report(f.Pos, "give it a default of Pando's", "this store makes no values, as %s.%s asks for", name, f.Name)
+			}
+		}
 		if !there[name] {
 			report(e.Pos, "create it, or leave managed: false out", "the store has no table %s, which is not managed", name)
 			continue
 		}
 		for _, f := range e.Fields {
-			switch {
-			case f.Made():
-				report(f.Pos, "give it a default of Pando's", "this store makes no values, as %s.%s asks for", name, f.Name)
-			case !there[name+"."+f.Column]:
+			if !there[name+"."+f.Column] {
 				report(f.Pos, "name the column with column:, or leave the field out", "the table %s has no column %s", name, f.Column)
 			}
 		}
