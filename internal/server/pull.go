@@ -89,7 +89,7 @@ func (o *PullOptions) address() (string, error) {
 		}
 		getenv := (&Options{Env: o.Env}).getenv
 		var err error
-		if address, err = (&Application{Model: app, Dir: o.Dir}).storeURL(getenv); err != nil {
+		if address, err = secretURL("store", app.Config.Store.URL, getenv); err != nil {
 			return "", err
 		}
 	}

@@ -259,6 +259,9 @@ func (n *Node) cmdApply(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	if err == nil {
+		err = n.adopt(r.Context(), app)
+	}
+	if err == nil {
 		n.late.replace(nil)
 		n.use(app)
 		err = n.administered(r, "admin.migrate")
