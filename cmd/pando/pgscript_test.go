@@ -61,13 +61,13 @@ func TestPostgresScript(t *testing.T) {
 			Cmds: map[string]func(*testscript.TestScript, bool, []string){
 				"node": startNode, "signal": signalNode, "term": termNode, "crash": crashNode, "await": await, "cptree": copyTree,
 				"exitcode": exitCode, "field": field, "word": word, "hostport": hostPort, "reloads": reloads,
-				"sql": runSQL, "dump": dumpSchema, "next": nextPage, "answers": answers,
+				"sql": psqlScript, "dump": dumpSchema, "next": nextPage, "answers": answers,
 			},
 		})
 	})
 }
 
-func runSQL(ts *testscript.TestScript, neg bool, args []string) {
+func psqlScript(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: sql TEXT or FILE")
 	}
