@@ -242,13 +242,18 @@ func TestRefusedServers(t *testing.T) {
 	url := database(t)
 	psql(t, url)("CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'")
 	latin := strings.Replace(url, url[strings.Index(url, "@/"):strings.Index(url, "?")], "@/latin", 1)
-	for name, u := range map[string]string{
-		"no URL": "postgres://user:s3cret@[", "nobody there": "postgres://pando@/x?host=/nowhere&sslmode=disable",
-		"no database": strings.Replace(latin, "latin", "missing", 1), "another encoding": latin,
+	for name, c := range map[string]struct {
+		url  string
+		want fault.Code // what only a person can put right is a fault of the configuration
+	}{
+		"no URL":           {"postgres://user:s3cret@[", fault.ConfigInvalid},
+		"nobody there":     {"postgres://pando@/x?host=/nowhere&sslmode=disable", fault.StoreUnavailable},
+		"no database":      {strings.Replace(latin, "latin", "missing", 1), fault.ConfigInvalid},
+		"another encoding": {latin, fault.ConfigInvalid},
 	} {
-		d, err := postgres.Open(t.Context(), postgres.Options{URL: u})
-		if !fault.Is(err, fault.StoreUnavailable) {
-			t.Errorf("%s: %v", name, err)
+		d, err := postgres.Open(t.Context(), postgres.Options{URL: c.url})
+		if !fault.Is(err, c.want) {
+			t.Errorf("%s: %v, want %s", name, err, c.want)
 		}
 		if err != nil && strings.Contains(fault.From(err).Message+fault.From(err).Details+fault.From(err).Hint, "s3cret") {
 			t.Errorf("%s: the password is shown: %v", name, err)
