@@ -40,6 +40,10 @@ lint: $(GOLANGCI) ## Check formatting, lint rules and go.mod. Builds the linter 
 bench: ## Measure Pando beside the transport's limit and PocketBase.
 	@bench/run.sh
 
+.PHONY: bench-postgres
+bench-postgres: ## Measure Pando on PostgreSQL beside PostGraphile and Directus on the same server.
+	@bench/postgres.sh
+
 .PHONY: build
 build: ## Build static binaries for linux and darwin, amd64 and arm64, into bin/.
 	@for platform in $(PLATFORMS); do \

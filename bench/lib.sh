@@ -50,10 +50,11 @@ run() { # run COMMAND...: in the foreground, but a signal ends it at once
   unset 'RUNNING[fg]'
   return $status
 }
-await() { # await NAME URL
-  local i
-  for ((i = 0; i < 300; i++)); do
-    curl -fsS -o /dev/null "$2" 2>/dev/null && return
+await() { # await NAME URL [FLAG]: until it answers with a success; with --any, until it answers
+  local i flag=-f
+  [ "${3:-}" != --any ] || flag=-s
+  for ((i = 0; i < 600; i++)); do
+    curl $flag -sS -o /dev/null "$2" 2>/dev/null && return
     kill -0 "${RUNNING[$1]}" 2>/dev/null || break
     sleep 0.1
   done
