@@ -57,6 +57,14 @@ if [ -z "${PANDO_CHROMIUM:-}" ] && ! have chromium && ! have chromium-browser &&
   package chromium "tests in a browser" || true
 fi
 
+# PostgreSQL's programs are enough: the tests start servers of their own.
+if ! compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null && ! have initdb; then
+  package "postgresql" "tests on PostgreSQL" || true
+fi
+if ! have pgbouncer && [ ! -x /usr/sbin/pgbouncer ]; then
+  package "pgbouncer" "tests behind PgBouncer" || true
+fi
+
 step "go vet" go vet ./...
 step "go test" go test -count=1 -timeout 15m ./...
 
