@@ -85,7 +85,7 @@ func closeNode(t *testing.T, n *Node) {
 // command runs a command of the socket and returns its last event.
 func command(t *testing.T, n *Node, path string, form neturl.Values) (*Event, error) {
 	t.Helper()
-	r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(form.Encode()))
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, path, strings.NewReader(form.Encode()))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	rec := httptest.NewRecorder()
 	n.Commands().ServeHTTP(rec, r)
@@ -105,7 +105,7 @@ func command(t *testing.T, n *Node, path string, form neturl.Values) (*Event, er
 
 func request(t *testing.T, n *Node, method, path, body string, want int) string {
 	t.Helper()
-	r := httptest.NewRequest(method, path, strings.NewReader(body))
+	r := httptest.NewRequestWithContext(t.Context(), method, path, strings.NewReader(body))
 	r.Header.Set("Apikey", "a-secret-key-of-this-test-and-of-nothing-else")
 	r.Header.Set("Content-Type", "application/json")
 	rec := httptest.NewRecorder()
