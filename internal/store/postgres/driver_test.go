@@ -263,3 +263,38 @@ func TestRefusedServers(t *testing.T) {
 		}
 	}
 }
+
+// TestFailsUnsent sees that a write which fails before it has sent anything
+// fails alone: the group's begin is still held back then.
+func TestFailsUnsent(t *testing.T) {
+	url := database(t)
+	d, other := open(t, url), psql(t, url)
+	other("CREATE TABLE n (id bigint PRIMARY KEY, v bigint NOT NULL); INSERT INTO n SELECT i, 0 FROM generate_series(0,19) AS i")
+	var wg, coming sync.WaitGroup
+	coming.Add(40)
+	wg.Go(func() { // holds the writer until the others are on their way, so that they make groups
+		if err := d.Write(t.Context(), func(store.Tx) error { coming.Wait(); return nil }); err != nil {
+			t.Error(err)
+		}
+	})
+	for id := range int64(20) {
+		wg.Go(func() {
+			coming.Done()
+			if err := d.Write(t.Context(), func(store.Tx) error { return errors.New("refused") }); err == nil || err.Error() != "refused" {
+				t.Errorf("the write that fails: %v", err)
+			}
+		})
+		wg.Go(func() {
+			coming.Done()
+			if err := change(d, id); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	for id := range int64(20) {
+		if n := valueOf(t, d, id); n != 1 {
+			t.Errorf("row %d holds %d, want 1", id, n)
+		}
+	}
+}

@@ -199,7 +199,8 @@ func (w *writer) commit(group []*job) {
 		} else if stale, err = w.run(group[i], i, stale); err != nil {
 			settle(group[i:], err)
 			group = group[:i]
-			continue
+			c.drop(err) // what ran before it is undone, too, and gets another try
+			break
 		}
 		if c.lost != nil {
 			group[min(i, len(group)-1)].tries++
@@ -298,7 +299,7 @@ func (w *writer) run(j *job, i int, stale bool) (bool, error) {
 		c.drop(j.err) // a transaction that ends with its connection can be done elsewhere
 		return false, nil
 	}
-	if j.waits = contended(j.err); c.status == 'I' {
+	if j.waits = contended(j.err); c.status == 'I' && len(c.owed) == 0 { // else its begin has not been sent
 		return false, fault.New(fault.StoreUnavailable, "the transaction ended early")
 	}
 	if err := c.run(undoJob); err != nil && c.broken == nil {
