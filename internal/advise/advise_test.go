@@ -2,12 +2,8 @@ package advise_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -20,29 +16,8 @@ import (
 	"github.com/pandobase/pando/internal/policy"
 	"github.com/pandobase/pando/internal/query"
 	"github.com/pandobase/pando/internal/store"
-	"github.com/pandobase/pando/internal/store/postgres"
-	"github.com/pandobase/pando/internal/store/postgres/pgtest"
-	"github.com/pandobase/pando/internal/store/sqlite"
+	"github.com/pandobase/pando/internal/store/teststore"
 )
-
-//nolint:gochecknoglobals // started once for the binary
-var (
-	server  = sync.OnceValues(func() (*pgtest.Server, error) { started = true; return pgtest.Start(false) })
-	started bool // read when all tests have ended
-)
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if started {
-		if s, err := server(); err == nil {
-			if err := s.Stop(); err != nil {
-				fmt.Fprintln(os.Stderr, err)
-				code = 1
-			}
-		}
-	}
-	os.Exit(code)
-}
 
 const module = `module: shop
 entities:
@@ -66,32 +41,13 @@ const rows = 6000
 
 // each runs a test on both databases.
 func each(t *testing.T, fn func(t *testing.T, s *shop)) {
-	t.Run("sqlite", func(t *testing.T) {
-		d, err := sqlite.Open(t.Context(), sqlite.Options{Path: filepath.Join(t.TempDir(), "x.db")})
-		fn(t, open(t, d, err))
-	})
-	t.Run("postgres", func(t *testing.T) {
-		s, err := server()
-		if errors.Is(err, pgtest.ErrMissing) {
-			t.Skip(err)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		url, err := s.Database()
-		if err != nil {
-			t.Fatal(err)
-		}
-		d, err := postgres.Open(t.Context(), postgres.Options{URL: url})
-		fn(t, open(t, d, err))
-	})
+	for _, kind := range []string{teststore.SQLite, teststore.Postgres} {
+		t.Run(kind, func(t *testing.T) { fn(t, open(t, teststore.Of(t, kind).Open(t))) })
+	}
 }
 
-func open(t *testing.T, d store.Driver, err error) *shop {
+func open(t *testing.T, d store.Driver) *shop {
 	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 	t.Cleanup(func() {
 		if err := d.Close(); err != nil {
 			t.Error(err)
