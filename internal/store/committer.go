@@ -16,3 +16,29 @@ type Committer interface {
 	// Shared reports whether other processes may write to the store meanwhile.
 	Shared() bool
 }
+
+// Committed is a function that a write keeps ([Tx.Keep]) to be called once its
+// transaction is on disk, on the goroutine that commits: it must not wait, and
+// not write. It is not called where the transaction, or the savepoint in which it
+// was kept, is undone. The hooks of [Committer.OnCommit] do not see it.
+type Committed func()
+
+// Kept parts what was kept in a transaction: what its hooks are given, and what is
+// called when it is on disk. It is for drivers.
+func Kept(kept []any) (hooked []any, done []Committed) {
+	for _, v := range kept {
+		if fn, ok := v.(Committed); ok {
+			done = append(done, fn)
+		}
+	}
+	if len(done) == 0 || len(done) == len(kept) {
+		return kept[len(done):], done
+	}
+	hooked = make([]any, 0, len(kept)-len(done))
+	for _, v := range kept {
+		if _, ok := v.(Committed); !ok {
+			hooked = append(hooked, v)
+		}
+	}
+	return hooked, done
+}

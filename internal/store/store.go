@@ -49,7 +49,8 @@ type Tx interface {
 	// are: the driver may find out no earlier than at the commit.
 	Unchecked(fn func() error) error
 	// Keep hands v to the function that runs with the commit (see [Committer]),
-	// unless the savepoint in which it was kept is undone before.
+	// unless the savepoint in which it was kept is undone before. A [Committed]
+	// is called behind the commit instead.
 	Keep(v any)
 }
 

@@ -35,7 +35,17 @@ func (d *Driver) Shared() bool { return true }
 func (w *writer) finally(c *conn) error {
 	c.scope = scope{point: outerPoint} // a statement of theirs that fails undoes itself alone
 	defer func() { c.scope = scope{} }()
-	kept := c.kept
+	kept, done := store.Kept(c.kept)
+	err := w.hooked(c, kept)
+	if err == nil {
+		for _, fn := range done {
+			fn()
+		}
+	}
+	return err
+}
+
+func (w *writer) hooked(c *conn, kept []any) error {
 	h := w.hooks.Load()
 	if h == nil || len(kept) == 0 {
 		return c.commit(w.tracked())

@@ -20,7 +20,17 @@ func (d *Driver) Shared() bool { return false }
 
 // seal commits with what belongs to the commit.
 func (w *writer) seal() error {
-	kept := w.c.kept
+	kept, done := store.Kept(w.c.kept)
+	err := w.hooked(kept)
+	if err == nil {
+		for _, fn := range done {
+			fn()
+		}
+	}
+	return err
+}
+
+func (w *writer) hooked(kept []any) error {
 	h := w.hooks.Load()
 	if h == nil || len(kept) == 0 {
 		return w.exec(ctl.commit)
