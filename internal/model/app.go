@@ -55,7 +55,8 @@ type Config struct {
 	Roles    map[string]Role
 	Auth     Auth
 	Limits   Limits
-	Versions []string // default [v1]
+	Queues   map[string]int // how many jobs of a queue run at once on a node; default 10
+	Versions []string       // default [v1]
 	TLS      TLS
 	CORS     CORS
 	Log      Log
@@ -147,6 +148,7 @@ type Module struct {
 	Doc          string
 	Entities     []*Entity // in the order written, as everything of a module is
 	Operations   []*Operation
+	Functions    []*Function
 	Events       []*Event
 	Jobs         []*Job
 	Webhooks     []*Webhook
@@ -364,8 +366,34 @@ type Operation struct {
 	Timeout     time.Duration // default 10s
 	Reads       bool
 	Transaction bool // default true
+	Code
 	Lifespan
 }
+
+// QualifiedName is module.name.
+func (o *Operation) QualifiedName() string { return o.Module.Name + "." + o.Name }
+
+// Code is what the code of an operation, a function or a job may use.
+type Code struct {
+	Memory  int64        // bytes of one call; default 64 MiB
+	Calls   []*Operation // of other modules
+	Secrets []string     // the names of those that it may read
+}
+
+// Function is code behind /functions/v1.
+type Function struct {
+	Module  *Module
+	Name    string
+	Pos     Pos
+	Doc     string
+	Allow   *Expression // nil: nobody but the service
+	Run     string      // default functions/NAME.ts
+	Timeout time.Duration
+	Code
+}
+
+// QualifiedName is module.name.
+func (f *Function) QualifiedName() string { return f.Module.Name + "." + f.Name }
 
 // Param is one named, typed input (or output) member.
 type Param struct {
@@ -386,30 +414,63 @@ type Output struct {
 	Fields []*Param
 }
 
-// Event is a fact derived from a write.
+// Event is a fact derived from a write, or published by code.
 type Event struct {
-	Module *Module
-	Name   string
-	Pos    Pos
-	Entity *Entity
-	Action string // create, update, delete
-	When   *Expression
-	Fields []string // what the data holds beside what is visible
-	Doc    string
-}
-
-// Job is work in the background, by event or by schedule.
-type Job struct {
 	Module  *Module
 	Name    string
 	Pos     Pos
-	On      string // an event's name, or entity.action
-	Cron    string
-	Run     string
-	Retry   int           // default 10
-	Timeout time.Duration // of one try; default 1m
+	Entity  *Entity // nil: code publishes it
+	Action  string  // create, update, delete; empty without an entity
+	When    *Expression
+	Fields  []string // what the data holds beside what is visible
+	Data    []*Param // what code gives when it publishes
+	Version int      // of what it holds; default 1
 	Doc     string
 }
+
+// QualifiedName is module.name.
+func (e *Event) QualifiedName() string { return e.Module.Name + "." + e.Name }
+
+// Trigger is what a job or a webhook waits for: one of the two is set.
+type Trigger struct {
+	Event  *Event
+	Entity *Entity // any write of Action
+	Action string
+}
+
+// Given reports whether there is a trigger.
+func (t *Trigger) Given() bool { return t.Event != nil || t.Entity != nil }
+
+// Type is the type of the events that it waits for: module.event, or
+// module.entity.action.
+func (t *Trigger) Type() string {
+	if t.Event != nil {
+		return t.Event.QualifiedName()
+	}
+	return t.Entity.QualifiedName() + "." + t.Action
+}
+
+// Job is work in the background: by event, by schedule, or enqueued by code.
+type Job struct {
+	Module   *Module
+	Name     string
+	Pos      Pos
+	On       string // an event's name, or entity.action
+	Trigger  Trigger
+	Cron     string
+	Zone     *time.Location // of Cron; default UTC
+	Input    []*Param       // what code gives; nil: nothing
+	Run      string
+	Queue    string        // default "default"
+	Priority int           // 1 to 4; default 2
+	Retry    int           // default 10
+	Timeout  time.Duration // of one try; default 1m
+	Doc      string
+	Code
+}
+
+// QualifiedName is module.name.
+func (j *Job) QualifiedName() string { return j.Module.Name + "." + j.Name }
 
 // Webhook sends an event to another system.
 type Webhook struct {
@@ -420,19 +481,44 @@ type Webhook struct {
 	URL    string // or "secret:NAME"
 	Sign   string // "secret:NAME"; empty: not signed
 	Doc    string
+
+	Trigger Trigger
+	Timeout time.Duration // of a delivery; default 15s
+	Rate    Rate          // of deliveries; zero: unbounded
+	Disable time.Duration // after failing for so long; default 5 days
+	Private bool          // private and loopback addresses are allowed
 }
+
+// QualifiedName is module.name.
+func (w *Webhook) QualifiedName() string { return w.Module.Name + "." + w.Name }
 
 // Integration is a named, bounded way out.
 type Integration struct {
 	Module  *Module
 	Name    string
 	Pos     Pos
-	URL     string        // or "secret:NAME"
+	URL     string        // or "secret:NAME"; empty: it only sends webhooks
 	Auth    string        // "secret:NAME"; empty: none
 	Timeout time.Duration // default 10s
 	Retry   int
 	Breaker *Breaker // nil: none
 	Doc     string
+
+	Concurrency int           // calls at once on a node; default 64
+	Hedge       time.Duration // 0: no second call
+	Response    int64         // bytes; default 10 MiB
+	Private     bool          // private and loopback addresses are allowed
+	Fallback    []byte        // JSON; nil: none
+	Hook        *Hook         // nil: it sends no webhooks
+}
+
+// QualifiedName is module.name.
+func (i *Integration) QualifiedName() string { return i.Module.Name + "." + i.Name }
+
+// Hook is what becomes of the webhooks that an integration sends.
+type Hook struct {
+	Sign string // "secret:NAME"
+	Job  *Job
 }
 
 // Breaker opens after Failures for the time Open.

@@ -54,6 +54,14 @@ func (l *loader) config(d *document, raw *rawConfig) {
 		Body: or(lim.body, defaultBody), Header: or(lim.header, defaultHeader), Rows: or(lim.rows, defaultRows),
 		Depth: or(lim.depth, defaultDepth), Filters: or(lim.filters, defaultFilters), Timeout: or(lim.timeout, defaultTimeout),
 	}
+	for _, q := range raw.queues.v {
+		if q.ok && c.Queues == nil {
+			c.Queues = map[string]int{}
+		}
+		if q.ok {
+			c.Queues[q.name] = q.v
+		}
+	}
 	c.Log = Log{Format: or(raw.log.v.format, "text"), Level: or(raw.log.v.level, "info"), Access: or(raw.log.v.access, true)}
 
 	c.URL = strings.TrimSuffix(raw.url.v, "/")

@@ -15,6 +15,7 @@ type rawConfig struct {
 	roles                            at[[]entry[rawRole]]
 	auth                             at[rawAuth]
 	limits                           at[rawLimits]
+	queues                           at[[]entry[int]]
 	versions                         at[[]at[string]]
 	tls                              at[rawTLS]
 	cors                             at[rawCORS]
@@ -130,6 +131,8 @@ func configSpec() spec[rawConfig] {
 			func(c *rawConfig) *at[[]entry[rawRole]] { return &c.roles }, example(map[string]any{"staff": map[string]any{}})),
 		bind("auth", "How users sign in.", authSpec(), func(c *rawConfig) *at[rawAuth] { return &c.auth }),
 		bind("limits", "What one request may ask for.", limitsSpec(), func(c *rawConfig) *at[rawLimits] { return &c.limits }),
+		bind("queues", "How many jobs of each queue run at once on a node; 10 by default.", mapping("queues", identifier("a queue's name"), integer(1, 10_000)),
+			func(c *rawConfig) *at[[]entry[int]] { return &c.queues }, example(map[string]any{"mail": 2})),
 		bind("versions", "The API's versions, the oldest first.", list("a list of versions", version("a version like v1"), 1),
 			func(c *rawConfig) *at[[]at[string]] { return &c.versions }, defaults([]string{"v1"}), example([]string{"v1", "v2"})),
 		bind("tls", "The certificate of the public listener; without it, it speaks plain HTTP.", object("tls",

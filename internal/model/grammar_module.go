@@ -12,6 +12,7 @@ type rawModule struct {
 	module, doc  at[string]
 	entities     at[[]entry[rawEntity]]
 	operations   at[[]entry[rawOperation]]
+	functions    at[[]entry[rawFunction]]
 	events       at[[]entry[rawEvent]]
 	jobs         at[[]entry[rawJob]]
 	webhooks     at[[]entry[rawWebhook]]
@@ -94,7 +95,21 @@ type rawOperation struct {
 	allow              at[*Expression]
 	timeout            at[time.Duration]
 	reads, transaction at[bool]
+	rawCode
 	rawLifespan
+}
+
+// rawCode is what the code of an operation, a function or a job may use.
+type rawCode struct {
+	memory         at[int64]
+	calls, secrets at[[]at[string]]
+}
+
+type rawFunction struct {
+	doc, run at[string]
+	allow    at[*Expression]
+	timeout  at[time.Duration]
+	rawCode
 }
 
 type rawParam struct {
@@ -116,23 +131,37 @@ type rawEvent struct {
 	doc, on at[string]
 	when    at[*Expression]
 	fields  at[[]at[string]]
+	version at[int]
+	data    at[[]entry[rawParam]]
 }
 
 type rawJob struct {
-	doc, on, cron, run at[string]
-	retry              at[int]
-	timeout            at[time.Duration]
+	doc, on, cron, zone, run, queue at[string]
+	input                           at[[]entry[rawParam]]
+	retry, priority                 at[int]
+	timeout                         at[time.Duration]
+	rawCode
 }
 
 type rawWebhook struct {
-	doc, on, url, sign at[string]
+	doc, on, url, sign, rate at[string]
+	timeout, disable         at[time.Duration]
+	private                  at[bool]
 }
 
 type rawIntegration struct {
-	doc, url, auth at[string]
-	timeout        at[time.Duration]
-	retry          at[int]
-	breaker        at[rawBreaker]
+	doc, url, auth     at[string]
+	timeout, hedge     at[time.Duration]
+	retry, concurrency at[int]
+	response           at[int64]
+	private            at[bool]
+	fallback           at[*yaml.Node]
+	breaker            at[rawBreaker]
+	hook               at[rawHook]
+}
+
+type rawHook struct {
+	sign, job at[string]
 }
 
 type rawBreaker struct {
@@ -150,9 +179,11 @@ func moduleSpec(g *grammar) spec[rawModule] {
 			func(m *rawModule) *at[[]entry[rawEntity]] { return &m.entities }),
 		bind("operations", "Typed commands: business logic behind one door.", mapping("operations", identifier("an operation's name"), define(g, "operation", operationSpec(params))),
 			func(m *rawModule) *at[[]entry[rawOperation]] { return &m.operations }),
-		bind("events", "Facts that are derived from writes.", mapping("events", identifier("an event's name"), define(g, "event", eventSpec())),
+		bind("functions", "Code behind /functions/v1/NAME.", mapping("functions", identifier("a function's name"), define(g, "function", functionSpec())),
+			func(m *rawModule) *at[[]entry[rawFunction]] { return &m.functions }),
+		bind("events", "Facts that are derived from writes, or published by code.", mapping("events", identifier("an event's name"), define(g, "event", eventSpec(params))),
 			func(m *rawModule) *at[[]entry[rawEvent]] { return &m.events }),
-		bind("jobs", "Work in the background, by event or by schedule.", mapping("jobs", identifier("a job's name"), define(g, "job", jobSpec())),
+		bind("jobs", "Work in the background: by event, by schedule, or enqueued by code.", mapping("jobs", identifier("a job's name"), define(g, "job", jobSpec(params))),
 			func(m *rawModule) *at[[]entry[rawJob]] { return &m.jobs }),
 		bind("webhooks", "Events that are sent to other systems.", mapping("webhooks", identifier("a webhook's name"), define(g, "webhook", webhookSpec())),
 			func(m *rawModule) *at[[]entry[rawWebhook]] { return &m.webhooks }),

@@ -32,6 +32,7 @@ func (l *loader) inactive() []string {
 			n               int
 		}{
 			{PartOperations, "operation", "operations", len(m.Operations)},
+			{PartFunctions, "function", "functions", len(m.Functions)},
 			{PartEvents, "event", "events", len(m.Events)},
 			{PartJobs, "job", "jobs", len(m.Jobs)},
 			{PartWebhooks, "webhook", "webhooks", len(m.Webhooks)},

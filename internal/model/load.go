@@ -21,6 +21,7 @@ const (
 	PartPolicy       = "policy"
 	PartAuth         = "auth"
 	PartOperations   = "operations"
+	PartFunctions    = "functions"
 	PartEvents       = "events"
 	PartJobs         = "jobs"
 	PartWebhooks     = "webhooks"

@@ -41,6 +41,10 @@ func (l *loader) resolve() {
 	for _, f := range l.files {
 		l.work(f)
 	}
+	for _, f := range l.files {
+		l.calls(f)
+		l.outside(f)
+	}
 }
 
 func (l *loader) each(visit func(*entityDraft)) {

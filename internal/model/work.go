@@ -1,14 +1,11 @@
 package model
 
 import (
-	"io/fs"
-	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v4"
-
-	"github.com/pandobase/pando/internal/value"
 )
 
 // actions are the writes that events can be derived from.
@@ -18,8 +15,20 @@ func actions() []string { return []string{"create", "update", "delete"} }
 // name them afterwards.
 func (l *loader) events(f *moduleFile) {
 	for _, raw := range f.raw.events.v {
-		e := &Event{Module: f.module, Name: raw.name, Pos: f.pos(raw.key), Doc: raw.v.doc.v, When: raw.v.when.v}
+		e := &Event{Module: f.module, Name: raw.name, Pos: f.pos(raw.key), Doc: raw.v.doc.v, When: raw.v.when.v, Version: or(raw.v.version, 1)}
 		f.module.Events = append(f.module.Events, e)
+		e.Data = l.params(f, raw.name, raw.v.data.v)
+		if !raw.v.on.given() {
+			for _, n := range []*yaml.Node{raw.v.when.n, raw.v.fields.n} {
+				if n != nil {
+					f.problem(n, "add on: ENTITY.update, or leave it out", "the event %s is about no write", raw.name)
+				}
+			}
+			continue
+		}
+		if raw.v.data.given() {
+			f.problem(raw.v.data.n, "leave it out: such an event holds row and old", "the event %s is derived from a write", raw.name)
+		}
 		if !raw.v.on.ok {
 			continue
 		}
@@ -38,199 +47,91 @@ func (l *loader) events(f *moduleFile) {
 	}
 }
 
-// work resolves the module's operations, jobs, webhooks and integrations.
+// work resolves the module's operations, functions and jobs.
 func (l *loader) work(f *moduleFile) {
 	for i := range f.raw.operations.v {
 		l.operation(f, &f.raw.operations.v[i])
 	}
-	for _, raw := range f.raw.jobs.v {
-		j := &Job{
-			Module: f.module, Name: raw.name, Pos: f.pos(raw.key), Doc: raw.v.doc.v, On: raw.v.on.v, Cron: raw.v.cron.v,
-			Run: raw.v.run.v, Retry: or(raw.v.retry, defaultRetry), Timeout: or(raw.v.timeout, defaultJobTimeout),
-		}
-		f.module.Jobs = append(f.module.Jobs, j)
-		switch {
-		case raw.v.on.given() && raw.v.cron.given():
-			f.problem(raw.key, "make two jobs of it", "the job %s has both on and cron", raw.name)
-		case !raw.v.on.given() && !raw.v.cron.given() && raw.ok:
-			f.problem(raw.key, "add on: EVENT or cron: \"0 3 * * *\"", "the job %s has neither on nor cron", raw.name)
-		}
-		l.trigger(f, raw.v.on)
-		if cron := raw.v.cron; cron.ok {
-			if err := checkCron(cron.v); err != nil {
-				f.problem(cron.n, "minute hour day month weekday, like \"0 3 * * *\"; or @hourly, @daily, @weekly, @monthly, @yearly", "%s", err)
-			}
-		}
-		l.run(f, raw.v.run)
+	for i := range f.raw.functions.v {
+		l.function(f, &f.raw.functions.v[i])
 	}
-	for _, raw := range f.raw.webhooks.v {
-		w := &Webhook{Module: f.module, Name: raw.name, Pos: f.pos(raw.key), Doc: raw.v.doc.v, On: raw.v.on.v, URL: raw.v.url.v, Sign: raw.v.sign.v}
-		f.module.Webhooks = append(f.module.Webhooks, w)
-		l.trigger(f, raw.v.on)
-		if raw.v.url.ok {
-			f.absolute(raw.v.url.n, w.URL)
-		}
-	}
-	for _, raw := range f.raw.integrations.v {
-		in := &Integration{
-			Module: f.module, Name: raw.name, Pos: f.pos(raw.key), Doc: raw.v.doc.v, URL: raw.v.url.v, Auth: raw.v.auth.v,
-			Timeout: or(raw.v.timeout, defaultCallTimeout), Retry: raw.v.retry.v,
-		}
-		if b := raw.v.breaker; b.given() {
-			in.Breaker = &Breaker{Failures: b.v.failures.v, Open: b.v.open.v}
-		}
-		f.module.Integrations = append(f.module.Integrations, in)
-		if raw.v.url.ok {
-			f.absolute(raw.v.url.n, in.URL)
-		}
+	for i := range f.raw.jobs.v {
+		l.job(f, &f.raw.jobs.v[i])
 	}
 }
 
-// trigger checks what a job or webhook waits for: event, module.event,
+func (l *loader) job(f *moduleFile, e *entry[rawJob]) {
+	raw := &e.v
+	j := &Job{
+		Module: f.module, Name: e.name, Pos: f.pos(e.key), Doc: raw.doc.v, On: raw.on.v, Cron: raw.cron.v, Zone: time.UTC,
+		Run: raw.run.v, Retry: or(raw.retry, defaultRetry), Timeout: or(raw.timeout, defaultJobTimeout),
+		Queue: or(raw.queue, DefaultQueue), Priority: or(raw.priority, defaultPriority), Code: f.code(&raw.rawCode),
+	}
+	f.module.Jobs = append(f.module.Jobs, j)
+	j.Input = l.params(f, e.name, raw.input.v)
+	switch {
+	case raw.on.given() && raw.cron.given():
+		f.problem(e.key, "make two jobs of it", "the job %s has both on and cron", e.name)
+	case raw.input.given() && (raw.on.given() || raw.cron.given()):
+		f.problem(raw.input.n, "leave it out: an event is given as it is, and a schedule gives nothing", "the job %s is not enqueued by code", e.name)
+	}
+	j.Trigger = l.trigger(f, raw.on)
+	if raw.cron.ok {
+		if err := checkCron(raw.cron.v); err != nil {
+			f.problem(raw.cron.n, "minute hour day month weekday, like \"0 3 * * *\"; or @hourly, @daily, @weekly, @monthly, @yearly", "%s", err)
+		}
+	}
+	if raw.zone.ok {
+		zone, err := time.LoadLocation(raw.zone.v)
+		switch {
+		case err != nil || raw.zone.v == "Local":
+			f.problem(raw.zone.n, "a name of the IANA database, like Europe/Berlin", "%s is no time zone", quote(raw.zone.v))
+		case !raw.cron.given():
+			f.problem(raw.zone.n, "leave it out", "the job %s has no schedule", e.name)
+		default:
+			j.Zone = zone
+		}
+	}
+	l.run(f, raw.run)
+}
+
+// trigger resolves what a job or webhook waits for: event, module.event,
 // entity.action or module.entity.action.
-func (l *loader) trigger(f *moduleFile, on at[string]) {
+func (l *loader) trigger(f *moduleFile, on at[string]) (t Trigger) {
 	if !on.ok {
-		return
+		return t
 	}
 	parts := strings.Split(on.v, ".")
 	last := parts[len(parts)-1]
 	if len(parts) > 1 && slices.Contains(actions(), last) {
-		l.find(f, on.n, strings.Join(parts[:len(parts)-1], "."))
-		return
+		t.Entity, t.Action = l.find(f, on.n, strings.Join(parts[:len(parts)-1], ".")), last
+		return t
 	}
 	if len(parts) == 3 {
 		f.problem(on.n, nearest(last, actions()), "unknown action %s", quote(last))
-		return
+		return t
 	}
 	m := f.module
 	if len(parts) == 2 {
 		if e := f.module.entities[parts[0]]; e != nil {
 			f.problem(on.n, nearest(last, actions()), "unknown action %s", quote(last))
-			return
+			return t
 		}
 		if m = l.app.modules[parts[0]]; m == nil {
 			if !l.unknown[parts[0]] {
 				f.problem(on.n, "an event's name, or entity.create, entity.update, entity.delete", "%s is neither a module nor an entity of %s", quote(parts[0]), f.module.Name)
 			}
-			return
+			return t
 		}
 	}
 	var names []string
 	for _, e := range m.Events {
 		if e.Name == last {
-			return
+			t.Event = e
+			return t
 		}
 		names = append(names, e.Name)
 	}
 	f.problem(on.n, nearest(last, names), "the module %s has no event %s", m.Name, quote(last))
-}
-
-// run checks that the code is there.
-func (l *loader) run(f *moduleFile, run at[string]) {
-	if !run.ok || run.v == "go" {
-		return
-	}
-	file, export, _ := strings.Cut(run.v, "#")
-	if path.Clean(file) != file || !fs.ValidPath(file) {
-		f.problem(run.n, "write the path without . and ..", "%s is no path below functions/", quote(file))
-		return
-	}
-	if strings.HasSuffix(file, ".wasm") && export == "" {
-		f.problem(run.n, file+"#NAME", "which function of %s?", file)
-	}
-	info, err := fs.Stat(l.fsys, file)
-	switch {
-	case err != nil:
-		f.problem(run.n, l.nearestFile(file), "there is no file %s", file)
-	case !info.Mode().IsRegular():
-		f.problem(run.n, "", "%s is not a file", file)
-	}
-}
-
-// nearestFile is the hint for a file that is not there, from its folder.
-func (l *loader) nearestFile(name string) string {
-	entries, err := fs.ReadDir(l.fsys, path.Dir(name))
-	if err != nil {
-		return ""
-	}
-	var names []string
-	for _, e := range entries {
-		names = append(names, path.Join(path.Dir(name), e.Name()))
-	}
-	return nearest(name, names)
-}
-
-func (l *loader) operation(f *moduleFile, e *entry[rawOperation]) {
-	raw := &e.v
-	o := &Operation{
-		Module: f.module, Name: e.name, Pos: f.pos(e.key), Doc: raw.doc.v, Allow: raw.allow.v, Run: raw.run.v,
-		Timeout: or(raw.timeout, defaultCallTimeout), Reads: raw.reads.v, Transaction: or(raw.transaction, true),
-	}
-	f.module.Operations = append(f.module.Operations, o)
-	o.Lifespan = l.lifespan(f, e.name, &raw.rawLifespan, func(name string) *Lifespan {
-		for i := range f.raw.operations.v {
-			if other := &f.raw.operations.v[i]; other.name == name {
-				return &Lifespan{Since: other.v.since.v}
-			}
-		}
-		return nil
-	})
-	o.Input = l.params(f, e.name, raw.input.v)
-	l.run(f, raw.run)
-	out := raw.output
-	if !out.given() {
-		return
-	}
-	o.Output = &Output{List: out.v.list.v}
-	switch {
-	case out.v.of.given() && out.v.fields.given():
-		f.problem(out.n, "keep one of them", "an output is rows of an entity or fields, not both")
-	case out.v.of.ok:
-		o.Output.Entity = l.find(f, out.v.of.n, out.v.of.v)
-	case out.v.fields.given():
-		o.Output.Fields = l.params(f, e.name, out.v.fields.v)
-	case out.ok:
-		f.problem(out.n, "write of: ENTITY, or fields: { ... }", "the output says neither of nor fields")
-	}
-}
-
-func (l *loader) params(f *moduleFile, what string, raw []entry[rawParam]) []*Param {
-	out := make([]*Param, 0, len(raw))
-	for i := range raw {
-		out = append(out, l.param(f, what, &raw[i]))
-	}
-	return out
-}
-
-func (l *loader) param(f *moduleFile, of string, e *entry[rawParam]) *Param {
-	raw := &e.v
-	p := &Param{Name: e.name, Pos: f.pos(e.key), Doc: raw.doc.v, Optional: raw.optional.v, List: raw.list.v}
-	what := of + "." + e.name
-	t := typeKeys{what: what, kind: raw.kind, ref: raw.ref, scale: raw.scale, values: raw.values, least: raw.least, most: raw.most}
-	if raw.fields.given() {
-		for _, n := range []*yaml.Node{raw.kind.n, raw.ref.n, raw.scale.n, raw.values.n, raw.least.n, raw.most.n} {
-			if n != nil {
-				f.problem(n, "leave it out", "%s has fields, so it is an object and has no type", what)
-			}
-		}
-		p.Fields = l.params(f, what, raw.fields.v)
-		return p
-	}
-	if !t.complete(f) {
-		if !raw.kind.given() && !raw.ref.given() && e.ok {
-			f.problem(e.key, "add type: text, ref: ENTITY, or fields: { ... }", "%s has no type", what)
-		}
-		return p
-	}
-	if raw.ref.ok {
-		if p.Ref = l.find(f, raw.ref.n, raw.ref.v); p.Ref != nil && p.Ref.Primary != nil {
-			p.Type = p.Ref.Primary.Type
-		}
-	} else if raw.kind.ok {
-		p.Type = t.build(f)
-	}
-	if p.Type.Kind != value.Invalid {
-		p.Type.List = p.List
-	}
-	return p
+	return t
 }

@@ -19,7 +19,8 @@ type Rules struct {
 	checks   map[*model.Entity][]CheckRule
 	defaults map[*model.Field]DefaultFunc
 	rules    map[Use]*template
-	allow    map[*model.Operation]*template
+	allow    map[*model.Expression]*template
+	events   map[*model.Event]*template
 	masked   map[*model.Entity][]*model.Field // the fields that have a read rule
 }
 
@@ -58,14 +59,13 @@ func Compile(app *model.App) (*Rules, []model.Problem) {
 			c.compileEntity(e)
 		}
 		for _, o := range m.Operations {
-			if t := c.template(nil, o.Allow, scope{what: "an operation's `allow`", auth: true, request: true, now: true}); t != nil {
-				c.rules.allow[o] = t
-			}
+			c.command(o.Allow, "an operation's `allow`")
+		}
+		for _, f := range m.Functions {
+			c.command(f.Allow, "a function's `allow`")
 		}
 		for _, ev := range m.Events {
-			c.condition(ev.Entity, ev.When, scope{
-				what: "an event's `when`", row: true, relations: true, old: ev.Action == "update", auth: true, request: true, now: true,
-			})
+			c.event(ev)
 		}
 	}
 	return c.rules, c.problems
@@ -74,7 +74,7 @@ func Compile(app *model.App) (*Rules, []model.Problem) {
 func newRules() *Rules {
 	return &Rules{
 		checks: map[*model.Entity][]CheckRule{}, defaults: map[*model.Field]DefaultFunc{},
-		rules: map[Use]*template{}, allow: map[*model.Operation]*template{}, masked: map[*model.Entity][]*model.Field{},
+		rules: map[Use]*template{}, allow: map[*model.Expression]*template{}, events: map[*model.Event]*template{}, masked: map[*model.Entity][]*model.Field{},
 	}
 }
 
@@ -167,16 +167,11 @@ func (c *compiler) template(e *model.Entity, src *model.Expression, sc scope) *t
 	return x.rule
 }
 
-// condition type-checks an expression that must be a bool, and that this build
-// does not act on.
-func (c *compiler) condition(e *model.Entity, src *model.Expression, sc scope) {
-	if src == nil {
-		return
+// command compiles who may call code of the application.
+func (c *compiler) command(allow *model.Expression, what string) {
+	if t := c.template(nil, allow, scope{what: what, auth: true, request: true, now: true}); t != nil {
+		c.rules.allow[allow] = t
 	}
-	x := c.expression(e, src, sc)
-	x.parse()
-	x.checkTypes(value.Type{Kind: value.Bool})
-	c.problems = append(c.problems, x.problems...)
 }
 
 func (c *compiler) check(e *model.Entity, src *model.Expression) {

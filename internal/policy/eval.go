@@ -87,6 +87,7 @@ func (m *Matcher) Match(row Row) (Truth, error) { return m.judge(input{row: row}
 // input is what a condition is answered from.
 type input struct {
 	row    Row
+	old    Row     // as it was before the write; nil: nothing asks for it
 	values []bound // of the caller, where the condition is a residual with holes
 }
 
@@ -94,6 +95,7 @@ type input struct {
 type matching struct {
 	entity *model.Entity
 	holes  bool // literals may be holes
+	old    bool // the row as it was may be named
 }
 
 // hole is the index of the caller's value that a literal stands for.
@@ -209,7 +211,7 @@ func (m *matching) operand(o query.Operand) (side, error) {
 }
 
 func (m *matching) field(o *query.FieldRef) (side, error) {
-	if len(o.Via) > 0 || o.Up > 0 || o.Old {
+	if len(o.Via) > 0 || o.Up > 0 || o.Old && !m.old {
 		return side{}, fault.New(fault.NotImplemented, "a path over relations cannot be answered from one row")
 	}
 	f := fieldOf(m.entity, o.Path.Field)
@@ -220,7 +222,11 @@ func (m *matching) field(o *query.FieldRef) (side, error) {
 	if len(o.Path.Steps) > 0 {
 		return jsonSide(f, o.Path.Steps)
 	}
-	return side{typ: unlimited(f.Type), field: f, get: func(r input) (value.Value, error) { return r.row.Value(f), nil }}, nil
+	get := func(r input) (value.Value, error) { return r.row.Value(f), nil }
+	if o.Old {
+		get = func(r input) (value.Value, error) { return r.old.Value(f), nil }
+	}
+	return side{typ: unlimited(f.Type), field: f, get: get}, nil
 }
 
 // compare answers one comparison.

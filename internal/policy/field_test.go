@@ -183,18 +183,18 @@ func TestAllow(t *testing.T) {
 	for _, c := range []struct {
 		operation string
 		id        *Identity
-		want      Truth
+		want      bool
 	}{
-		{"place", user(ada, "staff"), True},
-		{"place", user(ada), False},
-		{"place", &Identity{Role: Anon, Roles: []string{"staff"}}, False},
-		{"place", &Identity{Role: Service}, True},
-		{"place", &Identity{}, False},
-		{"place", &Identity{Role: Authenticated, UID: ada, Roles: []string{"staff"}, Modules: []string{"x"}}, False},
-		{"risky", user(ada, "staff"), True},
-		{"risky", user(ada), False}, // a division by zero
-		{"closed", user(ada, "staff"), False},
-		{"closed", &Identity{Role: Service}, True},
+		{"place", user(ada, "staff"), true},
+		{"place", user(ada), false},
+		{"place", &Identity{Role: Anon, Roles: []string{"staff"}}, false},
+		{"place", &Identity{Role: Service}, true},
+		{"place", &Identity{}, false},
+		{"place", &Identity{Role: Authenticated, UID: ada, Roles: []string{"staff"}, Modules: []string{"x"}}, false},
+		{"risky", user(ada, "staff"), true},
+		{"risky", user(ada), false}, // a division by zero
+		{"closed", user(ada, "staff"), false},
+		{"closed", &Identity{Role: Service}, true},
 	} {
 		var op *model.Operation
 		for _, o := range app.Module("m").Operations {

@@ -101,21 +101,28 @@ func (r *Rules) For(id *Identity) Guard {
 	return c
 }
 
-// Allow tells whether a caller may run an operation: True or False. Without an
-// `allow` nobody but the service role may, and unknown is no.
-func (r *Rules) Allow(o *model.Operation, id *Identity) Truth {
-	t := r.allow[o]
+// Allow tells whether a caller may run an operation. Without an `allow` nobody but
+// the service role may, and unknown is no.
+func (r *Rules) Allow(o *model.Operation, id *Identity) bool { return r.may(o.Module, o.Allow, id) }
+
+// AllowFunction does so for code behind the functions' door.
+func (r *Rules) AllowFunction(f *model.Function, id *Identity) bool {
+	return r.may(f.Module, f.Allow, id)
+}
+
+func (r *Rules) may(m *model.Module, allow *model.Expression, id *Identity) bool {
+	t := r.allow[allow]
 	switch {
-	case id.Role == "" || id.Modules != nil && !slices.Contains(id.Modules, o.Module.Name):
-		return False
+	case id.Role == "" || id.Modules != nil && !slices.Contains(id.Modules, m.Name):
+		return false
 	case id.Role == Service:
-		return True
+		return true
 	case t == nil:
-		return False
+		return false
 	}
 	var space [32]byte
 	key, _ := t.bind(&subject{id: id}, space[:0], nil)
-	return t.fold(key).truth
+	return t.fold(key).truth == True
 }
 
 // caller is the guard of one identity.

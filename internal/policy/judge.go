@@ -50,10 +50,11 @@ func judgeFilter(g Guard, u Use, row Row) (Truth, bool, error) {
 
 // match makes the matcher of a residual.
 func (r *residual) match() {
-	if !ofOneRow(r.expr) {
+	event := r.template.event
+	if !event && !ofOneRow(r.expr) {
 		return
 	}
-	j, err := (&matching{entity: r.template.entity, holes: true}).expr(r.expr)
+	j, err := (&matching{entity: r.template.entity, holes: true, old: event}).expr(r.expr)
 	if err != nil {
 		r.err = err
 		return

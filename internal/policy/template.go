@@ -23,6 +23,7 @@ type template struct {
 	entity *model.Entity
 	source *model.Expression
 	expr   query.Expr
+	event  bool // it judges a write of a row, which is at hand as it was and as it is
 	truths []truthTerm
 	values []valueTerm
 	conds  map[*query.Compare]int // placeholder -> index of truths
