@@ -37,12 +37,14 @@ type WritePlan struct {
 	send    []int     // the places of Fields whose values are sent; nil: all
 	same    Statement // how many rows have the primary key, in all partitions; empty: one, by its constraint
 
-	create *gate   // judges the new row, before it is inserted
-	change *gate   // judges what an update makes of rows, before it does
-	before *gate   // judges nothing: names the rows that get another key
-	doomed *gate   // judges nothing: names the rows of a delete that a cascade may be the first to reach
-	failed *gate   // does so behind an update that a key or a reference has refused
-	asked  *asking // nil: no rows are looked for
+	create *gate     // judges the new row, before it is inserted
+	change *gate     // judges what an update makes of rows, before it does
+	before *gate     // judges nothing: names the rows that get another key
+	doomed *gate     // judges nothing: names the rows of a delete that a cascade may be the first to reach
+	failed *gate     // does so behind an update that a key or a reference has refused
+	former *gate     // judges nothing: answers the rows as they are before a change
+	was    Statement // does so for the row that a merge meets; empty: nobody asks
+	asked  *asking   // nil: no rows are looked for
 	upsert
 	bulk bulk // a create of which nothing is asked
 }
@@ -294,14 +296,18 @@ func (c *compiler) probe(p *WritePlan, conflict []*model.Field) {
 		p.key = append(p.key, i)
 		return c.d.Param(len(p.key))
 	}
-	p.probe.SQL = "SELECT 1 FROM " + table(c.d, e) + " AS t0 WHERE " +
+	where := " WHERE " +
 		c.conflict(e, conflict, func(k *model.Field) string { return c.d.Ident(k.Column) }, param, func(k *model.Field, i int) string {
 			p.key = append(p.key, i)
 			return equals(c.d, k, c.d.Ident(k.Column), len(p.key))
 		})
 	if p.merges { // the row that is found must be the one that is changed
-		p.probe.SQL += c.d.Lock("t0")
+		where += c.d.Lock("t0")
+		if c.pl.Former != nil && c.pl.Former(e, query.Update) {
+			p.was.SQL = c.selects(e, e.Fields...) + where
+		}
 	}
+	p.probe.SQL = "SELECT 1 FROM " + table(c.d, e) + " AS t0" + where
 }
 
 // CompileUpdate plans setting fields of the rows that match. given are those
@@ -314,6 +320,9 @@ func (pl *Planner) CompileUpdate(w *query.Write, e *model.Entity, fields, given 
 	}
 	check, err := c.rule(policy.Use{Entity: e, Rule: policy.RuleCheck})
 	if err != nil {
+		return nil, err
+	}
+	if p.former, err = c.formerRows(w, e); err != nil {
 		return nil, err
 	}
 	if p.own >= 0 {
@@ -360,8 +369,32 @@ func (c *compiler) keysOf(w *query.Write, e *model.Entity) (*gate, error) {
 	if err != nil {
 		return nil, err
 	}
-	sql := "SELECT " + read(c.d, "t0", e.Primary) + " FROM " + table(c.d, e) + " AS t0" + where + c.d.Lock("t0")
-	return &gate{st: Statement{SQL: sql}, params: c.params}, nil
+	return &gate{st: Statement{SQL: c.selects(e, e.Primary) + where + c.d.Lock("t0")}, params: c.params}, nil
+}
+
+// selects begins a query of fields of an entity's rows.
+func (c *compiler) selects(e *model.Entity, fields ...*model.Field) string {
+	cols := make([]string, len(fields))
+	for i, f := range fields {
+		cols[i] = read(c.d, "t0", f)
+	}
+	return "SELECT " + strings.Join(cols, ",") + " FROM " + table(c.d, e) + " AS t0"
+}
+
+// formerRows answers the rows that a change is about to reach, where they are
+// wanted; it leaves the compiler at the beginning of a statement.
+func (c *compiler) formerRows(w *query.Write, e *model.Entity) (*gate, error) {
+	if c.pl.Former == nil || !c.pl.Former(e, w.Action) {
+		return nil, nil //nolint:nilnil // nobody asks
+	}
+	c.statement()
+	where, err := c.reach(w, e)
+	if err != nil {
+		return nil, err
+	}
+	g := &gate{st: Statement{SQL: c.selects(e, e.Fields...) + where + c.d.Lock("t0")}, params: c.params, width: len(e.Fields)}
+	c.statement()
+	return g, nil
 }
 
 // CompileDelete plans the removal of the rows that match.
@@ -369,6 +402,9 @@ func (pl *Planner) CompileDelete(w *query.Write, e *model.Entity, g policy.Guard
 	c := pl.compiler(g, w.Slots())
 	p := &WritePlan{Entity: e, own: -1}
 	var err error
+	if p.former, err = c.formerRows(w, e); err != nil {
+		return nil, err
+	}
 	if e.PartitionKey() == nil && cascades(e, e, nil) {
 		if p.doomed, err = c.keysOf(w, e); err != nil {
 			return nil, err
@@ -475,6 +511,9 @@ type Outcome struct {
 	// Before are the keys that the rows had, in no order, where an update sets
 	// the key.
 	Before []value.Value
+	// Former are the rows as they were, with values for all fields of the entity,
+	// where the planner was asked for them; in no order.
+	Former [][]value.Value
 	// Existed: the row of an upsert was there before.
 	Existed bool
 	// Later is set for runs whose failure fails the whole write: it need not be
@@ -527,6 +566,9 @@ func (p *WritePlan) attempt(tx Tx, values []value.Value, args []query.Arg, into 
 		if into.Before, err = p.before.keys(tx, values, args); err != nil {
 			return err
 		}
+	}
+	if err := p.remember(tx, values, args, into); err != nil {
+		return err
 	}
 	start, rows := time.Now(), len(into.Primary)
 	if p.doomed != nil {
@@ -585,6 +627,20 @@ func (p *WritePlan) attempt(tx Tx, values []value.Value, args []query.Arg, into 
 	return err
 }
 
+// remember notes the rows as they are before the change.
+func (p *WritePlan) remember(tx Tx, values []value.Value, args []query.Arg, into *Outcome) (err error) {
+	switch {
+	case p.former != nil:
+		into.Former, err = p.former.rows(tx, values, args)
+	case p.was.SQL != "" && into.Existed:
+		err = tx.Query(&p.was, p.keyOf(values), func(r Row) error {
+			into.Former = append(into.Former, rowOf(r, len(p.Entity.Fields)))
+			return nil
+		})
+	}
+	return err
+}
+
 // sent are the values that the statement itself takes.
 func (p *WritePlan) sent(values []value.Value) []value.Value {
 	if p.send == nil {
@@ -627,15 +683,20 @@ func (p *WritePlan) judge(tx Tx, values []value.Value, args []query.Arg, into *O
 
 // met tells whether the row of an upsert's key is there.
 func (p *WritePlan) met(tx Tx, values []value.Value) (found bool, err error) {
-	keys := make([]value.Value, len(p.key))
-	for i, k := range p.key {
-		keys[i] = values[k]
-	}
-	err = tx.Query(&p.probe, keys, func(Row) error {
+	err = tx.Query(&p.probe, p.keyOf(values), func(Row) error {
 		found = true
 		return nil
 	})
 	return found, err
+}
+
+// keyOf are the values of the key that an upsert names.
+func (p *WritePlan) keyOf(values []value.Value) []value.Value {
+	keys := make([]value.Value, len(p.key))
+	for i, k := range p.key {
+		keys[i] = values[k]
+	}
+	return keys
 }
 
 // RunAlone runs the plan so that a failure undoes this row alone and the

@@ -17,6 +17,7 @@ import (
 type gate struct {
 	st     Statement
 	params []param
+	width  int            // of a gate that answers rows
 	uses   []policy.Use   // by column
 	faults []*fault.Error // by column
 }
@@ -75,6 +76,28 @@ func (g *gate) keys(r Reader, values []value.Value, args []query.Arg) (out []val
 		return nil
 	})
 	return out, err
+}
+
+// rows are the rows of the statement, whose columns are all fields of an entity.
+func (g *gate) rows(r Reader, values []value.Value, args []query.Arg) (out [][]value.Value, err error) {
+	bound, err := bindParams(g.params, values, args, nil)
+	if err != nil {
+		return nil, err
+	}
+	err = r.Query(&g.st, bound, func(row Row) error {
+		out = append(out, rowOf(row, g.width))
+		return nil
+	})
+	return out, err
+}
+
+// rowOf are the first n columns of a row.
+func rowOf(r Row, n int) []value.Value {
+	out := make([]value.Value, n)
+	for i := range out {
+		out[i] = r.Value(i)
+	}
+	return out
 }
 
 // verdicts collects the columns of a gate.

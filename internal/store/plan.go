@@ -115,6 +115,9 @@ type Planner struct {
 	MaxRows int64
 	// MaxDepth bounds the nesting of embeds.
 	MaxDepth int
+	// Former tells of which changes the rows are wanted as they were
+	// ([Outcome.Former]); nil: of none.
+	Former func(e *model.Entity, a query.Action) bool
 }
 
 // Entity finds the entity of a target, or says what is nearest.
