@@ -370,7 +370,7 @@ func (a *Auth) AdminDeleteUser(ctx context.Context, id *Caller, userID string, s
 			detail["soft"] = "true"
 			err = a.hollow(tx, u)
 		} else {
-			_, err = tx.Exec(a.st.userDelete, args(text(u.id)))
+			err = a.deleteUser(tx, u)
 		}
 		if fault.Is(err, fault.ForeignKey) {
 			return fault.Wrap(err, fault.ForeignKey, "rows of the application refer to the user").

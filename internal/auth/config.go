@@ -20,6 +20,7 @@ import (
 	"github.com/pandobase/pando/internal/password"
 	"github.com/pandobase/pando/internal/policy"
 	"github.com/pandobase/pando/internal/provider"
+	"github.com/pandobase/pando/internal/query"
 	"github.com/pandobase/pando/internal/store"
 	"github.com/pandobase/pando/internal/token"
 )
@@ -49,6 +50,9 @@ type Config struct {
 	// the issuer of tokens and what links in mails begin with. Required.
 	URL string
 	Log *slog.Logger // default: discards
+	// Watch is called before a user is stored, changed or deleted, in the
+	// transaction; what it returns, behind it. Default: nobody watches.
+	Watch func(tx store.Tx, action query.Action, userID string) (done func() error, err error)
 	// Now is the clock, Random the source of tokens and codes. Default: the
 	// system's. Random is read by many goroutines at once.
 	Now    func() time.Time

@@ -165,7 +165,7 @@ func (h *house) visit(i *openIDIssuer, claims map[string]any) (*Grant, url.Value
 	if err != nil {
 		return nil, nil, err
 	}
-	q := query(h.t, back)
+	q := parameters(h.t, back)
 	if q.Get("code") == "" {
 		return nil, q, nil
 	}
@@ -174,7 +174,7 @@ func (h *house) visit(i *openIDIssuer, claims map[string]any) (*Grant, url.Value
 }
 
 // query is the query of an address that must be the application's.
-func query(t testing.TB, address string) url.Values {
+func parameters(t testing.TB, address string) url.Values {
 	t.Helper()
 	u, err := url.Parse(address)
 	if err != nil || !slices.Contains([]string{"https://shop.example/after", "https://shop.example/start"}, u.Scheme+"://"+u.Host+u.Path) {

@@ -37,7 +37,7 @@ func (h *house) back(in CallbackInput) url.Values {
 	if err != nil {
 		h.t.Fatal(err, fault.From(err).Cause)
 	}
-	return query(h.t, to)
+	return parameters(h.t, to)
 }
 
 func TestProviderSignIn(t *testing.T) {
@@ -79,7 +79,7 @@ func TestImplicitFlow(t *testing.T) {
 	if strings.Contains(at, "?") || !strings.HasPrefix(at, "https://shop.example/start#") {
 		t.Errorf("tokens leave the fragment: %s", at)
 	}
-	q := query(t, at)
+	q := parameters(t, at)
 	for _, name := range []string{"access_token", "refresh_token", "expires_in", "expires_at", "token_type", "provider_token", "provider_refresh_token"} {
 		if q.Get(name) == "" {
 			t.Errorf("no %s", name)
@@ -94,7 +94,7 @@ func TestImplicitFlow(t *testing.T) {
 	if err != nil || !strings.Contains(at, "#") || strings.ContainsAny(at, "\r\n") {
 		t.Errorf("refused: %s, %v", at, err)
 	}
-	if q := query(t, at); q.Get("error") != "access_denied" || q.Get("error_code") != "bad_oauth_callback" || q.Get("error_description") != "no  Set-Cookie: x=y" {
+	if q := parameters(t, at); q.Get("error") != "access_denied" || q.Get("error_code") != "bad_oauth_callback" || q.Get("error_description") != "no  Set-Cookie: x=y" {
 		t.Errorf("refused: %v", q)
 	}
 }

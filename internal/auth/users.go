@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/pandobase/pando/internal/fault"
+	"github.com/pandobase/pando/internal/query"
 	"github.com/pandobase/pando/internal/store"
 	"github.com/pandobase/pando/internal/value"
 )
@@ -166,13 +167,35 @@ func (u *userRow) banned(now time.Time) bool { return now.Before(u.bannedUntil) 
 // insertUser stores a new user. An address that another user has is
 // fault.AuthEmailExists.
 func (a *Auth) insertUser(tx store.Tx, u *userRow) error {
-	return a.putUser(tx, a.st.userInsert, u)
+	return a.watched(tx, query.Create, u.id, func() error { return a.putUser(tx, a.st.userInsert, u) })
 }
 
 // updateUser stores a user that was read before, all columns of it.
 func (a *Auth) updateUser(tx store.Tx, u *userRow) error {
 	u.updated = micros(a.now())
-	return a.putUser(tx, a.st.userUpdate, u)
+	return a.watched(tx, query.Update, u.id, func() error { return a.putUser(tx, a.st.userUpdate, u) })
+}
+
+// deleteUser removes a user with all that is theirs.
+func (a *Auth) deleteUser(tx store.Tx, u *userRow) error {
+	return a.watched(tx, query.Delete, u.id, func() error {
+		_, err := tx.Exec(a.st.userDelete, args(text(u.id)))
+		return err
+	})
+}
+
+// watched makes a change of a user that others may wait for.
+func (a *Auth) watched(tx store.Tx, action query.Action, userID string, change func() error) error {
+	if a.cfg.Watch == nil {
+		return change()
+	}
+	done, err := a.cfg.Watch(tx, action, userID)
+	if err == nil {
+		if err = change(); err == nil {
+			err = done()
+		}
+	}
+	return err
 }
 
 func (a *Auth) putUser(tx store.Tx, st *store.Statement, u *userRow) error {
