@@ -39,6 +39,7 @@ func (r *root) check() error {
 		out := map[string]any{"ok": invalid == nil, "problems": findings(invalid)}
 		if invalid == nil {
 			out["warnings"] = found(app.Warnings())
+			out["modules"] = dependencies(app.Model.Graph())
 		}
 		if err := r.printJSON(out); err != nil {
 			return err
@@ -59,6 +60,7 @@ func (r *root) check() error {
 		}
 	}
 	fmt.Fprintf(r.out, "ok: %s, %s, %s\n", app.Model.Config.App, count(modules, "module", "modules"), count(entities, "entity", "entities"))
+	r.printGraph(app.Model.Graph())
 	for _, w := range app.Warnings() {
 		fmt.Fprintln(r.out, "warning:", w)
 	}
@@ -66,6 +68,35 @@ func (r *root) check() error {
 		fmt.Fprintln(r.out, "not active in this build:", part)
 	}
 	return nil
+}
+
+// printGraph draws how the modules depend on each other.
+func (r *root) printGraph(edges []model.Edge) {
+	var from, to *model.Module
+	for _, e := range edges {
+		if e.From != from || e.To != to {
+			from, to = e.From, e.To
+			fmt.Fprintf(r.out, "%s -> %s\n", from.Name, to.Name)
+		}
+		fmt.Fprintf(r.out, "  %s %s %s\n", e.Of, e.How, e.On)
+	}
+}
+
+// dependency is an edge of the modules' graph as JSON.
+type dependency struct {
+	From string `json:"from"`
+	To   string `json:"to"`
+	How  string `json:"how"`
+	Of   string `json:"of"`
+	On   string `json:"on"`
+}
+
+func dependencies(edges []model.Edge) []dependency {
+	out := make([]dependency, len(edges))
+	for i, e := range edges {
+		out[i] = dependency{e.From.Name, e.To.Name, e.How, e.Of, e.On}
+	}
+	return out
 }
 
 // count is a number with its noun.

@@ -83,6 +83,9 @@ const (
 	MigrationRefused     Code = "migration_refused" // the change can lose data and was not allowed by name
 	Conflict             Code = "conflict"
 	ProviderUnavailable  Code = "provider_unavailable" // an identity provider does not answer
+	InvalidInput         Code = "invalid_input"        // what an operation, a job or an event is given is not of its type
+	InvalidOutput        Code = "invalid_output"       // what the application's code answers is not of its type
+	FunctionFailed       Code = "function_failed"      // the application's code ended without an answer
 	StoreMoved           Code = "store_moved"          // the data is in another store now, or about to be
 )
 
@@ -177,6 +180,9 @@ var entries = map[Code]entry{
 	MigrationRefused:     {http.StatusConflict, "Migration refused"},
 	Conflict:             {http.StatusConflict, "Conflict"},
 	ProviderUnavailable:  {http.StatusServiceUnavailable, "Provider not reachable"},
+	InvalidInput:         {http.StatusUnprocessableEntity, "Input not valid"},
+	InvalidOutput:        {http.StatusUnprocessableEntity, "Output not valid"},
+	FunctionFailed:       {http.StatusInternalServerError, "Function failed"},
 }
 
 // Status returns the HTTP status of c; an unknown code is 500.

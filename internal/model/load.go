@@ -67,7 +67,7 @@ func Load(fsys fs.FS, env []string, features Features) (*App, []Problem) {
 	}
 	l.app.nameUnqualified()
 	l.app.Inactive = l.inactive()
-	l.app.Warnings = l.scattered()
+	l.app.Warnings = slices.Concat(l.scattered(), l.circles())
 	return l.app, nil
 }
 
