@@ -15,7 +15,7 @@ func (d *document) appendComponents(dst []byte) []byte {
 	dst = appendJSON(dst, securitySchemes())
 	dst = append(dst, `,"schemas":{"Problem":`...)
 	dst = appendJSON(dst, problemSchema())
-	if len(d.resources) > 0 {
+	if !d.empty() {
 		for _, m := range media() {
 			dst = appendComponent(dst, m.name, m.value)
 		}
@@ -33,7 +33,10 @@ func (d *document) appendComponents(dst []byte) []byte {
 	}
 	dst = append(dst, `},"responses":{"Problem":`...)
 	dst = d.appendProblems(dst)
-	if len(d.resources) == 0 {
+	if len(commands(d.app)) > 0 {
+		dst = appendComponent(dst, callProblems, callProblem())
+	}
+	if d.empty() {
 		return append(dst, "}}"...)
 	}
 	for _, r := range d.resources {
@@ -61,6 +64,9 @@ func (d *document) appendComponents(dst []byte) []byte {
 	return append(dst, "}}"...)
 }
 
+// empty reports whether nothing is behind the door.
+func (d *document) empty() bool { return len(d.resources) == 0 && len(commands(d.app)) == 0 }
+
 // appendComponent writes one more member of an object that has some already.
 func appendComponent(dst []byte, key string, v any) []byte {
 	dst = append(dst, ',')
@@ -77,7 +83,7 @@ func (d *document) appendProblems(dst []byte) []byte {
 		write  bool
 	}
 	uses := []use{{401, false}, {406, false}} // the root's
-	if len(d.resources) > 0 {
+	if !d.empty() {
 		for _, m := range d.methods {
 			for _, s := range m.problems {
 				uses = append(uses, use{s, m.write})
@@ -95,7 +101,7 @@ func (d *document) appendProblems(dst []byte) []byte {
 		u := byKey[key]
 		dst = appendComponent(dst, key, problemResponse(u.status, codesOf(u.status, u.write)))
 	}
-	if len(d.resources) == 0 {
+	if d.empty() {
 		return dst
 	}
 	with := func(text string, names ...string) object {

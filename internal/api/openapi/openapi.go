@@ -142,6 +142,12 @@ func (d *document) appendTo(dst []byte) []byte {
 		dst = append(dst, ':')
 		dst = appendJSON(dst, d.pathItem(r))
 	}
+	for _, c := range commands(d.app) {
+		dst = append(dst, ',')
+		dst = value.AppendQuoted(dst, c.path())
+		dst = append(dst, ':')
+		dst = appendJSON(dst, c.item())
+	}
 	dst = append(dst, `},"components":`...)
 	dst = d.appendComponents(dst)
 	dst = append(dst, `,"x-pando":`...)

@@ -75,7 +75,7 @@ func TestGolden(t *testing.T) {
 	if err := json.Unmarshal(document(t, shop(t)), &all); err != nil {
 		t.Fatal(err)
 	}
-	part := map[string]any{"x-pando": all.Index, "/orders": all.Paths["/orders"], "/notes": all.Paths["/notes"]}
+	part := map[string]any{"x-pando": all.Index, "/orders": all.Paths["/orders"], "/notes": all.Paths["/notes"], "/rpc/place": all.Paths["/rpc/place"], "/rpc/overdue": all.Paths["/rpc/overdue"]}
 	for kind, members := range all.Components {
 		for name, v := range members {
 			if strings.HasPrefix(name, "orders.orders") || strings.HasPrefix(name, "notes.") {
@@ -102,9 +102,9 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-func TestPathsAreTheEntitiesWithADoor(t *testing.T) {
+func TestPathsAreTheEntitiesWithADoorAndTheOperations(t *testing.T) {
 	d := load(t, document(t, shop(t)))
-	want := []string{"/", "/notes", "/orders", "/products", "/user_roles", "/users"}
+	want := []string{"/", "/notes", "/orders", "/products", "/rpc/cancel", "/rpc/overdue", "/rpc/place", "/user_roles", "/users"}
 	if got := slices.Sorted(maps.Keys(d.Paths.Map())); !slices.Equal(got, want) {
 		t.Fatalf("paths %v, want %v", got, want)
 	}
@@ -113,8 +113,13 @@ func TestPathsAreTheEntitiesWithADoor(t *testing.T) {
 			continue
 		}
 		want := []string{"DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"}
-		if path == "/users" {
+		switch path {
+		case "/users":
 			want = []string{"GET", "HEAD"}
+		case "/rpc/overdue": // it only reads
+			want = []string{"GET", "POST"}
+		case "/rpc/place", "/rpc/cancel":
+			want = []string{"POST"}
 		}
 		if got := slices.Sorted(maps.Keys(item.Operations())); !slices.Equal(got, want) {
 			t.Errorf("%s has %v, want %v", path, got, want)

@@ -68,7 +68,7 @@ func problemExample(c fault.Code) raw {
 // applies reports whether a read, or a write, of rows can be answered with c.
 func applies(c fault.Code, write bool) bool {
 	switch c { //nolint:exhaustive // every other code applies to both
-	case fault.UnknownOperation, fault.AmbiguousOperation:
+	case fault.UnknownOperation, fault.AmbiguousOperation, fault.InvalidInput, fault.InvalidOutput, fault.FunctionFailed:
 		return false
 	case fault.InvalidRange, fault.InvalidCursor:
 		return !write
