@@ -14,8 +14,10 @@ import (
 // maxFile bounds what is read of a key file.
 const maxFile = 16 << 20
 
-// readPrivate reads a file that nobody but its owner may read.
-func readPrivate(path string) ([]byte, error) {
+// ReadPrivate reads a file that nobody but its owner may read: of keys, or of
+// secrets. A file that others can read, or that is too large for either, is a
+// [fault.ConfigInvalid]; one that is not there has fs.ErrNotExist in its chain.
+func ReadPrivate(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, unreadable(path, err)
@@ -62,14 +64,14 @@ func reason(err error) string {
 	return err.Error()
 }
 
-// replaceFile puts data in the place of the file at path. After a crash the
-// file is the old one or the new one; when it returns nil the new one is on
-// disk.
-func replaceFile(path string, data []byte) error {
+// ReplacePrivate puts data in the place of the file at path, with mode 0600. After
+// a crash the file is the old one or the new one; when it returns nil the new one
+// is on disk.
+func ReplacePrivate(path string, data []byte) error {
 	return putFile(path, data, os.Rename)
 }
 
-// createFile is replaceFile for a file that must not exist: the error is then
+// createFile is [ReplacePrivate] for a file that must not exist: the error is then
 // fs.ErrExist, and of two who create it at once one gets that.
 func createFile(path string, data []byte) error {
 	return putFile(path, data, func(temp, path string) error {

@@ -247,7 +247,7 @@ func (r *Ring) newRecord(n New) record {
 // read reads the file; fs.ErrNotExist when there is none.
 func (r *Ring) read() (document, error) {
 	doc := document{Version: documentVersion}
-	data, err := readPrivate(r.path)
+	data, err := ReadPrivate(r.path)
 	if err != nil {
 		return doc, err
 	}
@@ -284,7 +284,7 @@ func encode(doc document) []byte {
 	return append(data, '\n')
 }
 
-func (r *Ring) write(doc document) error { return replaceFile(r.path, encode(doc)) }
+func (r *Ring) write(doc document) error { return ReplacePrivate(r.path, encode(doc)) }
 
 // use makes doc what lookups see.
 func (r *Ring) use(doc document) error {

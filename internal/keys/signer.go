@@ -99,7 +99,7 @@ func encodeKeys(keys [][]byte) []byte {
 }
 
 func (s *Signer) read() ([][]byte, error) {
-	data, err := readPrivate(s.path)
+	data, err := ReadPrivate(s.path)
 	if err != nil {
 		return nil, err
 	}
@@ -154,7 +154,7 @@ func (s *Signer) Rotate() error {
 		return err
 	}
 	keys = [][]byte{key, keys[0]}
-	if err := replaceFile(s.path, encodeKeys(keys)); err != nil {
+	if err := ReplacePrivate(s.path, encodeKeys(keys)); err != nil {
 		return err
 	}
 	s.use(keys)

@@ -61,7 +61,7 @@ func OpenWrapper(dir string) (*Wrapper, error) {
 }
 
 func readMaster(path string) ([]byte, error) {
-	data, err := readPrivate(path)
+	data, err := ReadPrivate(path)
 	if err != nil {
 		return nil, err
 	}
