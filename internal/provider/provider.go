@@ -133,7 +133,7 @@ func (p *Provider) clientSecret() (string, *fault.Error) {
 	if !ok {
 		variable := "PANDO_SECRET_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 		return "", fault.New(fault.ConfigInvalid, "auth.providers.%s needs the secret %q", p.name, name).
-			WithHint("put it into the environment as %s", variable)
+			WithHint("pando secrets set %s, or put it into the environment as %s", name, variable)
 	}
 	return secret, nil
 }

@@ -88,7 +88,8 @@ func Open(c Config) (*Store, error) {
 	}
 	s := &Store{path: filepath.Join(c.Dir, fileName), wrapper: c.Wrapper, now: c.Now, environ: map[string]string{}}
 	for _, kv := range c.Environ {
-		if name, value, _ := strings.Cut(kv, "="); strings.HasPrefix(name, Prefix) && value != "" {
+		// PANDO_SECRET_KEY is the API's secret key, and nobody else's to read.
+		if name, value, _ := strings.Cut(kv, "="); strings.HasPrefix(name, Prefix) && name != keys.EnvSecret && value != "" {
 			s.environ[name] = value
 		}
 	}

@@ -10,23 +10,6 @@ import (
 	"github.com/pandobase/pando/internal/model"
 )
 
-// secretPrefix begins the environment's names of secrets.
-const secretPrefix = "PANDO_SECRET_"
-
-// secret looks a secret up that pando.yaml names as secret:NAME: the variable
-// PANDO_SECRET_NAME holds it.
-func secret(getenv func(string) string) func(name string) (string, bool) {
-	return func(name string) (string, bool) {
-		v := getenv(secretVariable(name))
-		return v, v != ""
-	}
-}
-
-// secretVariable is the environment variable that holds a secret.
-func secretVariable(name string) string {
-	return secretPrefix + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
-}
-
 // address is where a node is reached: what it listens on, and the URL that
 // links, tokens and providers name.
 type address struct {

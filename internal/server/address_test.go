@@ -39,14 +39,3 @@ func TestFindAddress(t *testing.T) {
 		t.Errorf("no address: %v", err)
 	}
 }
-
-func TestSecret(t *testing.T) {
-	t.Parallel()
-	look := secret(func(name string) string { return map[string]string{"PANDO_SECRET_GOOGLE_KEY": "x"}[name] })
-	if v, ok := look("google-key"); !ok || v != "x" {
-		t.Errorf("google-key is %q, %t", v, ok)
-	}
-	if _, ok := look("other"); ok {
-		t.Error("a secret that is not set is found")
-	}
-}

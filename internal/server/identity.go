@@ -44,7 +44,7 @@ func (n *Node) newAuth(app *Application, driver store.Driver, trail *audit.Log) 
 			return nil, err
 		}
 	}
-	find := secret(n.getenv)
+	find := n.secrets.Lookup
 	sender, err := mail.Open(mail.Config{
 		URL: cfg.Mail, From: mailFrom(cfg.Auth.Sender, base), Dir: filepath.Join(n.data, mailboxDir), Secret: find,
 		Note: n.opt.Mail,

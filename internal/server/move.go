@@ -185,7 +185,7 @@ func publicName(url string) string {
 // openStore opens the application's store: the one that pando.yaml names, or
 // the one that it has moved to.
 func (n *Node) openStore(ctx context.Context, app *Application) (store.Driver, error) {
-	url, replicas, err := app.storeURLs(n.getenv)
+	url, replicas, err := app.storeURLs(n.secrets.Get)
 	if err != nil {
 		return nil, err
 	}
@@ -384,7 +384,7 @@ func (n *Node) cmdMove(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	app := n.Application()
-	url, err := secretURL("--to", r.PostForm.Get("to"), n.getenv)
+	url, err := secretURL("--to", r.PostForm.Get("to"), n.secrets.Get)
 	if err != nil {
 		return err
 	}

@@ -25,6 +25,7 @@ import (
 	"github.com/pandobase/pando/internal/migrate"
 	"github.com/pandobase/pando/internal/password"
 	"github.com/pandobase/pando/internal/policy"
+	"github.com/pandobase/pando/internal/secrets"
 	"github.com/pandobase/pando/internal/store"
 	"github.com/pandobase/pando/internal/telemetry"
 	"github.com/pandobase/pando/internal/transfer"
@@ -71,6 +72,7 @@ type Node struct {
 	driver  store.Driver
 	audit   *audit.Log
 	wrapper *keys.Wrapper
+	secrets *secrets.Store
 	hasher  *password.Hasher
 	auth    *auth.Auth
 
@@ -132,6 +134,9 @@ func open(ctx context.Context, opt Options, app *Application) (_ *Node, err erro
 		return nil, err
 	}
 	if n.wrapper, err = keys.OpenWrapper(n.data); err != nil {
+		return nil, err
+	}
+	if n.secrets, err = secrets.Open(secrets.Config{Dir: n.data, Wrapper: n.wrapper, Environ: append([]string{}, opt.Env...)}); err != nil {
 		return nil, err
 	}
 	if n.driver, err = n.awaitStore(ctx, app); err != nil {

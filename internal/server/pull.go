@@ -12,6 +12,7 @@ import (
 	"github.com/pandobase/pando/internal/fault"
 	"github.com/pandobase/pando/internal/model"
 	"github.com/pandobase/pando/internal/pull"
+	"github.com/pandobase/pando/internal/secrets"
 	"github.com/pandobase/pando/internal/store/postgres"
 )
 
@@ -87,9 +88,12 @@ func (o *PullOptions) address() (string, error) {
 		if len(problems) > 0 {
 			return "", &InvalidError{problems}
 		}
-		getenv := (&Options{Env: o.Env}).getenv
-		var err error
-		if address, err = secretURL("store", app.Config.Store.URL, getenv); err != nil {
+		kept, release, err := OpenSecrets(o.Dir, o.Env)
+		if err != nil {
+			return "", err
+		}
+		address, err = secretURL("store", app.Config.Store.URL, kept.Get)
+		if err = errors.Join(err, release()); err != nil {
 			return "", err
 		}
 	}
@@ -160,7 +164,7 @@ func pulledConfig(app, address string) (text, variable string) {
 		store = ""
 	}
 	if store == "" {
-		store, variable = "secret:database_url", secretVariable("database_url")
+		store, variable = "secret:database_url", secrets.Variable("database_url")
 	}
 	return "# The application's settings. Everything else has a default; `pando schema config`\n# prints all keys.\napp: " + app + "\nstore: \"" + store + "\"\n", variable
 }

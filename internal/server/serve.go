@@ -50,7 +50,8 @@ func Serve(ctx context.Context, opt ServeOptions) error {
 		return err
 	}
 	cfg := app.Model.Config
-	logs, err := openLogs(cfg.Log, opt.Output)
+	out := &masked{out: opt.Output}
+	logs, err := openLogs(cfg.Log, out)
 	if err != nil {
 		return err
 	}
@@ -81,6 +82,7 @@ func Serve(ctx context.Context, opt ServeOptions) error {
 	if err != nil {
 		return errors.Join(err, tel.Close(ctx))
 	}
+	out.use(node.secrets)
 	if opt.Watch {
 		if err := app.WriteLock(); err != nil {
 			return errors.Join(err, node.Close(context.WithoutCancel(ctx)))
@@ -169,7 +171,7 @@ func edgeConfig(cfg model.Config, opt *ServeOptions, at *address, node *Node, te
 		Logger:     logs.log,
 		Access:     logs.handler,
 		Telemetry:  tel,
-		Redact:     node.ring.Redact,
+		Redact:     node.redact,
 	}
 }
 

@@ -101,6 +101,7 @@ func (n *Node) Commands() http.Handler {
 	handle("POST /keys/{id}/rotate", n.cmdRotateKey)
 	handle("POST /keys/rotate-signing", n.cmdRotateSigning)
 	handle("DELETE /keys/{id}", n.cmdRevokeKey)
+	n.secretCommands(handle)
 	handle("GET /migrate/plan", n.cmdPlan)
 	handle("POST /migrate/apply", n.cmdApply)
 	handle("GET /migrate/status", n.cmdStatus)

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 	"strings"
 
@@ -42,13 +43,13 @@ func opened[D store.Driver](d D, err error) (store.Driver, error) {
 
 // storeURLs are the URLs of the store and of its replicas, looked up where
 // pando.yaml names a secret.
-func (a *Application) storeURLs(getenv func(string) string) (url string, replicas []string, err error) {
+func (a *Application) storeURLs(find func(string) (string, error)) (url string, replicas []string, err error) {
 	c := a.Model.Config.Store
-	if url, err = secretURL("store", c.URL, getenv); err != nil {
+	if url, err = secretURL("store", c.URL, find); err != nil {
 		return "", nil, err
 	}
 	for _, r := range c.Replicas {
-		if r, err = secretURL("store.replicas", r, getenv); err != nil {
+		if r, err = secretURL("store.replicas", r, find); err != nil {
 			return "", nil, err
 		}
 		replicas = append(replicas, r)
@@ -57,16 +58,18 @@ func (a *Application) storeURLs(getenv func(string) string) (url string, replica
 }
 
 // secretURL is a URL that was written, looked up where it names a secret.
-func secretURL(key, url string, getenv func(string) string) (string, error) {
+func secretURL(key, url string, find func(string) (string, error)) (string, error) {
 	name, ok := strings.CutPrefix(url, "secret:")
 	if !ok {
 		return url, nil
 	}
-	if url, ok = secret(getenv)(name); !ok {
-		return "", fault.New(fault.ConfigInvalid, "%s: there is no secret %s", key, name).
-			WithHint("set the variable %s", secretVariable(name))
+	url, err := find(name)
+	if f := new(fault.Error); errors.As(err, &f) {
+		named := *f
+		named.Message = key + ": " + f.Message
+		return "", &named
 	}
-	return url, nil
+	return url, err
 }
 
 // storePath is the file of a sqlite:// URL, within the data folder unless it is
