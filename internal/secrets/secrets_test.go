@@ -105,13 +105,16 @@ func TestEnvironmentGoesFirst(t *testing.T) {
 	if _, ok := s.Lookup("empty"); ok {
 		t.Error("an empty variable counts")
 	}
+	if _, ok := s.Lookup("key"); ok {
+		t.Error("the API's secret key is one of the application's secrets")
+	}
 	if got := s.Redact("stored value, of the environment"); got != "[secret], [secret]" {
 		t.Error(got)
 	}
 	if err := s.Remove("other"); !fault.Is(err, fault.NotFound) || !strings.Contains(fault.From(err).Hint, "PANDO_SECRET_OTHER") {
 		t.Errorf("removing a variable: %v", err)
 	}
-	if got := s.List(); len(got) != 3 || got[2].Name != "payments_key" || !got[2].Environment || got[2].At.IsZero() || !got[1].At.IsZero() {
+	if got := s.List(); len(got) != 2 || got[1].Name != "payments_key" || !got[1].Environment || got[1].At.IsZero() || !got[0].At.IsZero() {
 		t.Errorf("list: %+v", got)
 	}
 	if v, _ := open(t, dir).Get("payments_key"); v != "stored value" {
