@@ -37,32 +37,34 @@ const (
 	MissingCredential  Code = "PGRST302" // no key and no token
 
 	// PostgreSQL's SQLSTATEs.
-	NumericOutOfRange Code = "22003"
-	TextTooLong       Code = "22001"
-	DatetimeOverflow  Code = "22008"
-	DivisionByZero    Code = "22012"
-	InvalidRegexp     Code = "2201B"
-	InvalidText       Code = "22P02" // a value that its type does not accept
-	InvalidEncoding   Code = "22021" // not UTF-8, or a NUL
-	NotNull           Code = "23502"
-	ForeignKey        Code = "23503"
-	Unique            Code = "23505"
-	Check             Code = "23514"
-	Raised            Code = "P0001" // a trigger or function of the database says no
-	Serialization     Code = "40001" // a conflict with a concurrent transaction; try again
-	Forbidden         Code = "42501"
-	UndefinedField    Code = "42703"
-	UndefinedFunction Code = "42883" // an operator or cast that the type does not have
-	DuplicateField    Code = "42701"
-	Grouping          Code = "42803"
-	CardinalityClash  Code = "21000" // ON CONFLICT would touch one row twice
-	NoConflictTarget  Code = "42P10" // on_conflict names no unique key
-	DiskFull          Code = "53100"
-	TooManyConns      Code = "53300"
-	QueryCanceled     Code = "57014" // time limit, or the client went away
-	StoreUnavailable  Code = "57P03"
-	StoreIO           Code = "58030" // the disk refused: nothing was acknowledged
-	Internal          Code = "XX000"
+	NumericOutOfRange   Code = "22003"
+	TextTooLong         Code = "22001"
+	DatetimeOverflow    Code = "22008"
+	DivisionByZero      Code = "22012"
+	InvalidRegexp       Code = "2201B"
+	InvalidText         Code = "22P02" // a value that its type does not accept
+	InvalidEncoding     Code = "22021" // not UTF-8, or a NUL
+	NotNull             Code = "23502"
+	ForeignKey          Code = "23503"
+	Unique              Code = "23505"
+	Check               Code = "23514"
+	Raised              Code = "P0001" // a trigger or function of the database says no
+	ReadOnlyTransaction Code = "25006" // a write in a transaction that only reads
+	TransactionTimeout  Code = "25P04" // a transaction that kept others waiting for too long
+	Serialization       Code = "40001" // a conflict with a concurrent transaction; try again
+	Forbidden           Code = "42501"
+	UndefinedField      Code = "42703"
+	UndefinedFunction   Code = "42883" // an operator or cast that the type does not have
+	DuplicateField      Code = "42701"
+	Grouping            Code = "42803"
+	CardinalityClash    Code = "21000" // ON CONFLICT would touch one row twice
+	NoConflictTarget    Code = "42P10" // on_conflict names no unique key
+	DiskFull            Code = "53100"
+	TooManyConns        Code = "53300"
+	QueryCanceled       Code = "57014" // time limit, or the client went away
+	StoreUnavailable    Code = "57P03"
+	StoreIO             Code = "58030" // the disk refused: nothing was acknowledged
+	Internal            Code = "XX000"
 
 	// Pando's own.
 	BadRequest           Code = "bad_request"
@@ -134,32 +136,34 @@ var entries = map[Code]entry{
 	InvalidCredential:  {http.StatusUnauthorized, "Credential not valid"},
 	MissingCredential:  {http.StatusUnauthorized, "Credential missing"},
 
-	NumericOutOfRange: {http.StatusBadRequest, "Number out of range"},
-	TextTooLong:       {http.StatusBadRequest, "Text too long"},
-	DatetimeOverflow:  {http.StatusBadRequest, "Date or time out of range"},
-	DivisionByZero:    {http.StatusBadRequest, "Division by zero"},
-	InvalidRegexp:     {http.StatusBadRequest, "Invalid regular expression"},
-	InvalidText:       {http.StatusBadRequest, "Invalid value"},
-	InvalidEncoding:   {http.StatusBadRequest, "Invalid text encoding"},
-	NotNull:           {http.StatusBadRequest, "Required field is null"},
-	ForeignKey:        {http.StatusConflict, "Reference violated"},
-	Unique:            {http.StatusConflict, "Duplicate key"},
-	Check:             {http.StatusBadRequest, "Check violated"},
-	Raised:            {http.StatusBadRequest, "Refused by the database"},
-	Serialization:     {http.StatusConflict, "Concurrent change"},
-	Forbidden:         {http.StatusForbidden, "Not allowed"},
-	UndefinedField:    {http.StatusBadRequest, "No such field"},
-	UndefinedFunction: {http.StatusBadRequest, "No such operator or cast"},
-	DuplicateField:    {http.StatusBadRequest, "Field named twice"},
-	Grouping:          {http.StatusBadRequest, "Invalid grouping"},
-	CardinalityClash:  {http.StatusBadRequest, "Row affected twice"},
-	NoConflictTarget:  {http.StatusBadRequest, "No such unique key"},
-	DiskFull:          {http.StatusInsufficientStorage, "Disk full"},
-	TooManyConns:      {http.StatusServiceUnavailable, "No connection free"},
-	QueryCanceled:     {http.StatusGatewayTimeout, "Time limit reached"},
-	StoreUnavailable:  {http.StatusServiceUnavailable, "Store unavailable"},
-	StoreIO:           {http.StatusServiceUnavailable, "Store failed"},
-	Internal:          {http.StatusInternalServerError, "Internal error"},
+	NumericOutOfRange:   {http.StatusBadRequest, "Number out of range"},
+	TextTooLong:         {http.StatusBadRequest, "Text too long"},
+	DatetimeOverflow:    {http.StatusBadRequest, "Date or time out of range"},
+	DivisionByZero:      {http.StatusBadRequest, "Division by zero"},
+	InvalidRegexp:       {http.StatusBadRequest, "Invalid regular expression"},
+	InvalidText:         {http.StatusBadRequest, "Invalid value"},
+	InvalidEncoding:     {http.StatusBadRequest, "Invalid text encoding"},
+	NotNull:             {http.StatusBadRequest, "Required field is null"},
+	ForeignKey:          {http.StatusConflict, "Reference violated"},
+	Unique:              {http.StatusConflict, "Duplicate key"},
+	Check:               {http.StatusBadRequest, "Check violated"},
+	Raised:              {http.StatusBadRequest, "Refused by the database"},
+	ReadOnlyTransaction: {http.StatusMethodNotAllowed, "Transaction only reads"},
+	TransactionTimeout:  {http.StatusGatewayTimeout, "Transaction took too long"},
+	Serialization:       {http.StatusConflict, "Concurrent change"},
+	Forbidden:           {http.StatusForbidden, "Not allowed"},
+	UndefinedField:      {http.StatusBadRequest, "No such field"},
+	UndefinedFunction:   {http.StatusBadRequest, "No such operator or cast"},
+	DuplicateField:      {http.StatusBadRequest, "Field named twice"},
+	Grouping:            {http.StatusBadRequest, "Invalid grouping"},
+	CardinalityClash:    {http.StatusBadRequest, "Row affected twice"},
+	NoConflictTarget:    {http.StatusBadRequest, "No such unique key"},
+	DiskFull:            {http.StatusInsufficientStorage, "Disk full"},
+	TooManyConns:        {http.StatusServiceUnavailable, "No connection free"},
+	QueryCanceled:       {http.StatusGatewayTimeout, "Time limit reached"},
+	StoreUnavailable:    {http.StatusServiceUnavailable, "Store unavailable"},
+	StoreIO:             {http.StatusServiceUnavailable, "Store failed"},
+	Internal:            {http.StatusInternalServerError, "Internal error"},
 
 	BadRequest:           {http.StatusBadRequest, "Bad request"},
 	NotFound:             {http.StatusNotFound, "Not found"},

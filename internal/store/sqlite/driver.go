@@ -22,6 +22,7 @@ import (
 type Options struct {
 	Path      string
 	Readers   int // read connections; default max(4, 2 per processor)
+	Snapshots int // of sessions that read more than once; default 32, opened when needed
 	CacheKiB  int // page cache of one connection; default 16384
 	MmapBytes int // of the file, mapped into memory; default 2 GiB, the most that SQLite maps
 	Log       *slog.Logger
@@ -30,6 +31,9 @@ type Options struct {
 func (o Options) withDefaults() Options {
 	if o.Readers <= 0 {
 		o.Readers = max(4, 2*runtime.GOMAXPROCS(0))
+	}
+	if o.Snapshots <= 0 {
+		o.Snapshots = 32
 	}
 	if o.CacheKiB <= 0 {
 		o.CacheKiB = 16384
@@ -43,6 +47,12 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
+// small are the options of connections that are many and do little.
+func (o Options) small() Options {
+	o.CacheKiB = min(o.CacheKiB, 2048)
+	return o
+}
+
 // Driver is an open database. It is safe for concurrent use.
 type Driver struct {
 	path    string
@@ -50,6 +60,8 @@ type Driver struct {
 	dialect dialect
 	pool    *pool
 	writer  *writer
+
+	snapshots *pool // for sessions
 
 	stop context.CancelFunc
 	done chan struct{}
@@ -68,7 +80,7 @@ func Open(ctx context.Context, opt Options) (*Driver, error) {
 	if err := os.Chmod(opt.Path, 0o600); err != nil {
 		return nil, errors.Join(err, w.close())
 	}
-	d := &Driver{path: opt.Path, opt: opt, pool: newPool(opt), done: make(chan struct{})}
+	d := &Driver{path: opt.Path, opt: opt, pool: newPool(opt, opt.Readers), snapshots: newPool(opt.small(), opt.Snapshots), done: make(chan struct{})}
 	if err := errors.Join(w.system(d.dialect.SystemDDL()), w.forgetSmall()); err != nil {
 		return nil, errors.Join(err, w.close())
 	}
@@ -92,6 +104,7 @@ func (d *Driver) watch(ctx context.Context) {
 			return
 		case <-t.C:
 			d.pool.each((*conn).watch)
+			d.snapshots.each((*conn).watch)
 			d.writer.c.watch()
 			d.pool.rest(d.writer.commits.Load())
 		}
@@ -200,7 +213,7 @@ func (d *Driver) Close() error {
 		<-d.done
 		// The readers first: what they hold would keep the log from its last
 		// checkpoint.
-		err = errors.Join(d.pool.close(), d.writer.close())
+		err = errors.Join(d.pool.close(), d.snapshots.close(), d.writer.close())
 	})
 	return err
 }
@@ -218,7 +231,7 @@ type pool struct {
 	shut bool
 }
 
-func newPool(opt Options) *pool { return &pool{opt: opt, sem: make(chan struct{}, opt.Readers)} }
+func newPool(opt Options, size int) *pool { return &pool{opt: opt, sem: make(chan struct{}, size)} }
 
 func (p *pool) get(ctx context.Context) (*conn, error) {
 	select {

@@ -57,6 +57,8 @@ type writer struct {
 	mu   sync.RWMutex
 	shut bool
 
+	written bool // a write has run in the transaction that is open
+
 	commits    atomic.Uint64
 	lastCommit atomic.Int64 // in nanoseconds since 1970
 
@@ -81,19 +83,9 @@ func (w *writer) do(ctx context.Context, fn func(store.Tx) error, alter bool) er
 
 // hand hands a job to the writer and waits for its outcome.
 func (w *writer) hand(j *job) error {
-	j.done = make(chan struct{})
-	w.mu.RLock()
-	if w.shut {
-		w.mu.RUnlock()
-		return fault.New(fault.ShuttingDown, "the store is closed")
+	if err := w.enqueue(j); err != nil {
+		return err
 	}
-	select {
-	case w.jobs <- j:
-	case <-j.ctx.Done():
-		w.mu.RUnlock()
-		return fault.Wrap(j.ctx.Err(), fault.QueryCanceled, "the write was canceled before its turn came")
-	}
-	w.mu.RUnlock()
 	<-j.done
 	return j.err
 }
@@ -167,6 +159,7 @@ func (w *writer) commit(group []*job) {
 		return
 	}
 	w.c.unkeep(0)
+	w.written = false
 	start := time.Now()
 	for i, j := range group {
 		if i > 0 && time.Since(start) > maxGroupTime {
@@ -176,6 +169,7 @@ func (w *writer) commit(group []*job) {
 			return
 		}
 		j.err = w.run(j, len(group) > 1)
+		w.written = true
 		if w.c.c.AutocommitEnabled() { // rolled back as a whole
 			if j.err == nil {
 				j.err = fault.New(fault.StoreIO, "the transaction ended early")

@@ -46,6 +46,7 @@ type seam struct {
 	d                                  store.Driver
 	slack                              time.Duration
 	insert, all, count, updateAll, one *store.Statement
+	update, extend                     *store.Statement
 }
 
 const numbers = `  numbers:
@@ -75,6 +76,8 @@ func newSeam(t *testing.T, d store.Driver) *seam {
 		all:       &store.Statement{SQL: "SELECT " + id + "," + word + " FROM " + table + " ORDER BY " + id},
 		count:     &store.Statement{SQL: "SELECT count(*) FROM " + table},
 		updateAll: &store.Statement{SQL: "UPDATE " + table + " SET " + word + "=" + dl.Param(1)},
+		update:    &store.Statement{SQL: "UPDATE " + table + " SET " + word + "=" + dl.Param(1) + " WHERE " + id + "=" + dl.Param(2)},
+		extend:    &store.Statement{SQL: "UPDATE " + table + " SET " + word + "=" + word + "||" + dl.Param(1) + " WHERE " + id + "=" + dl.Param(2)},
 		one:       &store.Statement{SQL: "SELECT " + word + " FROM " + table + " WHERE " + id + "=" + dl.Param(1)},
 	}
 }

@@ -40,6 +40,7 @@ func RunWithin(t *testing.T, open func(t *testing.T) store.Driver, interrupt tim
 		run  func(*suite, *testing.T)
 	}{
 		{"driver", (*suite).driver},
+		{"session", (*suite).sessions},
 		{"wire", (*suite).wire},
 		{"read", (*suite).read},
 		{"filter", (*suite).filter},
