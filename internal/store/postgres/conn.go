@@ -50,6 +50,7 @@ type conn struct {
 	breaker int           // the write that it belonged to
 	depth   int           // of the savepoints inside a write
 	retire  bool          // the connection must not be lent again
+	turn    bool          // it has the turn to commit
 	alone   bool          // outside of a transaction: a lost connection may be replaced
 	took    time.Duration // by the last statement, up to its first row
 

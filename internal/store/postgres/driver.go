@@ -52,6 +52,8 @@ type Driver struct {
 	writer   *writer
 	replicas *replicas // nil: there are none
 
+	snapshots places // lent to sessions
+
 	stop context.CancelFunc
 	done chan struct{}
 	once sync.Once
@@ -79,7 +81,7 @@ func Open(ctx context.Context, opt Options) (*Driver, error) {
 	if err != nil {
 		return nil, unfit(err, set.cfg)
 	}
-	d := &Driver{done: make(chan struct{})}
+	d := &Driver{done: make(chan struct{}), snapshots: make(places, max(1, opt.Readers/2))}
 	d.adopted.Store(&dialect{})
 	err = c.fit(opt.Log)
 	if err == nil { // a server that does not fit is left as it is

@@ -16,12 +16,6 @@ type commitHooks struct {
 // the other, from their hooks on. It ends with the transaction.
 const commitLock = systemLock + 1
 
-// takeTurn waits for the commits that are on their way. A node that stands still
-// in the middle of its own must not stop the others for ever: the server ends
-// its session.
-const takeTurn = "SET LOCAL lock_timeout=15000; SET LOCAL idle_in_transaction_session_timeout=10000; " +
-	"SELECT pg_advisory_xact_lock("
-
 // OnCommit implements store.Committer.
 func (d *Driver) OnCommit(before func(tx store.Tx, kept []any) error, after func(committed bool)) {
 	d.writer.hooks.Store(&commitHooks{before, after})
@@ -47,12 +41,16 @@ func (w *writer) finally(c *conn) error {
 
 func (w *writer) hooked(c *conn, kept []any) error {
 	h := w.hooks.Load()
+	defer w.yieldTurn(c)
 	if h == nil || len(kept) == 0 {
+		if !c.turn { // a session that has read must not miss it
+			if err := c.run(bounded + shareTurn + strconv.Itoa(commitLock) + ")"); err != nil {
+				return err
+			}
+		}
 		return c.commit(w.tracked())
 	}
-	w.turn.Lock() // of this node's own commits, which need not wait at the server
-	defer w.turn.Unlock()
-	err := c.run(takeTurn + strconv.Itoa(commitLock) + ")")
+	err := w.takeTurn(c)
 	if err == nil {
 		err = call(func(tx store.Tx) error { return h.before(tx, kept) }, c)
 	}

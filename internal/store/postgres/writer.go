@@ -27,15 +27,16 @@ const undoJob = "ROLLBACK TO " + outerPoint
 
 // job is one write on its way to the disk.
 type job struct {
-	ctx   context.Context //nolint:containedctx // the caller's, for its statements
-	fn    func(store.Tx) error
-	alter bool
-	eager bool // its statements tell their outcomes at once: one of them has failed
-	waits bool // for a lock: it left its group
-	tries int  // with 1, a connection was lost with it; with 2, it had its other try
-	kept  int  // what was kept for the commit before it
-	err   error
-	done  chan struct{}
+	ctx     context.Context //nolint:containedctx // the caller's, for its statements
+	fn      func(store.Tx) error
+	alter   bool
+	session bool // led by code that is not here: it cannot run again
+	eager   bool // its statements tell their outcomes at once: one of them has failed
+	waits   bool // for a lock: it left its group
+	tries   int  // with 1, a connection was lost with it; with 2, it had its other try
+	kept    int  // what was kept for the commit before it
+	err     error
+	done    chan struct{}
 }
 
 // writer commits writes that wait together as a group, on a connection of its
@@ -65,19 +66,10 @@ func newWriter(c *conn, p *pool, log *slog.Logger) *writer {
 
 // do hands fn to the writer and waits for its outcome.
 func (w *writer) do(ctx context.Context, fn func(store.Tx) error, alter bool) error {
-	j := &job{ctx: ctx, fn: fn, alter: alter, done: make(chan struct{})}
-	w.mu.RLock()
-	if w.shut {
-		w.mu.RUnlock()
-		return fault.New(fault.ShuttingDown, "the store is closed")
+	j := &job{ctx: ctx, fn: fn, alter: alter}
+	if err := w.enqueue(j); err != nil {
+		return err
 	}
-	select {
-	case w.jobs <- j:
-	case <-ctx.Done():
-		w.mu.RUnlock()
-		return tooLate(ctx.Err())
-	}
-	w.mu.RUnlock()
 	<-j.done
 	return j.err
 }
@@ -213,6 +205,7 @@ func (w *writer) commit(group []*job) {
 		stale = false
 		i = w.redo(group, i)
 	}
+	w.yieldTurn(c)
 	w.retry(group)
 }
 
@@ -237,7 +230,7 @@ func (w *writer) redo(group []*job, at int) int {
 			j.err = nil
 		}
 	}
-	if group[from].waits = contended(why); group[from].waits {
+	if group[from].waits = contended(why) && !group[from].session; group[from].waits {
 		group[from].err = why
 		return from + 1
 	}
@@ -248,10 +241,8 @@ func (w *writer) redo(group []*job, at int) int {
 // behind it leaves it alone, and learns how all writes went.
 func (w *writer) between(stale bool, last int) error {
 	w.c.write = last
-	if stale {
-		if err := errors.Join(w.c.hold(ctl.release, nil), w.c.hold(ctl.savepoint, nil)); err != nil {
-			return err
-		}
+	if err := w.next(stale); err != nil {
+		return err
 	}
 	return w.c.flushOwed()
 }
@@ -285,10 +276,17 @@ func (w *writer) run(j *job, i int, stale bool) (bool, error) {
 		return stale, nil
 	}
 	c.write, c.later, j.kept = i, !j.eager, len(c.kept)
-	if stale {
-		if errors.Join(c.hold(ctl.release, nil), c.hold(ctl.savepoint, nil)) != nil {
-			return false, nil //nolint:nilerr // the group is undone by it
-		}
+	var err error
+	if j.session {
+		err = w.admit(j, stale)
+	} else {
+		err = w.next(stale)
+	}
+	switch {
+	case c.broken != nil || c.lost != nil:
+		return false, nil // the group is undone by it
+	case err != nil:
+		return false, err
 	}
 	j.err = c.call(j)
 	c.later = false
@@ -299,7 +297,7 @@ func (w *writer) run(j *job, i int, stale bool) (bool, error) {
 		c.drop(j.err) // a transaction that ends with its connection can be done elsewhere
 		return false, nil
 	}
-	if j.waits = contended(j.err); c.status == 'I' && len(c.owed) == 0 { // else its begin has not been sent
+	if j.waits = contended(j.err) && !j.session; c.status == 'I' && len(c.owed) == 0 { // else its begin has not been sent
 		return false, fault.New(fault.StoreUnavailable, "the transaction ended early")
 	}
 	if err := c.run(undoJob); err != nil && c.broken == nil {
@@ -359,6 +357,7 @@ func (w *writer) finish(group []*job) {
 		err = w.seal(w.c)
 	} else { // nothing was written
 		_ = w.c.run("ROLLBACK") // where it fails the connection is not used again
+		w.yieldTurn(w.c)
 	}
 	var stay []*job
 	for _, j := range group {
