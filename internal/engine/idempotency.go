@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"time"
 
 	"github.com/pandobase/pando/internal/fault"
@@ -58,18 +59,11 @@ func (i *Idempotency) scope(id policy.Identity) string {
 // answered before, or refuses another body under the same key.
 func (e *Engine) once(ctx context.Context, id policy.Identity, idem *Idempotency, ch *change) error {
 	scope := idem.scope(id)
-	e.mu.Lock()
-	if e.running[scope] {
-		e.mu.Unlock()
-		return fault.New(fault.IdempotencyInFlight, "a request with this idempotency key is being processed").WithHint("wait for its answer, then repeat")
+	done, err := e.claim(scope)
+	if err != nil {
+		return err
 	}
-	e.running[scope] = true
-	e.mu.Unlock()
-	defer func() {
-		e.mu.Lock()
-		delete(e.running, scope)
-		e.mu.Unlock()
-	}()
+	defer done()
 	return e.driver.Write(ctx, func(tx store.Tx) error {
 		since := e.now().UTC().Add(-remembered)
 		// The key is taken before the write: another node that has the same one
@@ -79,7 +73,7 @@ func (e *Engine) once(ctx context.Context, id policy.Identity, idem *Idempotency
 			return err
 		}
 		if !taken {
-			if err := e.recall(tx, &id, scope, idem, &ch.res); err != nil {
+			if err := e.recall(tx, &id, scope, since, idem, &ch.res); err != nil {
 				return err
 			}
 			return ch.recordReplay(tx)
@@ -89,6 +83,22 @@ func (e *Engine) once(ctx context.Context, id policy.Identity, idem *Idempotency
 		}
 		return e.keep(tx, &id, scope, since, &ch.res)
 	})
+}
+
+// claim keeps other requests of this node with the same key away until done is
+// called.
+func (e *Engine) claim(scope string) (done func(), err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.running[scope] {
+		return nil, fault.New(fault.IdempotencyInFlight, "a request with this idempotency key is being processed").WithHint("wait for its answer, then repeat")
+	}
+	e.running[scope] = true
+	return func() {
+		e.mu.Lock()
+		delete(e.running, scope)
+		e.mu.Unlock()
+	}, nil
 }
 
 // take stores the key without an answer, unless it is there and is remembered.
@@ -102,17 +112,23 @@ func (e *Engine) take(tx store.Tx, scope string, since time.Time, idem *Idempote
 	return n > 0, err
 }
 
-// recall is the answer that was given to a key.
-func (e *Engine) recall(tx store.Tx, id *policy.Identity, scope string, idem *Idempotency, res *Result) error {
+// errNotTaken says that no answer was given to a key.
+var errNotTaken = errors.New("the idempotency key has no answer")
+
+// recall is the answer that was given to a key since a time; errNotTaken: none.
+func (e *Engine) recall(rd store.Reader, id *policy.Identity, scope string, since time.Time, idem *Idempotency, res *Result) error {
 	var digest, stored []byte
 	d := e.planner.Dialect
-	st := &store.Statement{SQL: `SELECT "digest","result" FROM "pando_idempotency" WHERE "scope"=` + d.Param(1)}
-	err := tx.Query(st, []value.Value{value.OfText(scope)}, func(r store.Row) error {
+	st := &store.Statement{SQL: `SELECT "digest","result" FROM "pando_idempotency" WHERE "scope"=` + d.Param(1) + ` AND "at">=` + d.Param(2)}
+	err := rd.Query(st, []value.Value{value.OfText(scope), value.OfTimestamp(since)}, func(r store.Row) error {
 		digest, stored = r.Append(nil, 0), r.Append(nil, 1)
 		return nil
 	})
 	if err != nil {
 		return err
+	}
+	if digest == nil {
+		return errNotTaken
 	}
 	if string(digest) != string(idem.Digest[:]) {
 		return fault.New(fault.IdempotencyMismatch, "this idempotency key was used for another request").

@@ -27,7 +27,7 @@ type ReadOptions struct {
 }
 
 // read is Read without its denials.
-func (e *Engine) read(ctx context.Context, id policy.Identity, q *query.Read, opt ReadOptions) (*Result, error) {
+func (e *Engine) read(ctx context.Context, in *Tx, id policy.Identity, q *query.Read, opt ReadOptions) (*Result, error) {
 	guard := e.guards(&id)
 	sc := scratches.Get().(*scratch) //nolint:forcetypeassert // the pool holds nothing else
 	defer sc.release()
@@ -56,7 +56,7 @@ func (e *Engine) read(ctx context.Context, id policy.Identity, q *query.Read, op
 	}
 	audited := e.audited(plan)
 	if audited && opt.Stream != nil {
-		if err := e.recordRead(ctx, &id, plan, 0, nil); err != nil {
+		if err := e.recordRead(ctx, in, &id, plan, 0, nil); err != nil {
 			return nil, err
 		}
 	}
@@ -75,7 +75,7 @@ func (e *Engine) read(ctx context.Context, id policy.Identity, q *query.Read, op
 	}
 	page := &sc.page
 	start := time.Now()
-	err = e.readFrom(ctx, q.Count != query.CountNone, &opt, plan, func(r store.Reader) error {
+	err = e.readFrom(ctx, in, q.Count != query.CountNone, &opt, plan, func(r store.Reader) error {
 		return plan.Run(r, args, run, page)
 	})
 	e.meter.record(ctx, plan.Entity, query.ReadRows, start, err)
@@ -89,7 +89,7 @@ func (e *Engine) read(ctx context.Context, id policy.Identity, q *query.Read, op
 		return nil, err
 	}
 	if audited && opt.Stream == nil {
-		if err := e.recordRead(ctx, &id, plan, page.Rows, page.Primary); err != nil {
+		if err := e.recordRead(ctx, in, &id, plan, page.Rows, page.Primary); err != nil {
 			res.Body = run.Buffer
 			res.Release()
 			return nil, err

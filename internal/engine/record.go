@@ -18,9 +18,13 @@ import (
 // PGRST1xx, PGRST2xx and the SQLSTATEs. A read of an entity with audit: reads
 // is on record before its first byte is answered.
 func (e *Engine) Read(ctx context.Context, id policy.Identity, q *query.Read, opt ReadOptions) (*Result, error) {
-	res, err := e.read(ctx, id, q, opt)
+	return e.readAs(ctx, nil, id, q, opt)
+}
+
+func (e *Engine) readAs(ctx context.Context, in *Tx, id policy.Identity, q *query.Read, opt ReadOptions) (*Result, error) {
+	res, err := e.read(ctx, in, id, q, opt)
 	if err != nil {
-		return nil, e.refused(ctx, id, query.ReadRows, q.Target, err)
+		return nil, e.refused(ctx, in, id, query.ReadRows, q.Target, err)
 	}
 	return res, nil
 }
@@ -28,9 +32,13 @@ func (e *Engine) Read(ctx context.Context, id policy.Identity, q *query.Read, op
 // Write changes rows, all or none; when it returns without an error, the
 // change is on disk, and so is its audit record. idem may be nil.
 func (e *Engine) Write(ctx context.Context, id policy.Identity, w *query.Write, idem *Idempotency) (*Result, error) {
-	res, err := e.write(ctx, id, w, idem)
+	return e.writeAs(ctx, nil, id, w, idem)
+}
+
+func (e *Engine) writeAs(ctx context.Context, in *Tx, id policy.Identity, w *query.Write, idem *Idempotency) (*Result, error) {
+	res, err := e.write(ctx, in, id, w, idem)
 	if err != nil {
-		return nil, e.refused(ctx, id, w.Action, w.Target, err)
+		return nil, e.refused(ctx, in, id, w.Action, w.Target, err)
 	}
 	return res, nil
 }
@@ -41,7 +49,7 @@ func (e *Engine) Write(ctx context.Context, id policy.Identity, w *query.Write, 
 func (e *Engine) Load(ctx context.Context, id policy.Identity, l *Load) (int, error) {
 	n, err := e.loadRows(ctx, id, l)
 	if err != nil {
-		return n, e.refused(ctx, id, query.Create, l.Target, err)
+		return n, e.refused(ctx, nil, id, query.Create, l.Target, err)
 	}
 	return n, nil
 }
@@ -75,8 +83,9 @@ func about(id *policy.Identity, action query.Action, ent *model.Entity) audit.Re
 // refused puts a denial on record and returns it as the caller is told: the
 // anonymous hear 401, since signing in may help. Of callers who are not known, it is counted
 // only: they must not be able to fill the disk, and nor must those who are known,
-// see [audit.Log.Refuse].
-func (e *Engine) refused(ctx context.Context, id policy.Identity, action query.Action, target query.Target, err error) error {
+// see [audit.Log.Refuse]. In a transaction the record waits for its end, and is
+// there whatever that is.
+func (e *Engine) refused(ctx context.Context, in *Tx, id policy.Identity, action query.Action, target query.Target, err error) error {
 	var f *fault.Error
 	if !errors.As(err, &f) {
 		return err
@@ -109,10 +118,18 @@ func (e *Engine) refused(ctx context.Context, id policy.Identity, action query.A
 	}
 	r := about(&id, action, ent)
 	r.Rule, r.Detail = r.Entity+"."+r.Action, map[string]string{"reason": f.Message}
-	if failed := e.audit.Refuse(ctx, &r); failed != nil {
-		e.log.Error("a denial could not be put on record", "entity", r.Entity, "action", r.Action, "error", failed)
+	if in != nil {
+		in.deny(r)
+	} else {
+		e.recordDenial(ctx, &r)
 	}
 	return err
+}
+
+func (e *Engine) recordDenial(ctx context.Context, r *audit.Record) {
+	if err := e.audit.Refuse(ctx, r); err != nil {
+		e.log.Error("a denial could not be put on record", "entity", r.Entity, "action", r.Action, "error", err)
+	}
 }
 
 // record puts what the change did on record, in its transaction. A change that
@@ -406,9 +423,21 @@ func (e *Engine) readRecords(id *policy.Identity, p *store.ReadPlan, rows int, k
 	return out
 }
 
-// recordRead puts a read on record, in a transaction of its own.
-func (e *Engine) recordRead(ctx context.Context, id *policy.Identity, p *store.ReadPlan, rows int, keys []value.Value) error {
+// recordRead puts a read on record, in a transaction of its own, or in the one
+// that it was made in.
+func (e *Engine) recordRead(ctx context.Context, in *Tx, id *policy.Identity, p *store.ReadPlan, rows int, keys []value.Value) error {
 	records := e.readRecords(id, p, rows, keys)
+	if in != nil {
+		in.remember(records)
+		return nil
+	}
+	return e.recordReads(ctx, records)
+}
+
+func (e *Engine) recordReads(ctx context.Context, records []audit.Record) error {
+	if len(records) == 0 {
+		return nil
+	}
 	return e.driver.Write(context.WithoutCancel(ctx), func(tx store.Tx) error { return e.appendAll(tx, records) })
 }
 

@@ -61,7 +61,11 @@ func (e *Engine) openPosition(token string) (p store.Position, ok bool) {
 
 // readFrom runs a caller's read: on the primary, unless the store has replicas
 // and one of them fulfils what the caller wants and what the plan's rules need.
-func (e *Engine) readFrom(ctx context.Context, snapshot bool, opt *ReadOptions, plan *store.ReadPlan, fn func(store.Reader) error) error {
+// One in a transaction reads what that reads.
+func (e *Engine) readFrom(ctx context.Context, in *Tx, snapshot bool, opt *ReadOptions, plan *store.ReadPlan, fn func(store.Reader) error) error {
+	if in != nil {
+		return in.session.Read(ctx, fn)
+	}
 	if e.copies == nil {
 		return e.driver.Read(ctx, snapshot, fn)
 	}
@@ -93,13 +97,15 @@ func (o *once) Write(b []byte) (int, error) {
 	return o.to.Write(b)
 }
 
-// wrote notes a write of an entity that was acknowledged, and returns the token
-// of its place.
-func (e *Engine) wrote(ent *model.Entity) string {
-	if e.copies == nil {
+// wrote notes writes of entities that were acknowledged, and returns the token
+// of their place.
+func (e *Engine) wrote(entities ...*model.Entity) string {
+	if e.copies == nil || len(entities) == 0 {
 		return ""
 	}
-	e.copies.Changed(e.reaches[ent])
+	for _, ent := range entities {
+		e.copies.Changed(e.reaches[ent])
+	}
 	at := e.copies.Position()
 	if at == (store.Position{}) {
 		return ""

@@ -19,7 +19,7 @@ import (
 const maxRows = 20_000
 
 // write is Write without its denials.
-func (e *Engine) write(ctx context.Context, id policy.Identity, w *query.Write, idem *Idempotency) (*Result, error) {
+func (e *Engine) write(ctx context.Context, in *Tx, id policy.Identity, w *query.Write, idem *Idempotency) (*Result, error) {
 	ent, err := e.planner.Entity(w.Target)
 	if err != nil {
 		return nil, err
@@ -33,9 +33,12 @@ func (e *Engine) write(ctx context.Context, id policy.Identity, w *query.Write, 
 		return nil, err
 	}
 	start := time.Now()
-	if idem == nil {
+	switch {
+	case in != nil:
+		err = in.change(ctx, idem, ch)
+	case idem == nil:
 		err = e.driver.Write(ctx, ch.run)
-	} else {
+	default:
 		err = e.once(ctx, id, idem, ch)
 	}
 	e.meter.record(ctx, ent, w.Action, start, err)
@@ -46,7 +49,9 @@ func (e *Engine) write(ctx context.Context, id policy.Identity, w *query.Write, 
 		ch.res.Release()
 		return nil, err
 	}
-	ch.res.Position = e.wrote(ent)
+	if in == nil { // else it is the transaction's
+		ch.res.Position = e.wrote(ent)
+	}
 	return &ch.res, nil
 }
 

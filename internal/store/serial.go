@@ -25,6 +25,10 @@ type SessionOptions struct {
 	// eagerly. That is what most transactions never need, and they are cheaper
 	// so.
 	Eager bool
+	// Ahead has the session take the writer's turn at its first statement, be it a
+	// read: nothing can come in its way then, and everybody waits for it. It is
+	// for quick ones that have met conflict after conflict.
+	Ahead bool
 }
 
 // HoldTime is how long a session may take from its first write to its commit:

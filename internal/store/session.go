@@ -95,6 +95,12 @@ func (s *Session) Read(ctx context.Context, fn func(Reader) error) error {
 	if err := s.open(ctx); err != nil {
 		return err
 	}
+	if s.job == nil && s.opt.Ahead && !s.opt.ReadOnly {
+		if err := s.hand(); err != nil {
+			s.failed = err
+			return err
+		}
+	}
 	if s.job != nil {
 		return s.command(false, func(tx Tx) error { return fn(tx) })
 	}
@@ -115,8 +121,7 @@ func (s *Session) Write(ctx context.Context, fn func(Tx) error) error {
 		return err
 	}
 	if s.opt.ReadOnly {
-		return fault.New(fault.ReadOnlyTransaction, "the transaction only reads").
-			WithHint("leave out `reads: true` where something is written")
+		return OnlyReads()
 	}
 	if s.job == nil {
 		if err := s.hand(); err != nil {
@@ -152,6 +157,14 @@ func (s *Session) Commit() error {
 	}
 	<-job.Done()
 	return job.Err()
+}
+
+// Failed is what has ended the session before its time, whether its code has
+// looked or not; nil: nothing.
+func (s *Session) Failed() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.failed
 }
 
 // Rollback undoes what was written. Behind the end it does nothing.
@@ -204,6 +217,12 @@ func (s *Session) open(ctx context.Context) error {
 
 func conflict(cause error) *fault.Error {
 	return fault.Wrap(cause, fault.Serialization, "a concurrent change is in the way").WithHint("try again")
+}
+
+// OnlyReads is the fault of a write in a transaction that only reads.
+func OnlyReads() *fault.Error {
+	return fault.New(fault.ReadOnlyTransaction, "the transaction only reads").
+		WithHint("leave out `reads: true` where something is written")
 }
 
 func tooSlow() *fault.Error {
