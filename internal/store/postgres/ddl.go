@@ -46,7 +46,7 @@ func ddl(c store.Change) []string {
 // systemDDL creates the tables that Pando keeps for itself, in the first
 // schema of the search path.
 func systemDDL() []string {
-	return append([]string{
+	ddl := append([]string{
 		`CREATE TABLE IF NOT EXISTS "pando_meta" ("key" text COLLATE "C" PRIMARY KEY, "value" text COLLATE "C")`,
 		`CREATE TABLE IF NOT EXISTS "pando_migrations" ("id" bigint PRIMARY KEY, "at" text COLLATE "C" NOT NULL, ` +
 			`"plan" text NOT NULL, "state" text COLLATE "C" NOT NULL, "step" bigint NOT NULL, "manifest" text NOT NULL)`,
@@ -56,6 +56,8 @@ func systemDDL() []string {
 		`CREATE TABLE IF NOT EXISTS "pando_seeds" ("file" text COLLATE "C" PRIMARY KEY, "at" text COLLATE "C" NOT NULL, "rows" bigint NOT NULL)`,
 		moveDDL(),
 	}, auditDDL()...)
+	ddl = append(ddl, queueDDL()...)
+	return ddl
 }
 
 // auditDDL creates the tables of the audit trail. Records and seals can only be

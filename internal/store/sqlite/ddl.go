@@ -47,7 +47,7 @@ func ddl(c store.Change) []string {
 // systemDDL creates the tables that Pando keeps for itself. No entity's table
 // can have their names: those hold a point.
 func systemDDL() []string {
-	return append([]string{
+	ddl := append([]string{
 		`CREATE TABLE IF NOT EXISTS "pando_meta" ("key" TEXT PRIMARY KEY NOT NULL, "value" TEXT) STRICT`,
 		`CREATE TABLE IF NOT EXISTS "pando_migrations" ("id" INTEGER PRIMARY KEY NOT NULL, "at" TEXT NOT NULL, ` +
 			`"plan" TEXT NOT NULL, "state" TEXT NOT NULL, "step" INTEGER NOT NULL, "manifest" TEXT NOT NULL) STRICT`,
@@ -56,6 +56,8 @@ func systemDDL() []string {
 		`CREATE TABLE IF NOT EXISTS "pando_seeds" ("file" TEXT PRIMARY KEY NOT NULL, "at" TEXT NOT NULL, "rows" INTEGER NOT NULL) STRICT`,
 		moveDDL(),
 	}, auditDDL()...)
+	ddl = append(ddl, queueDDL()...)
+	return ddl
 }
 
 func tableName(t *store.Table) string { return quote(t.QualifiedName()) }
