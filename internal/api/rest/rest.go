@@ -44,11 +44,11 @@ type Config struct {
 // New returns the handler of /rest/v1 and everything below it. It is safe for
 // concurrent use and serves one application: another one takes another handler.
 func New(c Config) http.Handler {
-	return newHandler(c, c.Engine.App())
+	return newHandler(c, c.Engine, c.Engine.App())
 }
 
 type handler struct {
-	engine       *engine.Engine
+	engine       engine.Executor
 	app          *model.App
 	authenticate func(*http.Request) (policy.Identity, error)
 	openAPI      func() []byte
@@ -58,9 +58,9 @@ type handler struct {
 	secure       bool
 }
 
-func newHandler(c Config, app *model.App) *handler {
+func newHandler(c Config, e engine.Executor, app *model.App) *handler {
 	return &handler{
-		engine:       c.Engine,
+		engine:       e,
 		app:          app,
 		authenticate: c.Authenticate,
 		openAPI:      c.OpenAPI,

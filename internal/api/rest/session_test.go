@@ -51,8 +51,8 @@ entities:
       count: { type: int }
 `
 
-// newDoor is the door of the test application on a new store.
-func newDoor(t testing.TB) http.Handler {
+// newEngine serves the test application on a new store.
+func newEngine(t testing.TB) *engine.Engine {
 	t.Helper()
 	app, problems := model.Load(fstest.MapFS{
 		"pando.yaml":        {Data: []byte("app: test\nlimits: { rows: 50 }\n")},
@@ -78,8 +78,15 @@ func newDoor(t testing.TB) http.Handler {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return engine.New(engine.Config{App: app, Rules: rules, Driver: driver, Signer: signer})
+}
+
+// newDoor is the door of the test application on a new store.
+func newDoor(t testing.TB) http.Handler {
+	t.Helper()
+	e := newEngine(t)
 	return rest.New(rest.Config{
-		Engine: engine.New(engine.Config{App: app, Rules: rules, Driver: driver, Signer: signer}),
+		Engine: e,
 		Authenticate: func(r *http.Request) (policy.Identity, error) {
 			if r.Header.Get("Apikey") == "" {
 				return policy.Identity{}, fault.New(fault.MissingCredential, "an API key is required")

@@ -63,7 +63,7 @@ func testHandler(t testing.TB) *handler {
 		OpenAPI:   func() []byte { return []byte(`{"openapi":"3.1.0"}`) },
 		RequestID: func(*http.Request) string { return "req-1" },
 		Logger:    slog.New(slog.DiscardHandler),
-	}, testApp(t))
+	}, nil, testApp(t))
 }
 
 // newCall makes an authenticated request; call is "METHOD path".
