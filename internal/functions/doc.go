@@ -1,0 +1,2 @@
+// Package functions runs an application's own code.
+package functions
