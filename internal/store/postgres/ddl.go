@@ -56,7 +56,7 @@ func systemDDL() []string {
 		`CREATE TABLE IF NOT EXISTS "pando_seeds" ("file" text COLLATE "C" PRIMARY KEY, "at" text COLLATE "C" NOT NULL, "rows" bigint NOT NULL)`,
 		moveDDL(),
 	}, auditDDL()...)
-	ddl = append(ddl, queueDDL()...)
+	ddl = append(append(ddl, queueDDL()...), outboxDDL()...)
 	return ddl
 }
 

@@ -56,7 +56,7 @@ func systemDDL() []string {
 		`CREATE TABLE IF NOT EXISTS "pando_seeds" ("file" TEXT PRIMARY KEY NOT NULL, "at" TEXT NOT NULL, "rows" INTEGER NOT NULL) STRICT`,
 		moveDDL(),
 	}, auditDDL()...)
-	ddl = append(ddl, queueDDL()...)
+	ddl = append(append(ddl, queueDDL()...), outboxDDL()...)
 	return ddl
 }
 
