@@ -89,6 +89,10 @@ const (
 	InvalidOutput        Code = "invalid_output"       // what the application's code answers is not of its type
 	FunctionFailed       Code = "function_failed"      // the application's code ended without an answer
 	StoreMoved           Code = "store_moved"          // the data is in another store now, or about to be
+
+	OutboundRefused        Code = "outbound_refused"        // the application may not send this out
+	IntegrationUnavailable Code = "integration_unavailable" // an integration does not answer; 502, 503 or 504
+	InvalidSignature       Code = "invalid_signature"       // a webhook that is not signed by whom it should be
 )
 
 // entry is what a code means on each transport.
@@ -187,6 +191,10 @@ var entries = map[Code]entry{
 	InvalidInput:         {http.StatusUnprocessableEntity, "Input not valid"},
 	InvalidOutput:        {http.StatusUnprocessableEntity, "Output not valid"},
 	FunctionFailed:       {http.StatusInternalServerError, "Function failed"},
+
+	OutboundRefused:        {http.StatusBadGateway, "Outbound request refused"},
+	IntegrationUnavailable: {http.StatusServiceUnavailable, "Integration not available"},
+	InvalidSignature:       {http.StatusUnauthorized, "Signature not valid"},
 }
 
 // Status returns the HTTP status of c; an unknown code is 500.
