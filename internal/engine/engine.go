@@ -15,7 +15,9 @@ import (
 	"github.com/pandobase/pando/internal/audit"
 	"github.com/pandobase/pando/internal/keys"
 	"github.com/pandobase/pando/internal/model"
+	"github.com/pandobase/pando/internal/outbox"
 	"github.com/pandobase/pando/internal/policy"
+	"github.com/pandobase/pando/internal/query"
 	"github.com/pandobase/pando/internal/store"
 	"github.com/pandobase/pando/internal/telemetry"
 )
@@ -32,6 +34,7 @@ type Config struct {
 	Random io.Reader        // of UUIDs; default crypto/rand
 	DB     *telemetry.DB    // measures the store; default: nobody
 	Audit  *audit.Log       // what is done is put on record; default: nothing is
+	Outbox *outbox.Outbox   // takes the events of writes; default: there are none
 	// Guards tells what an identity may; default Rules.For.
 	Guards func(*policy.Identity) policy.Guard
 	// Drift is told of a statement that does not fit the schema, of an
@@ -60,6 +63,10 @@ type Engine struct {
 	reads  plans[*store.ReadPlan]
 	writes plans[*store.WritePlan]
 	probes cache[*store.Statement] // whether a row is there, by entity
+
+	outbox  *outbox.Outbox
+	derived map[writeOf][]derived              // what follows from writes
+	whole   map[*model.Entity]*store.Statement // a row's fields, where updates are events
 
 	meter meter
 
@@ -95,6 +102,14 @@ func New(c Config) *Engine {
 		planner: &store.Planner{App: c.App, Dialect: c.Driver.Dialect(), MaxRows: int64(limits.Rows), MaxDepth: limits.Depth},
 		meter:   meter{db: c.DB},
 		running: map[string]bool{},
+	}
+	if c.Outbox != nil {
+		e.outbox, e.derived = c.Outbox, derivations(c.App)
+		e.planner.Former = func(ent *model.Entity, a query.Action) bool { return e.derived[writeOf{ent, a}] != nil }
+		e.whole = map[*model.Entity]*store.Statement{}
+		for w := range e.derived {
+			e.whole[w.entity] = e.planner.ByKey(w.entity, w.entity.Fields...)
+		}
 	}
 	if r, ok := c.Driver.(store.Replicated); ok && r.Replicas() != nil {
 		e.copies, e.reaches = r, reaches(c.App)

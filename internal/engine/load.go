@@ -141,6 +141,7 @@ func (r *loading) run(ctx context.Context, tx store.Tx) error {
 
 func (r *loading) batch(tx store.Tx, batch []item) error {
 	r.out.Primary, r.out.Partition, r.vals, r.merged = r.out.Primary[:0], r.out.Partition[:0], r.vals[:0], r.merged[:0]
+	r.out.Former = nil
 	if copied, err := r.copy(tx, batch); err != nil {
 		return err
 	} else if !copied {
@@ -151,6 +152,9 @@ func (r *loading) batch(tx store.Tx, batch []item) error {
 		}
 	}
 	if err := r.recordChunk(tx); err != nil {
+		return err
+	}
+	if err := r.change.created(tx, &r.out, func(i int) ([]value.Value, bool) { return r.vals[i], r.merged[i] }); err != nil {
 		return err
 	}
 	r.stored += len(r.out.Primary)

@@ -22,6 +22,9 @@ type Executor interface {
 	Read(ctx context.Context, id policy.Identity, q *query.Read, opt ReadOptions) (*Result, error)
 	// Write is [Engine.Write].
 	Write(ctx context.Context, id policy.Identity, w *query.Write, idem *Idempotency) (*Result, error)
+	// Append calls fn in the transaction, or in one of its own: for what other rooms
+	// add to it. fn must not wait.
+	Append(ctx context.Context, fn func(store.Tx) error) error
 }
 
 var (

@@ -387,6 +387,9 @@ func (c *change) run(tx store.Tx) error {
 	if err := c.record(tx, out); err != nil {
 		return err
 	}
+	if err := c.happen(tx, out); err != nil {
+		return err
+	}
 	if c.w.Returning == nil || c.w.Action == query.Delete {
 		return nil
 	}
