@@ -127,7 +127,8 @@ func resolver(fsys fs.FS, folder string, s *sources) api.Plugin {
 			}
 			switch {
 			case a.Kind == api.ResolveEntryPoint:
-				return api.OnResolveResult{Path: a.Path, Namespace: fromApp}, nil
+				// esbuild writes ./ before what it finds on the disk.
+				return api.OnResolveResult{Path: path.Clean(a.Path), Namespace: fromApp}, nil
 			case a.Path == "pando":
 				return api.OnResolveResult{Path: a.Path, Namespace: fromPando}, nil
 			case a.Namespace == fromApp && (strings.HasPrefix(a.Path, "./") || strings.HasPrefix(a.Path, "../") || a.Path == "." || a.Path == ".."):
