@@ -17,6 +17,7 @@ import (
 	"github.com/pandobase/pando/internal/engine"
 	"github.com/pandobase/pando/internal/fault"
 	"github.com/pandobase/pando/internal/model"
+	"github.com/pandobase/pando/internal/operations"
 	"github.com/pandobase/pando/internal/policy"
 	"github.com/pandobase/pando/internal/query"
 )
@@ -31,6 +32,8 @@ type Config struct {
 	Engine *engine.Engine
 	// Authenticate names the caller of a request, or returns a fault.
 	Authenticate func(*http.Request) (policy.Identity, error)
+	// Operations runs what is behind rpc/; nil: nothing is.
+	Operations *operations.Operations
 	// OpenAPI returns the document of the root.
 	OpenAPI func() []byte
 	// RequestID returns the id of a request. Default: problems have none.
@@ -49,6 +52,7 @@ func New(c Config) http.Handler {
 
 type handler struct {
 	engine       engine.Executor
+	operations   *operations.Operations
 	app          *model.App
 	authenticate func(*http.Request) (policy.Identity, error)
 	openAPI      func() []byte
@@ -61,6 +65,7 @@ type handler struct {
 func newHandler(c Config, e engine.Executor, app *model.App) *handler {
 	return &handler{
 		engine:       e,
+		operations:   c.Operations,
 		app:          app,
 		authenticate: c.Authenticate,
 		openAPI:      c.OpenAPI,
@@ -96,7 +101,7 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if operation, ok := strings.CutPrefix(name, "rpc/"); ok {
-		return h.rpc(w, r, module, operation)
+		return h.rpc(w, r, id, module, operation)
 	}
 	if strings.IndexByte(name, '/') >= 0 || !utf8.ValidString(name) {
 		return noSuchPath()
@@ -192,35 +197,6 @@ func (h *handler) root(w http.ResponseWriter, r *http.Request) error {
 	body := h.openAPI()
 	a := reply{body: body, contentType: rep.contentType(), tag: query.Tag(body), status: http.StatusOK}
 	return a.send(w, r)
-}
-
-// rpc answers for an operation: no operation is active in this build.
-func (h *handler) rpc(w http.ResponseWriter, r *http.Request, module, name string) error {
-	const methods = "OPTIONS,GET,HEAD,POST"
-	switch r.Method {
-	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodOptions:
-	default:
-		return methodNotAllowed(w, r, methods)
-	}
-	var names []string
-	for _, m := range h.app.Modules {
-		if module != "" && m.Name != module {
-			continue
-		}
-		for _, op := range m.Operations {
-			if op.Name == name {
-				return fault.New(fault.UnknownOperation, "the operation %s.%s is declared, but not served by this build", m.Name, name).
-					WithHint("operations are not active yet; use the entities of %s", m.Name)
-			}
-			names = append(names, op.Name)
-		}
-	}
-	f := fault.New(fault.UnknownOperation, "Could not find the operation %s", shorten(name)).
-		WithDetails("no operation is served by this build")
-	if n := fault.Nearest(name, names); n != "" {
-		return f.WithHint("Perhaps you meant %s, which is declared.", n)
-	}
-	return f
 }
 
 // checkModule refuses a profile that is no module of the application.
