@@ -27,6 +27,9 @@ func (r *root) check() error {
 	if err == nil {
 		_, err = app.CheckTests()
 	}
+	if err == nil {
+		err = app.CheckCode()
+	}
 	if err != nil && !errors.As(err, &invalid) {
 		return err
 	}

@@ -27,7 +27,8 @@ type Application struct {
 // Features are what this build enforces and acts on.
 func Features() model.Features {
 	return model.Features{FieldPolicies: true, Active: map[string]bool{
-		model.PartPolicy: true, model.PartAuth: true, model.PartPartitions: true,
+		model.PartPolicy: true, model.PartAuth: true, model.PartPartitions: true, model.PartOperations: true, model.PartFunctions: true,
+		model.PartEvents: true, model.PartJobs: true, model.PartWebhooks: true, model.PartIntegrations: true,
 	}}
 }
 
@@ -128,7 +129,7 @@ func (a *Application) Supported() error {
 	}{
 		{"store", c.Store.URL, []string{"sqlite://", "postgres://", "postgresql://", "secret:"}},
 		{"cache", c.Cache, []string{"memory://"}},
-		{"broker", c.Broker, []string{"embedded://"}},
+		{"broker", c.Broker, []string{"embedded://", "nats://", "amqp://", "amqps://", "secret:"}},
 		{"files", c.Files, []string{"file://"}},
 		{"keys", c.Keys, []string{"file://"}},
 		{"mail", c.Mail, []string{"mailbox://", "smtp://", "smtps://"}},

@@ -17,7 +17,9 @@ import (
 	"github.com/pandobase/pando/internal/mail"
 	"github.com/pandobase/pando/internal/password"
 	"github.com/pandobase/pando/internal/policy"
+	"github.com/pandobase/pando/internal/query"
 	"github.com/pandobase/pando/internal/store"
+	"github.com/pandobase/pando/internal/value"
 )
 
 // mailsDir holds the application's own mail templates, mailboxDir in the data
@@ -58,7 +60,7 @@ func (n *Node) newAuth(app *Application, driver store.Driver, trail *audit.Log) 
 	}
 	return auth.New(auth.Config{
 		App: app.Model, Driver: driver, Ring: n.ring, Wrapper: n.wrapper, Audit: trail, Passwords: n.hasher,
-		Mail: sender, Templates: templates, Secret: find, URL: base, Log: n.opt.Log,
+		Mail: sender, Templates: templates, Secret: find, URL: base, Log: n.opt.Log, Watch: n.watchUsers,
 	})
 }
 
@@ -150,4 +152,14 @@ func (n *Node) authDoor() http.Handler {
 		Auth: n.auth, Identify: func(r *http.Request) *policy.Request { return identify(r, "auth") },
 		RequestID: edge.RequestIDOf, Caller: tellCaller, Logger: n.opt.Log,
 	})
+}
+
+// watchUsers makes events of how users change, for who waits for them.
+func (n *Node) watchUsers(tx store.Tx, action query.Action, userID string) (func() error, error) {
+	live := n.live.Load()
+	if live == nil { // the first user is not made before the application is served
+		return func() error { return nil }, nil
+	}
+	id := policy.Identity{Role: policy.Service, Key: "auth", OnBehalf: userID}
+	return live.engine.Watch(tx, &id, live.app.Model.Entity("auth", "users"), action, value.OfText(userID))
 }

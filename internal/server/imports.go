@@ -55,7 +55,7 @@ func (im *imports) run(w http.ResponseWriter, r *http.Request) error {
 	if err := im.node.Engine().Known(opt.Target); err != nil {
 		return err
 	}
-	ev := newEvents(w)
+	ev := newEventStream(w)
 	opt.Errors = ev
 	opt.Progress = func(done, total int64, rows int) { ev.send(Event{Progress: &Progress{done, total, rows}}) }
 	report, err := transfer.Import(ctx, im.node.Engine(), operator(), opt)

@@ -18,6 +18,8 @@ import (
 	"github.com/pandobase/pando/internal/fault"
 	"github.com/pandobase/pando/internal/migrate"
 	"github.com/pandobase/pando/internal/move"
+	"github.com/pandobase/pando/internal/outbox"
+	"github.com/pandobase/pando/internal/queue"
 	"github.com/pandobase/pando/internal/store"
 	"github.com/pandobase/pando/internal/value"
 )
@@ -407,7 +409,7 @@ func (n *Node) cmdMove(w http.ResponseWriter, r *http.Request) error {
 	}
 	x := &exchange{n: n, to: to, url: url}
 	defer x.end()
-	ev := newEvents(w)
+	ev := newEventStream(w)
 	c := move.Config{
 		From: from, To: to, ID: note.ID, Name: publicName(url), Log: n.opt.Log,
 		Hold: x.hold, Ready: x.ready, Switched: x.switched,
@@ -548,7 +550,7 @@ func (n *Node) cmdMoveRollback(w http.ResponseWriter, r *http.Request) error {
 	}
 	x := &exchange{n: n, to: old, url: note.From}
 	defer x.end()
-	ev := newEvents(w)
+	ev := newEventStream(w)
 	c := move.Config{
 		From: old, To: m, ID: note.ID, Name: publicName(note.From), Log: n.opt.Log, Hold: x.hold, Ready: x.ready, Switched: x.switched,
 		Progress: func(p move.Progress) {
@@ -615,24 +617,37 @@ type exchange struct {
 	trail *audit.Log
 	auth  *auth.Auth
 	done  bool
+
+	outbox *outbox.Outbox
+	queue  *queue.Queue
 }
 
 // hold is move.Config.Hold: nobody is inside the gate, no reload runs, nothing
 // is left to be done behind an answer, and what was counted is stored.
 func (x *exchange) hold(ctx context.Context) (func(), error) {
 	n := x.n
+	if err := n.holdWork(ctx); err != nil {
+		n.goOn(ctx)
+		return nil, err
+	}
 	if err := n.gate.close(ctx); err != nil {
+		n.goOn(ctx)
 		return nil, err
 	}
 	for !n.mu.TryLock() {
 		select {
 		case <-ctx.Done():
 			n.gate.open()
+			n.goOn(ctx)
 			return nil, fault.Wrap(ctx.Err(), fault.QueryCanceled, "a reload took too long to end")
 		case <-time.After(time.Millisecond):
 		}
 	}
-	release := func() { n.mu.Unlock(); n.gate.open() }
+	release := func() {
+		n.mu.Unlock()
+		n.gate.open()
+		n.goOn(ctx)
+	}
 	err := n.auth.Idle(ctx)
 	if err == nil {
 		if err = n.auth.Stop(ctx); err == nil {
@@ -655,6 +670,15 @@ func (x *exchange) hold(ctx context.Context) (func(), error) {
 	return resume, nil
 }
 
+// goOn works again after a hold.
+func (n *Node) goOn(ctx context.Context) {
+	n.work.mu.Lock()
+	defer n.work.mu.Unlock()
+	if err := n.resumeWork(context.WithoutCancel(ctx)); err != nil {
+		n.opt.Log.Error("jobs and events stand still: restart the node", "error", err)
+	}
+}
+
 // ready opens on the new store what is served from it.
 func (x *exchange) ready(ctx context.Context) (err error) {
 	x.trail, err = audit.Open(ctx, audit.Config{Driver: x.to, Wrapper: x.n.wrapper, Log: x.n.opt.Log})
@@ -662,6 +686,9 @@ func (x *exchange) ready(ctx context.Context) (err error) {
 		return err
 	}
 	if x.auth, err = x.n.newAuth(x.n.Application(), x.to, x.trail); err != nil {
+		return err
+	}
+	if x.outbox, x.queue, err = x.n.openQueues(ctx, x.n.Application(), x.to); err != nil {
 		return err
 	}
 	return x.auth.Start(ctx) // it only reads: the keys are there
@@ -677,17 +704,24 @@ func (x *exchange) forget(ctx context.Context) {
 		_ = x.trail.Close(ctx) // nothing was written to it
 		x.trail = nil
 	}
+	if x.outbox != nil {
+		_ = x.outbox.Close()
+		x.outbox = nil
+	}
 }
 
 // switched is move.Config.Switched. The gate is shut and n.mu is held.
 func (x *exchange) switched() {
 	n := x.n
-	old, trail := n.driver, n.audit
-	n.driver, n.audit, n.auth = x.to, x.trail, x.auth
-	n.use(n.Application())
+	old, trail, out := n.driver, n.audit, n.outbox
+	n.driver, n.audit, n.auth, n.outbox, n.queue = x.to, x.trail, x.auth, x.outbox, x.queue
+	if err := n.use(n.Application()); err != nil { // it was used before
+		n.opt.Log.Error("the application cannot be served from its new store: restart the node", "error", err)
+	}
 	n.moves.leave(old)
 	n.moves.serve(x.url)
 	x.done = true
+	_ = out.Close()
 	_ = trail.Close(context.Background()) // what was counted has been stored; what was since is refused by the fence
 }
 

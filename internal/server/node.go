@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/metric"
+
 	"github.com/pandobase/pando/internal/api/openapi"
 	"github.com/pandobase/pando/internal/api/rest"
 	"github.com/pandobase/pando/internal/audit"
@@ -21,10 +23,15 @@ import (
 	"github.com/pandobase/pando/internal/edge"
 	"github.com/pandobase/pando/internal/engine"
 	"github.com/pandobase/pando/internal/fault"
+	"github.com/pandobase/pando/internal/functions"
+	"github.com/pandobase/pando/internal/jobs"
 	"github.com/pandobase/pando/internal/keys"
 	"github.com/pandobase/pando/internal/migrate"
+	"github.com/pandobase/pando/internal/operations"
+	"github.com/pandobase/pando/internal/outbox"
 	"github.com/pandobase/pando/internal/password"
 	"github.com/pandobase/pando/internal/policy"
+	"github.com/pandobase/pando/internal/queue"
 	"github.com/pandobase/pando/internal/secrets"
 	"github.com/pandobase/pando/internal/store"
 	"github.com/pandobase/pando/internal/telemetry"
@@ -59,6 +66,13 @@ type Options struct {
 	Await func(ctx context.Context, reason error, pause time.Duration) bool
 	// DB measures the store; nil: nobody does.
 	DB *telemetry.DB
+	// Meter measures events, jobs and integrations; nil: nobody does.
+	Meter metric.Meter
+	// Work has the node run the application's code: operations, functions, jobs and
+	// what waits for events. Without it, what is written waits for one that does.
+	Work bool
+	// Go holds the application's code that is written in Go, by module.name.
+	Go map[string]operations.Func
 }
 
 // Node is an application with its open store and keys. Listeners are added by
@@ -75,6 +89,10 @@ type Node struct {
 	secrets *secrets.Store
 	hasher  *password.Hasher
 	auth    *auth.Auth
+	outbox  *outbox.Outbox
+	queue   *queue.Queue
+	sandbox *functions.Runtime // nil: there is no code to run
+	work    work
 
 	late  late
 	drift drift
@@ -93,6 +111,13 @@ type live struct {
 	rest   http.Handler
 	auth   http.Handler
 	audit  http.Handler
+
+	operations *operations.Operations
+	jobs       *jobs.Jobs
+	outside    *outside
+	functions  http.Handler
+	jobsDoor   http.Handler
+	hooks      http.Handler
 }
 
 // Open loads the application, locks its data folder and opens its store.
@@ -151,12 +176,14 @@ func open(ctx context.Context, opt Options, app *Application) (_ *Node, err erro
 	if err := n.openAuth(app); err != nil {
 		return nil, err
 	}
+	if n.outbox, n.queue, err = n.openQueues(ctx, app, n.driver); err != nil {
+		return nil, err
+	}
 	if !opt.Migrate {
 		if err := n.adopt(ctx, app); err != nil {
 			return nil, err
 		}
-		n.use(app)
-		return n, nil
+		return n, n.use(app)
 	}
 	if err := n.bring(ctx, app); err != nil {
 		return nil, err
@@ -185,6 +212,9 @@ func (n *Node) bring(ctx context.Context, app *Application) error {
 	if err := n.adopt(ctx, app); err != nil {
 		return err
 	}
+	if err := n.loadCode(ctx, app); err != nil {
+		return err
+	}
 	var rest migrate.Rest
 	var fresh bool
 	err := overtaken(func() (err error) {
@@ -201,19 +231,24 @@ func (n *Node) bring(ctx context.Context, app *Application) error {
 	if err := n.auth.Use(app.Model); err != nil {
 		return err
 	}
-	n.use(app)
+	if err := n.use(app); err != nil {
+		return err
+	}
 	seeds, err := transfer.Seeds(ctx, n.Engine(), policy.Identity{Role: policy.Service, Key: "seeds"}, transfer.SeedOptions{
 		Driver: n.driver, FS: os.DirFS(app.Dir), Fresh: fresh,
 	})
 	for _, s := range seeds {
 		n.opt.Note(fmt.Sprintf("seeded: %s, %d row(s) of %s", s.File, s.Rows, s.Entity))
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return n.renewWork(ctx)
 }
 
 // use makes an application the one that is served.
-func (n *Node) use(app *Application) {
-	eng := engine.New(engine.Config{App: app.Model, Rules: app.Rules, Driver: n.driver, Signer: n.signer, Log: n.opt.Log, DB: n.opt.DB, Audit: n.audit, Drift: n.drifted(app)})
+func (n *Node) use(app *Application) error {
+	eng := engine.New(engine.Config{App: app.Model, Rules: app.Rules, Driver: n.driver, Signer: n.signer, Log: n.opt.Log, DB: n.opt.DB, Audit: n.audit, Outbox: n.outbox, Drift: n.drifted(app)})
 	document := sync.OnceValue(func() []byte {
 		doc, err := openapi.Document(app.Model, openapi.Options{})
 		if err != nil {
@@ -221,11 +256,23 @@ func (n *Node) use(app *Application) {
 		}
 		return doc
 	})
-	n.live.Store(&live{app: app, engine: eng, driver: n.driver, auth: n.authDoor(), audit: n.auditDoor(app), rest: rest.New(rest.Config{
-		Engine: eng, Authenticate: n.caller("rest"), OpenAPI: document, Logger: n.opt.Log,
-		Secure:    strings.HasPrefix(n.auth.Issuer(), "https:"),
-		RequestID: func(r *http.Request) string { return edge.RequestID(r.Context()) },
-	})})
+	out, err := n.openOutside(app)
+	if err != nil {
+		return err
+	}
+	ops := n.operations(app, eng)
+	was := n.live.Swap(&live{
+		app: app, engine: eng, driver: n.driver, auth: n.authDoor(), audit: n.auditDoor(app), rest: rest.New(rest.Config{
+			Engine: eng, Operations: ops, Authenticate: n.caller("rest"), OpenAPI: document, Logger: n.opt.Log,
+			Secure:    strings.HasPrefix(n.auth.Issuer(), "https:"),
+			RequestID: func(r *http.Request) string { return edge.RequestID(r.Context()) },
+		}),
+		operations: ops, jobs: jobs.New(app.Model), outside: out, functions: n.functionsDoor(app, ops), jobsDoor: n.jobsDoor(), hooks: n.hooksDoor(app),
+	})
+	if was != nil {
+		was.outside.out.Close()
+	}
+	return nil
 }
 
 // Engine executes queries for the application that is served now.
@@ -300,6 +347,18 @@ func (n *Node) Close(ctx context.Context) error {
 	var errs []error
 	n.moves.stop()
 	n.late.stop()
+	errs = append(errs, n.stopWork(ctx))
+	if live := n.live.Load(); live != nil {
+		live.outside.out.Close()
+	}
+	if n.sandbox != nil {
+		errs = append(errs, n.sandbox.Close())
+		n.sandbox = nil
+	}
+	if n.outbox != nil {
+		errs = append(errs, n.outbox.Close())
+		n.outbox = nil
+	}
 	if n.auth != nil {
 		errs = append(errs, n.auth.Stop(ctx))
 		n.auth = nil

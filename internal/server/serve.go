@@ -9,6 +9,8 @@ import (
 	"time"
 
 	auditdoor "github.com/pandobase/pando/internal/api/audit"
+	functionsdoor "github.com/pandobase/pando/internal/api/functions"
+	jobsdoor "github.com/pandobase/pando/internal/api/jobs"
 	"github.com/pandobase/pando/internal/api/openapi"
 	"github.com/pandobase/pando/internal/edge"
 	"github.com/pandobase/pando/internal/lifecycle"
@@ -69,7 +71,7 @@ func Serve(ctx context.Context, opt ServeOptions) error {
 		return errors.Join(err, tel.Close(ctx))
 	}
 	defer func() { _ = at.close() }() // the edge has closed it, unless it never took it over
-	opt.Migrate, opt.Convert, opt.URL = true, opt.Watch, at.url
+	opt.Migrate, opt.Work, opt.Convert, opt.URL = true, true, opt.Watch, at.url
 	w := &waiting{ops: cfg.Ops, log: logs.log, note: opt.Note, until: time.Now().Add(opt.Wait)}
 	if opt.Ops != "" {
 		w.ops = opt.Ops
@@ -143,6 +145,10 @@ func parts(node *Node, front *edge.Server, tel *telemetry.Telemetry, opt *ServeO
 		Start: func(ctx context.Context, life lifecycle.Life) error { return front.Start(ctx, life) },
 		Stop:  front.Stop,
 	}, lifecycle.Part{
+		Name:  "work",
+		Start: func(ctx context.Context, _ lifecycle.Life) error { return node.startWork(ctx) },
+		Stop:  node.stopWork,
+	}, lifecycle.Part{
 		Name:  "late indexes", // behind the edge: the node is ready without them
 		Start: func(ctx context.Context, _ lifecycle.Life) error { node.late.start(ctx); return nil },
 		Stop:  func(context.Context) error { node.late.stop(); return nil },
@@ -164,6 +170,8 @@ func edgeConfig(cfg model.Config, opt *ServeOptions, at *address, node *Node, te
 			{Prefix: "/rest/v1", Route: "/rest/v1/{entity}", Handler: node},
 			{Prefix: auditdoor.Prefix, Route: auditdoor.Prefix + "/{resource}", Handler: node.writing(func(l *live) http.Handler { return l.audit })},
 			{Prefix: "/auth/v1", Route: "/auth/v1", Handler: node.writing(func(l *live) http.Handler { return l.auth })},
+			{Prefix: functionsdoor.Prefix, Route: functionsdoor.Prefix + "/{function}", Handler: node.writing(func(l *live) http.Handler { return l.functions })},
+			{Prefix: jobsdoor.Prefix, Route: jobsdoor.Prefix + "/{id}", Handler: node.door(func(l *live) http.Handler { return l.jobsDoor })},
 			{Prefix: openapi.PagePath, Handler: openapi.Page()},
 		},
 		Checks:     []edge.Check{{Name: "store", Func: node.Ready}},

@@ -115,6 +115,7 @@ func (n *Node) Commands() http.Handler {
 	n.clientCommands(handle)
 	n.userCommands(handle)
 	n.policyCommands(handle)
+	n.workCommands(handle, plain)
 	return mux
 }
 
@@ -245,7 +246,7 @@ func (n *Node) cmdApply(w http.ResponseWriter, r *http.Request) error {
 	if err := n.mayMigrate(r.Context(), plan); err != nil {
 		return err
 	}
-	ev := newEvents(w)
+	ev := newEventStream(w)
 	for first := true; ; first = false {
 		err = migrate.Apply(r.Context(), n.driver, plan, migrate.Options{
 			Allow: r.Form["allow"], AllowLock: r.FormValue("allow_lock") == "true",
@@ -264,8 +265,9 @@ func (n *Node) cmdApply(w http.ResponseWriter, r *http.Request) error {
 	}
 	if err == nil {
 		n.late.replace(nil)
-		n.use(app)
-		err = n.administered(r, "admin.migrate")
+		if err = n.use(app); err == nil {
+			err = n.administered(r, "admin.migrate")
+		}
 	}
 	return ev.end(Event{Plan: plan}, err)
 }
@@ -291,29 +293,29 @@ type Event struct {
 	Error    *problem.Document `json:"error,omitempty"`
 }
 
-// events streams the progress of a command, one JSON object a line.
-type events struct {
+// eventStream streams the progress of a command, one JSON object a line.
+type eventStream struct {
 	mu    sync.Mutex // the progress comes from another goroutine
 	enc   *json.Encoder
 	flush func()
 }
 
-func newEvents(w http.ResponseWriter) *events {
+func newEventStream(w http.ResponseWriter) *eventStream {
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	rc := http.NewResponseController(w)
 	_ = rc.EnableFullDuplex() // only HTTP/1.1 needs it, to answer while the body comes
-	return &events{enc: json.NewEncoder(w), flush: func() { _ = rc.Flush() }}
+	return &eventStream{enc: json.NewEncoder(w), flush: func() { _ = rc.Flush() }}
 }
 
 // send ignores a client that has gone: the request's context tells the command.
-func (e *events) send(ev Event) {
+func (e *eventStream) send(ev Event) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	_ = e.enc.Encode(ev)
 	e.flush()
 }
 
-func (e *events) end(last Event, err error) error {
+func (e *eventStream) end(last Event, err error) error {
 	if err != nil {
 		doc := problem.Of(err, "")
 		last.Error = &doc
@@ -323,7 +325,7 @@ func (e *events) end(last Event, err error) error {
 }
 
 // Write makes the events a file of bad rows.
-func (e *events) Write(b []byte) (int, error) {
+func (e *eventStream) Write(b []byte) (int, error) {
 	e.send(Event{Errors: string(b)})
 	return len(b), nil
 }
