@@ -16,10 +16,10 @@ import (
 func (n *Node) workCommands(handle, plain func(pattern string, fn func(http.ResponseWriter, *http.Request) error)) {
 	handle("GET /jobs", n.cmdJobs)
 	handle("GET /jobs/counts", n.cmdJobCounts)
-	handle("POST /jobs/{id}/retry", n.onJob("admin.job.retry", func(ctx context.Context, id queue.ID) error { return n.queue.Retry(ctx, id) }))
-	handle("POST /jobs/{id}/cancel", n.onJob("admin.job.cancel", func(ctx context.Context, id queue.ID) error { return n.queue.Cancel(ctx, id) }))
-	handle("POST /queues/{name}/pause", n.onQueue("admin.queue.pause", func(ctx context.Context, name string) error { return n.queue.Pause(ctx, name) }))
-	handle("POST /queues/{name}/resume", n.onQueue("admin.queue.resume", func(ctx context.Context, name string) error { return n.queue.Resume(ctx, name) }))
+	handle("POST /jobs/{id}/retry", n.onJob("admin.job.retry", func(ctx context.Context, id queue.ID) error { return n.live.Load().queue.Retry(ctx, id) }))
+	handle("POST /jobs/{id}/cancel", n.onJob("admin.job.cancel", func(ctx context.Context, id queue.ID) error { return n.live.Load().queue.Cancel(ctx, id) }))
+	handle("POST /queues/{name}/pause", n.onQueue("admin.live.Load().queue.pause", func(ctx context.Context, name string) error { return n.live.Load().queue.Pause(ctx, name) }))
+	handle("POST /queues/{name}/resume", n.onQueue("admin.live.Load().queue.resume", func(ctx context.Context, name string) error { return n.live.Load().queue.Resume(ctx, name) }))
 	plain("GET /events", n.cmdTail) // it only reads, and for long
 	handle("GET /events/dead", n.cmdDead)
 	handle("POST /events/dead/retry", n.onDead("admin.event.retry", (*events.Events).Retry))
@@ -65,7 +65,7 @@ func (n *Node) cmdJobs(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
-	list, err := n.queue.List(r.Context(), f)
+	list, err := n.live.Load().queue.List(r.Context(), f)
 	if err != nil {
 		return err
 	}
@@ -90,7 +90,7 @@ type JobCount struct {
 }
 
 func (n *Node) cmdJobCounts(w http.ResponseWriter, r *http.Request) error {
-	counts, err := n.queue.Counts(r.Context())
+	counts, err := n.live.Load().queue.Counts(r.Context())
 	if err != nil {
 		return err
 	}

@@ -617,9 +617,6 @@ type exchange struct {
 	trail *audit.Log
 	auth  *auth.Auth
 	done  bool
-
-	outbox *outbox.Outbox
-	queue  *queue.Queue
 }
 
 // hold is move.Config.Hold: nobody is inside the gate, no reload runs, nothing
@@ -688,9 +685,6 @@ func (x *exchange) ready(ctx context.Context) (err error) {
 	if x.auth, err = x.n.newAuth(x.n.Application(), x.to, x.trail); err != nil {
 		return err
 	}
-	if x.outbox, x.queue, err = x.n.openQueues(ctx, x.n.Application(), x.to); err != nil {
-		return err
-	}
 	return x.auth.Start(ctx) // it only reads: the keys are there
 }
 
@@ -704,25 +698,41 @@ func (x *exchange) forget(ctx context.Context) {
 		_ = x.trail.Close(ctx) // nothing was written to it
 		x.trail = nil
 	}
-	if x.outbox != nil {
-		_ = x.outbox.Close()
-		x.outbox = nil
-	}
 }
 
 // switched is move.Config.Switched. The gate is shut and n.mu is held.
 func (x *exchange) switched() {
 	n := x.n
-	old, trail, out := n.driver, n.audit, n.outbox
-	n.driver, n.audit, n.auth, n.outbox, n.queue = x.to, x.trail, x.auth, x.outbox, x.queue
+	out, q, err := x.openQueues()
+	if err != nil { // nothing is served from a store that loses events; the old one takes no writes
+		n.opt.Log.Error("the new store's queues cannot be opened: restart the node", "error", err)
+		return
+	}
+	old, trail, left := n.driver, n.audit, n.outbox
+	n.driver, n.audit, n.auth, n.outbox, n.queue = x.to, x.trail, x.auth, out, q
 	if err := n.use(n.Application()); err != nil { // it was used before
 		n.opt.Log.Error("the application cannot be served from its new store: restart the node", "error", err)
 	}
 	n.moves.leave(old)
 	n.moves.serve(x.url)
 	x.done = true
-	_ = out.Close()
+	_ = left.Close()
 	_ = trail.Close(context.Background()) // what was counted has been stored; what was since is refused by the fence
+}
+
+// openQueues opens the outbox and the queue of the new store, which takes writes
+// from now on and not before.
+func (x *exchange) openQueues() (out *outbox.Outbox, q *queue.Queue, err error) {
+	const tries = 5
+	for range tries {
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		out, q, err = x.n.openQueues(ctx, x.n.Application(), x.to)
+		cancel()
+		if err == nil {
+			break
+		}
+	}
+	return out, q, err
 }
 
 // end closes the new store where it did not become the application's.

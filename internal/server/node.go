@@ -113,6 +113,7 @@ type live struct {
 	audit  http.Handler
 
 	operations *operations.Operations
+	queue      *queue.Queue
 	jobs       *jobs.Jobs
 	outside    *outside
 	functions  http.Handler
@@ -267,7 +268,7 @@ func (n *Node) use(app *Application) error {
 			Secure:    strings.HasPrefix(n.auth.Issuer(), "https:"),
 			RequestID: func(r *http.Request) string { return edge.RequestID(r.Context()) },
 		}),
-		operations: ops, jobs: jobs.New(app.Model), outside: out, functions: n.functionsDoor(app, ops), jobsDoor: n.jobsDoor(), hooks: n.hooksDoor(app),
+		operations: ops, queue: n.queue, jobs: jobs.New(app.Model), outside: out, functions: n.functionsDoor(app, ops), jobsDoor: n.jobsDoor(), hooks: n.hooksDoor(app),
 	})
 	if was != nil {
 		was.outside.out.Close()
@@ -354,6 +355,10 @@ func (n *Node) Close(ctx context.Context) error {
 	if n.sandbox != nil {
 		errs = append(errs, n.sandbox.Close())
 		n.sandbox = nil
+	}
+	if n.queue != nil {
+		errs = append(errs, n.queue.Stop(ctx))
+		n.queue = nil
 	}
 	if n.outbox != nil {
 		errs = append(errs, n.outbox.Close())

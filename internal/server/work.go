@@ -50,7 +50,8 @@ type work struct {
 	running bool
 	broker  broker.Broker
 	events  *events.Events
-	queues  map[string]int // of the queue that runs
+	ran     *queue.Queue   // the last one that was started: it is not started again
+	queues  map[string]int // its queues
 }
 
 // openBroker opens the application's broker. One that is away is no error.
@@ -96,15 +97,33 @@ func (n *Node) resumeWork(ctx context.Context) error {
 	if !w.started || w.running {
 		return nil
 	}
+	if n.queue == w.ran {
+		if err := n.reopenQueue(ctx); err != nil {
+			return err
+		}
+	}
 	live := n.live.Load()
 	if err := n.queue.SetSchedules(ctx, live.jobs.Schedules()); err != nil {
 		return err
 	}
+	w.ran = n.queue
 	if err := n.queue.Start(context.WithoutCancel(ctx), n.runJob); err != nil {
 		return err
 	}
 	w.queues, w.running = live.jobs.Queues(), true
 	return n.useConsumers(live)
+}
+
+// reopenQueue opens the queue anew for the application that is served. n.work.mu is
+// held.
+func (n *Node) reopenQueue(ctx context.Context) error {
+	live := n.live.Load()
+	q, err := queue.Open(ctx, queue.Config{Driver: live.driver, Queues: live.jobs.Queues(), Log: n.opt.Log})
+	if err != nil {
+		return err
+	}
+	n.queue = q
+	return n.use(live.app)
 }
 
 // useConsumers hands events to the application's consumers. Where nobody waits for
@@ -160,14 +179,6 @@ func (n *Node) renewWork(ctx context.Context) error {
 	}
 	if !maps.Equal(w.queues, live.jobs.Queues()) {
 		if err := n.pauseWork(ctx); err != nil {
-			return err
-		}
-		q, err := queue.Open(ctx, queue.Config{Driver: n.driver, Queues: live.jobs.Queues(), Log: n.opt.Log})
-		if err != nil {
-			return err
-		}
-		n.queue = q
-		if err := n.use(live.app); err != nil {
 			return err
 		}
 		return n.resumeWork(ctx)
@@ -233,7 +244,7 @@ func consumerName(qualified string) string { return strings.ReplaceAll(qualified
 // by itself, so that each can be given them again.
 func (n *Node) consumers(live *live) []events.Consumer {
 	var out []events.Consumer
-	source, q := "/"+live.app.Model.Config.App, n.queue
+	source, q := "/"+live.app.Model.Config.App, live.queue
 	for _, job := range live.jobs.Triggered() {
 		out = append(out, events.Consumer{
 			Name: consumerName(job.QualifiedName()), Types: []string{job.Trigger.Type()},
