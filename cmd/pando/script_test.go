@@ -47,6 +47,7 @@ func TestMain(m *testing.M) {
 //	term NAME                send SIGTERM, unless a signal was sent, and see it exit with 0
 //	crash NAME               kill -9
 //	await FILE REGEXP [N]    wait until a file has N matches (default 1)
+//	becomes REGEXP PROGRAM ...  run a program until what it prints matches
 //	exitcode N PROGRAM ...   run a program that has to exit with N
 //	field KEY VAR ...        set variables to members of the JSON object on stdout
 //	word VAR                 set a variable to the word on stdout
@@ -103,7 +104,7 @@ func scripts(t *testing.T) testscript.Params {
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"node": startNode, "signal": signalNode, "term": termNode, "crash": crashNode, "await": await, "cptree": copyTree,
+			"node": startNode, "signal": signalNode, "term": termNode, "crash": crashNode, "await": await, "becomes": becomes, "cptree": copyTree,
 			"exitcode": exitCode, "field": field, "word": word, "hostport": hostPort, "reloads": reloads,
 			"start": beginNode, "listens": listens, "capture": capture,
 			"postgres": makeDatabase, "psql": runSQL, "outage": outage,
@@ -340,6 +341,23 @@ func crashNode(ts *testscript.TestScript, _ bool, args []string) {
 	n := nodeOf(ts, args, "crash NAME")
 	ts.Check(n.cmd.Process.Kill())
 	<-n.done
+}
+
+func becomes(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: becomes REGEXP PROGRAM ARGS...")
+	}
+	re, err := regexp.Compile("(?m)" + args[0])
+	ts.Check(err)
+	var out string
+	holds := func() bool {
+		err := ts.Exec(args[1], args[2:]...)
+		out = ts.ReadFile("stdout")
+		return err == nil && re.MatchString(out)
+	}
+	if !eventually(nil, holds) {
+		ts.Fatalf("%v does not print %s:\n%s", args[1:], args[0], out)
+	}
 }
 
 func await(ts *testscript.TestScript, neg bool, args []string) {

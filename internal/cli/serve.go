@@ -168,6 +168,12 @@ Sign up and write a review, which is yours alone to change:
   curl -H 'apikey: PUB' -H "authorization: Bearer $TOKEN" -H 'content-type: application/json' -H 'prefer: return=representation' \
        -d '{"product_id":"01980002-0000-7000-8000-000000000001","stars":5,"text":"Every morning."}' 'URL/rest/v1/reviews'
 
+Place an order. The operation is TypeScript, in one transaction with what it takes from the stock; a job
+confirms the order behind it:
+
+  curl -H 'apikey: PUB' -H "authorization: Bearer $TOKEN" -H 'content-type: application/json' \
+       -d '{"email":"ann@shop.example","name":"Ann","lines":[{"product_id":"01980002-0000-7000-8000-000000000001","qty":2}]}' 'URL/rest/v1/rpc/place'
+
 Read what only the staff may, with the secret key, which no policy binds; the audit trail has it all:
 
   curl -H 'apikey: SECRET' 'URL/rest/v1/orders?select=number,status,total,customer(name),lines(qty,product(name))&status=eq.paid&limit=2'

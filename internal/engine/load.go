@@ -23,6 +23,8 @@ type Load struct {
 	Target   query.Target
 	Columns  []string
 	Conflict query.Conflict
+	// Quiet has the rows be no events: for what an application begins with.
+	Quiet bool
 	// Next fills in the next row, or returns io.EOF. Any other error belongs to
 	// the row and goes to Bad with what was filled in. It is called on a
 	// goroutine of its own, ahead of the store.
@@ -154,8 +156,10 @@ func (r *loading) batch(tx store.Tx, batch []item) error {
 	if err := r.recordChunk(tx); err != nil {
 		return err
 	}
-	if err := r.change.created(tx, &r.out, func(i int) ([]value.Value, bool) { return r.vals[i], r.merged[i] }); err != nil {
-		return err
+	if !r.load.Quiet {
+		if err := r.change.created(tx, &r.out, func(i int) ([]value.Value, bool) { return r.vals[i], r.merged[i] }); err != nil {
+			return err
+		}
 	}
 	r.stored += len(r.out.Primary)
 	if r.load.Progress != nil {

@@ -48,7 +48,7 @@ const (
 	ForeignKey          Code = "23503"
 	Unique              Code = "23505"
 	Check               Code = "23514"
-	Raised              Code = "P0001" // a trigger or function of the database says no
+	Raised              Code = "P0001" // the application says no: its code, or a trigger of its database
 	ReadOnlyTransaction Code = "25006" // a write in a transaction that only reads
 	TransactionTimeout  Code = "25P04" // a transaction that kept others waiting for too long
 	Serialization       Code = "40001" // a conflict with a concurrent transaction; try again
@@ -151,7 +151,7 @@ var entries = map[Code]entry{
 	ForeignKey:          {http.StatusConflict, "Reference violated"},
 	Unique:              {http.StatusConflict, "Duplicate key"},
 	Check:               {http.StatusBadRequest, "Check violated"},
-	Raised:              {http.StatusBadRequest, "Refused by the database"},
+	Raised:              {http.StatusBadRequest, "Refused"},
 	ReadOnlyTransaction: {http.StatusMethodNotAllowed, "Transaction only reads"},
 	TransactionTimeout:  {http.StatusGatewayTimeout, "Transaction took too long"},
 	Serialization:       {http.StatusConflict, "Concurrent change"},

@@ -31,8 +31,12 @@ type problem struct {
 
 // problemJSON is the public side of a fault, for the prelude.
 func problemJSON(f *fault.Error) []byte {
+	code := string(f.Code)
+	if reason, ok := f.Extra["reason"].(string); ok && f.Code == fault.Raised { // what another function has chosen
+		code = reason
+	}
 	b, err := json.Marshal(problem{
-		Code: string(f.Code), Message: f.Message, Details: f.Details, Hint: f.Hint, Status: f.HTTPStatus(),
+		Code: code, Message: f.Message, Details: f.Details, Hint: f.Hint, Status: f.HTTPStatus(),
 	})
 	if err != nil {
 		panic(err) // texts and a number always marshal

@@ -40,6 +40,8 @@ type ImportOptions struct {
 	// and reason: CSV for CSV, else NDJSON. Corrected, it can be imported.
 	Errors io.Writer
 
+	// Quiet has the rows be no events.
+	Quiet bool
 	// From skips what begins before this line.
 	From int
 
@@ -155,7 +157,7 @@ func (im *importer) Read(p []byte) (int, error) {
 }
 
 func (im *importer) load() *engine.Load {
-	l := &engine.Load{Target: im.opt.Target, Columns: im.src.columns(), Next: im.next, Bad: im.refuse}
+	l := &engine.Load{Target: im.opt.Target, Quiet: im.opt.Quiet, Columns: im.src.columns(), Next: im.next, Bad: im.refuse}
 	switch {
 	case im.opt.Ignore:
 		l.Conflict = query.Conflict{Resolution: query.Ignore, Fields: im.opt.OnConflict}

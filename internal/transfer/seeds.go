@@ -201,7 +201,7 @@ func (s *seeding) load(ctx context.Context, f *seedFile, last bool) (int, error)
 	}
 	defer file.Close() //nolint:errcheck // it was only read
 	im, err := newImporter(ctx, s.e, s.id, ImportOptions{
-		Target: query.Target{Module: f.entity.Module.Name, Entity: f.entity.Name}, Reader: file, Format: f.format,
+		Target: query.Target{Module: f.entity.Module.Name, Entity: f.entity.Name}, Reader: file, Format: f.format, Quiet: true,
 	})
 	if err == nil {
 		err = im.whole(func(tx store.Tx, rows int) error {
