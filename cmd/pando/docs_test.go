@@ -24,8 +24,8 @@ import (
 //     durations are not compared. No lines: whatever it prints. A command has
 //     to exit with 0, or as its comment says: "# exits with 1". pando dev, serve
 //     and demo run on in the background, as in another terminal.
-//   - ```yaml whose first line is a comment with a file's name: that file. The
-//     application that they make has to pass `pando check`.
+//   - ```yaml and ```ts whose first line is a comment with a file's name: that file.
+//     The application that they make has to pass `pando check`.
 //   - ```js: run by Node with the clients of test/clients, where they are
 //     installed; a comment "// prints: ..." at its end is what it prints.
 //
@@ -90,7 +90,7 @@ func readPage(t *testing.T, path, name string) *page {
 			open = &block{line: i + 1, lang: fence}
 		case ok:
 			switch open.lang {
-			case "console", "yaml", "js":
+			case "console", "yaml", "ts", "js":
 				p.blocks = append(p.blocks, *open)
 			case "text":
 			case "sh":
@@ -142,7 +142,7 @@ func (p *page) run(t *testing.T, root string) {
 			for _, c := range commands(b) {
 				s.command(c)
 			}
-		case "yaml":
+		case "yaml", "ts":
 			files = s.file(b) || files
 		case "js":
 			s.script(b, root)
@@ -313,15 +313,15 @@ func (s *shell) serve(text string) string {
 	return readAll(log)
 }
 
-// file writes a YAML block that begins with a file's name.
+// file writes a block that begins with a file's name.
 func (s *shell) file(b block) bool {
 	s.t.Helper()
 	if len(b.lines) == 0 {
 		return false
 	}
-	m := regexp.MustCompile(`^# ((?:modules/)?[\w.]+\.yaml)\b`).FindStringSubmatch(b.lines[0])
+	m := regexp.MustCompile(`^(?:#|//) ((?:modules/)?[\w.]+\.yaml|functions/[\w./]+\.ts)\b`).FindStringSubmatch(b.lines[0])
 	if m == nil {
-		s.t.Errorf("%s:%d: a yaml block begins with the name of its file: # modules/x.yaml", s.page.name, b.line)
+		s.t.Errorf("%s:%d: the block begins with the name of its file: # modules/x.yaml, // functions/x.ts", s.page.name, b.line)
 		return false
 	}
 	at, _ := s.exec("pwd")
