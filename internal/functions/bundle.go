@@ -271,4 +271,3 @@ func (s *sources) unchanged(fsys fs.FS) bool {
 	}
 	return len(s.files) > 0
 }
-

@@ -2,6 +2,7 @@ package functions
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 )
@@ -12,33 +13,33 @@ import (
 type gate struct {
 	mu      sync.Mutex
 	free    int
-	queues  [2][]*ticket // those that are new; those that have computed for long
+	queues  [len(ages) + 1][]chan struct{} // by age; the channels have room for one
 	granted int
 }
 
-// ticket is a place in a queue.
-type ticket struct {
-	turn chan struct{}
-	gone bool
-}
+// ages are for how long a call may have computed to be of the first age, the
+// second, and so on: most calls never leave the first.
+//
+//nolint:gochecknoglobals // a constant table; Go has no array constants
+var ages = [...]time.Duration{3 * time.Millisecond, 50 * time.Millisecond}
 
 const (
-	// young is how long a call computes until it waits behind the others.
-	young = 20 * time.Millisecond
 	// slice is how long a call computes while another of its age waits.
-	slice = 5 * time.Millisecond
-	// fair is how many new calls may go before an old one.
-	fair = 8
+	slice = 2 * time.Millisecond
+	// fair is how many calls may go before an older one that waits.
+	fair = 16
 )
 
 func newGate(width int) *gate { return &gate{free: width} }
 
-// age is the queue that a call belongs to that has computed for so long.
+// age is the queue of a call that has computed for so long.
 func age(computed time.Duration) int {
-	if computed < young {
-		return 0
+	for i, d := range ages {
+		if computed < d {
+			return i
+		}
 	}
-	return 1
+	return len(ages)
 }
 
 // enter waits until the caller may compute, or ctx is done. A caller that may
@@ -50,22 +51,24 @@ func (g *gate) enter(ctx context.Context, age int) error {
 		g.mu.Unlock()
 		return nil
 	}
-	t := &ticket{turn: make(chan struct{}, 1)}
-	g.queues[age] = append(g.queues[age], t)
+	turn := make(chan struct{}, 1)
+	g.queues[age] = append(g.queues[age], turn)
 	g.mu.Unlock()
 	select {
-	case <-t.turn:
+	case <-turn:
 		return nil
 	case <-ctx.Done():
-		g.mu.Lock()
-		t.gone = true
-		granted := len(t.turn) > 0
-		g.mu.Unlock()
-		if granted {
-			g.leave()
-		}
-		return context.Cause(ctx)
 	}
+	g.mu.Lock()
+	i := slices.Index(g.queues[age], turn)
+	if i >= 0 {
+		g.queues[age] = slices.Delete(g.queues[age], i, i+1)
+	}
+	g.mu.Unlock()
+	if i < 0 { // its turn came at the same time
+		g.leave()
+	}
+	return context.Cause(ctx)
 }
 
 // leave lets the next one compute.
@@ -75,19 +78,16 @@ func (g *gate) leave() {
 	if g.free++; g.free < 1 { // more compute than should: see force
 		return
 	}
-	order := [2]int{0, 1}
-	if g.granted++; g.granted%fair == 0 {
-		order = [2]int{1, 0}
-	}
-	for _, age := range order {
-		for len(g.queues[age]) > 0 {
-			t := g.queues[age][0]
-			g.queues[age] = g.queues[age][1:]
-			if !t.gone {
-				g.free--
-				t.turn <- struct{}{}
-				return
-			}
+	g.granted++
+	for i := range g.queues {
+		if g.granted%fair == 0 { // from the oldest on
+			i = len(g.queues) - 1 - i
+		}
+		if q := g.queues[i]; len(q) > 0 {
+			g.free--
+			g.queues[i] = q[1:]
+			q[0] <- struct{}{}
+			return
 		}
 	}
 }
@@ -97,10 +97,12 @@ func (g *gate) leave() {
 func (g *gate) waits(age int, computing time.Duration) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if len(g.queues[0]) > 0 && (age > 0 || computing > slice) {
-		return true
+	for i, q := range g.queues {
+		if len(q) > 0 && (i < age || computing > slice) {
+			return true
+		}
 	}
-	return len(g.queues[1]) > 0 && computing > slice
+	return false
 }
 
 // force takes a turn without waiting: for a call that is at its end and will

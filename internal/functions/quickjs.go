@@ -389,7 +389,7 @@ func wasiOf(now func() time.Time) map[string]api.GoModuleFunc {
 			m.Memory().WriteUint64Le(uint32(s[2]), uint64(now().UnixNano()))
 			s[0] = 0
 		},
-		"random_get": func(_ context.Context, _ api.Module, s []uint64) { s[0] = notImplemented }, // the prelude asks the host
+		"random_get":    func(_ context.Context, _ api.Module, s []uint64) { s[0] = notImplemented }, // the prelude asks the host
 		"fd_close":      refuse(badFile),
 		"fd_fdstat_get": refuse(badFile),
 		"fd_seek":       refuse(badFile),
