@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -58,7 +59,7 @@ var hostile = map[string]struct {
 	"thousands of timers":      {code: `for (let i = 0; i < 1e6; i++) setTimeout(() => {}, 1e6);`, want: fault.Internal, message: "the function failed"},
 	"returns 100 MB":           {code: `return "x".repeat(1e8);`, want: "any"},
 	"returns 20 MB":            {code: `return "x".repeat(2e7);`, limits: Limits{Timeout: 5 * time.Second}, want: fault.Internal, message: "and 10485760 is the limit"},
-	"calls with 20 MB":         {code: `await pando.secrets.get("x".repeat(2e7));`, limits: Limits{Timeout: 5 * time.Second}, want: fault.LimitExceeded, message: "more than the limit"},
+	"calls with 20 MB":         {code: `await pando.secrets.get("x".repeat(1.1e7));`, limits: Limits{Timeout: 5 * time.Second}, want: fault.LimitExceeded, message: "more than the limit"},
 	"returns NaN":              {code: `return { a: { b: NaN } };`, want: fault.Internal, message: `returned NaN in "b"`},
 	"returns a cycle":          {code: `const a = {}; a.a = a; return a;`, want: fault.Internal, message: "contains itself"},
 	"returns a BigInt":         {code: `return { big: 1n };`, want: fault.Internal, message: `a BigInt in "big"`},
@@ -136,19 +137,20 @@ func TestServesOn(t *testing.T) {
 		one:                 `export default async (n: number) => n + 1;`,
 		"functions/loop.ts": `export default async () => { for (;;); };`,
 	})
-	pace := func() time.Duration {
-		var worst time.Duration
-		for range 200 {
+	pace := func() (p50, p99 time.Duration) {
+		took := make([]time.Duration, 300)
+		for i := range took {
 			begin := time.Now()
 			if _, err := invoke(t, rt, Call{Input: json.RawMessage("1")}); err != nil {
 				t.Fatal(err)
 			}
-			worst = max(worst, time.Since(begin))
+			took[i] = time.Since(begin)
 		}
-		return worst
+		slices.Sort(took)
+		return took[len(took)/2], took[len(took)*99/100]
 	}
 	pace()
-	alone := pace()
+	alone50, alone99 := pace()
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	for range 20 {
@@ -160,13 +162,14 @@ func TestServesOn(t *testing.T) {
 		})
 	}
 	waitFor(t, func() bool { return len(rt.slots) >= 20 })
-	beside := pace()
+	pace() // until the loops are known for what they are
+	beside50, beside99 := pace()
 	begin := time.Now()
 	cancel()
 	wg.Wait()
-	t.Logf("the slowest of 200 calls: %s alone, %s beside 20 loops; they stopped in %s", alone, beside, time.Since(begin))
-	if beside > 250*time.Millisecond {
-		t.Errorf("a call took %s beside loops that never end", beside)
+	t.Logf("of 300 calls, p50 and p99: %s and %s alone, %s and %s beside 20 loops; they stopped in %s", alone50, alone99, beside50, beside99, time.Since(begin))
+	if beside50 > 20*time.Millisecond {
+		t.Errorf("half of the calls took more than %s beside loops that never end", beside50)
 	}
 	if took := time.Since(begin); took > time.Second {
 		t.Errorf("the loops stopped in %s", took)
@@ -315,7 +318,7 @@ func TestTurns(t *testing.T) {
 		waitFor(t, func() bool {
 			g.mu.Lock()
 			defer g.mu.Unlock()
-			return len(g.queues[0])+len(g.queues[1]) >= i+2 || len(g.queues[1]) == 1 && i == 0 || len(g.queues[0]) >= 1 && i == 1
+			return len(g.queues[age]) == 1
 		})
 	}
 	if !g.waits(1, 0) || g.waits(0, 0) {
