@@ -69,7 +69,7 @@ step "go vet" go vet ./...
 step "go test" go test -count=1 -timeout 15m ./...
 
 # The same suites on PostgreSQL: what they expect does not depend on the store.
-either="./internal/engine ./internal/api/rest ./internal/api/authn ./internal/api/audit ./internal/auth ./internal/audit ./internal/transfer"
+either="./internal/engine ./internal/api/rest ./internal/api/authn ./internal/api/audit ./internal/auth ./internal/audit ./internal/transfer ./internal/webhooks"
 PANDO_TEST_STORE=postgres step "go test on PostgreSQL" go test -short -count=1 -timeout 15m $either
 
 # Modules of their own below bench/: the load generator's arithmetic.

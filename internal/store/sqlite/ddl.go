@@ -57,6 +57,7 @@ func systemDDL() []string {
 		moveDDL(),
 	}, auditDDL()...)
 	ddl = append(append(ddl, queueDDL()...), outboxDDL()...)
+	ddl = append(ddl, webhooksDDL()...)
 	return ddl
 }
 
