@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"runtime"
 	"strings"
 	"sync"
@@ -25,7 +26,14 @@ import (
 	"github.com/pandobase/pando/internal/webhooks"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m, goleak.IgnoreCurrent()) }
+// TestMain looks for goroutines without an owner; teststore's PostgreSQL lives as
+// long as the process, with some of its own.
+func TestMain(m *testing.M) {
+	if os.Getenv(teststore.Variable) == teststore.Postgres {
+		os.Exit(m.Run())
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // world is webhooks on an empty store, with a clock and secrets that can be set.
 type world struct {

@@ -15,6 +15,9 @@ CREATE TRIGGER IF NOT EXISTS "pando_audit.UPDATE" BEFORE UPDATE ON "pando_audit"
 CREATE TRIGGER IF NOT EXISTS "pando_audit.DELETE" BEFORE DELETE ON "pando_audit" BEGIN SELECT RAISE(ABORT, 'the audit trail can only be added to'); END;
 CREATE TRIGGER IF NOT EXISTS "pando_audit_seals.UPDATE" BEFORE UPDATE ON "pando_audit_seals" BEGIN SELECT RAISE(ABORT, 'the audit trail can only be added to'); END;
 CREATE TRIGGER IF NOT EXISTS "pando_audit_seals.DELETE" BEFORE DELETE ON "pando_audit_seals" BEGIN SELECT RAISE(ABORT, 'the audit trail can only be added to'); END;
+CREATE TABLE IF NOT EXISTS "pando_webhooks" ("name" TEXT PRIMARY KEY NOT NULL, "failures" INTEGER NOT NULL, "failing" INTEGER, "succeeded" INTEGER, "disabled" INTEGER, "reason" TEXT) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS "pando_webhook_deliveries" ("endpoint" TEXT NOT NULL, "id" TEXT NOT NULL, "at" INTEGER NOT NULL, "outcome" TEXT NOT NULL, "status" INTEGER NOT NULL, "tries" INTEGER NOT NULL, "took" INTEGER NOT NULL, "error" TEXT, "event" TEXT, "body" BLOB, PRIMARY KEY ("endpoint","id")) STRICT;
+CREATE INDEX IF NOT EXISTS "pando_webhook_deliveries_at" ON "pando_webhook_deliveries" ("endpoint","at");
 
 -- create table
 CREATE TABLE "m.people" ("id" TEXT PRIMARY KEY NOT NULL, "name" TEXT, "rank" TEXT, "state" TEXT NOT NULL DEFAULT 'it''s', "share" REAL DEFAULT 5e-01, "total" INTEGER, "photo" BLOB DEFAULT x'00ff', "tags" TEXT, "boss_id" TEXT REFERENCES "m.people"("id") ON DELETE SET NULL) STRICT;
