@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"time"
+
+	"github.com/pandobase/pando/internal/value"
 )
 
 // Serial is an optional power of a driver: transactions that code leads, which
@@ -75,4 +77,16 @@ type Handed interface {
 	// Done is closed when the outcome is known, which is that of Err.
 	Done() <-chan struct{}
 	Err() error
+}
+
+// Verifier is an optional power of a transaction on a store that a network lies
+// before: what was read is asked again together with what is written, and the
+// answers are looked at later, before the commit. It is for drivers.
+type Verifier interface {
+	// Verifies reports whether this may be done now: it is cheaper, unless the
+	// answers differ.
+	Verifies() bool
+	// Verify runs st and hands its rows to each. Where same then says no, the
+	// session is a conflict, and what ran behind it in its group runs again.
+	Verify(st *Statement, args []value.Value, each func(Row), same func() bool) error
 }

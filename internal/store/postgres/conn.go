@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pandobase/pando/internal/fault"
 	"github.com/pandobase/pando/internal/store"
 	"github.com/pandobase/pando/internal/value"
 )
@@ -43,11 +44,13 @@ type conn struct {
 	free    *result // kept for the next statement
 	scope   scope
 
-	owed    []int         // the writes that held-back statements belong to, in order
+	owed    []owed        // held-back statements, in order
 	write   int           // the write that runs
 	later   bool          // it lets its statements wait
 	broken  error         // what a held-back statement failed with; until the group is undone
 	breaker int           // the write that it belonged to
+	differs bool          // it is an answer that differs, behind which the server went on
+	careful time.Time     // until which no answers are waited for later
 	depth   int           // of the savepoints inside a write
 	retire  bool          // the connection must not be lent again
 	turn    bool          // it has the turn to commit
@@ -123,7 +126,7 @@ func (c *conn) run(sql string) error {
 
 // mend forgets what a held-back statement failed with, and undoes it.
 func (c *conn) mend(sql string) error {
-	c.broken, c.owed = nil, c.owed[:0]
+	c.broken, c.differs, c.owed = nil, false, c.owed[:0]
 	return c.run(sql)
 }
 
@@ -186,7 +189,18 @@ func (c *conn) hold(st *store.Statement, args []value.Value) error {
 	if err := c.put(st, p, args); err != nil {
 		return err
 	}
-	if c.owed = append(c.owed, c.write); len(c.owed) >= maxOwed || len(c.out) >= maxHeld {
+	return c.owe(owed{write: c.write})
+}
+
+// owed is a statement that was held back.
+type owed struct {
+	write int // that it belongs to
+	each  func(store.Row)
+	same  func() bool // nil: the answer is of no interest
+}
+
+func (c *conn) owe(o owed) error {
+	if c.owed = append(c.owed, o); len(c.owed) >= maxOwed || len(c.out) >= maxHeld {
 		return c.flushOwed()
 	}
 	return nil
@@ -230,32 +244,49 @@ func (c *conn) flushOwed() error {
 // collect reads the outcomes of what was held back. At a failure the rest of
 // the group was skipped: it is read to its end.
 func (c *conn) collect() error {
-	for _, write := range c.owed {
-		if err := c.outcome(); err != nil {
-			c.breaker = write
-			c.owed = c.owed[:0]
-			if c.lost == nil {
-				err = errors.Join(err, c.drain())
-			}
-			c.broken = c.translate(err)
-			return c.broken
+	for _, o := range c.owed {
+		same, err := c.outcome(&o)
+		switch {
+		case err == nil && same, c.differs && err == nil:
+			continue
+		case !c.differs: // the first of them
+			c.breaker = o.write
 		}
+		if err == nil {
+			c.differs = true
+			continue // the server went on
+		}
+		c.owed = c.owed[:0]
+		if c.lost == nil {
+			err = errors.Join(err, c.drain())
+		}
+		c.broken = c.translate(err)
+		return c.broken
 	}
 	c.owed = c.owed[:0]
-	return nil
+	if c.differs {
+		err := error(fault.New(fault.Serialization, "a concurrent change is in the way").WithHint("try again"))
+		c.broken = errors.Join(err, c.translate(c.drain()))
+	}
+	return c.broken
 }
 
-// outcome reads the answers to one command that has no rows.
-func (c *conn) outcome() error {
+// outcome reads the answers to one command. same is false for rows that are
+// others than they were.
+func (c *conn) outcome(o *owed) (same bool, err error) {
+	var r row
 	for {
 		kind, body, err := c.next()
 		switch {
 		case err != nil:
-			return err
+			return false, err
 		case kind == ansError:
-			return failure(body)
+			return false, failure(body)
+		case kind == ansRow && o.same != nil:
+			r.vals = appendRow(r.vals[:0], body)
+			o.each(&r)
 		case kind == ansComplete, kind == ansEmpty:
-			return nil
+			return o.same == nil || o.same(), nil
 		}
 	}
 }

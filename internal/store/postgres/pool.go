@@ -154,7 +154,7 @@ func (p *pool) discard(c *conn) {
 // is not lent again.
 func (p *pool) put(c *conn) {
 	c.unkeep(0)
-	c.scope, c.alone, c.broken, c.owed = scope{}, false, nil, c.owed[:0]
+	c.scope, c.alone, c.broken, c.differs, c.owed = scope{}, false, nil, false, c.owed[:0]
 	if c.lost != nil && c.age == p.set.age.Load() {
 		p.reset() // the others lead there too
 	}

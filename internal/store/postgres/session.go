@@ -9,6 +9,7 @@ import (
 
 	"github.com/pandobase/pando/internal/fault"
 	"github.com/pandobase/pando/internal/store"
+	"github.com/pandobase/pando/internal/value"
 )
 
 var _ store.Serial = (*Driver)(nil)
@@ -115,6 +116,26 @@ func (sessions) Whole(dst []byte, r store.Row) []byte {
 		dst = append(binary.LittleEndian.AppendUint32(dst, n), v...)
 	}
 	return dst
+}
+
+var _ store.Verifier = (*conn)(nil)
+
+// Verifies implements store.Verifier.
+func (c *conn) Verifies() bool { return c.later && time.Now().After(c.careful) }
+
+// Verify implements store.Verifier.
+func (c *conn) Verify(st *store.Statement, args []value.Value, each func(store.Row), same func() bool) error {
+	if c.broken != nil {
+		return c.broken
+	}
+	p, err := c.prepare(st)
+	if err != nil {
+		return err
+	}
+	if err := c.put(st, p, args); err != nil {
+		return err
+	}
+	return c.owe(owed{c.write, each, same})
 }
 
 // The turns of commits. Whoever has the first one commits alone; those that have

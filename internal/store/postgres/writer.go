@@ -218,6 +218,10 @@ func (w *writer) redo(group []*job, at int) int {
 		c.drop(why)
 		return from
 	}
+	if c.differs {
+		w.anew(group)
+		return 0
+	}
 	c.unkeep(min(group[from].kept, len(c.kept)))
 	if err := c.mend(undoJob); err != nil {
 		c.drop(err) // a transaction that is in doubt ends with its connection
@@ -236,6 +240,31 @@ func (w *writer) redo(group []*job, at int) int {
 	}
 	return from
 }
+
+// anew begins the group again, where what a session has read turned out to be
+// otherwise behind savepoints that are gone. The sessions that have run end as
+// conflicts; the next ones are asked first, for a while.
+func (w *writer) anew(group []*job) {
+	c := w.c
+	c.unkeep(0)
+	err := c.mend("ROLLBACK")
+	w.yieldTurn(c)
+	if err == nil {
+		err = c.beginWrites(true)
+	}
+	if err != nil {
+		c.drop(err)
+		return
+	}
+	c.careful = time.Now().Add(carefulTime)
+	for _, j := range group {
+		j.err, j.waits = nil, false
+	}
+}
+
+// carefulTime is how long sessions are asked first after one that was not has
+// met a conflict.
+const carefulTime = 100 * time.Millisecond
 
 // between ends the savepoint of the last write, so that a statement which fails
 // behind it leaves it alone, and learns how all writes went.
