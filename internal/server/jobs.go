@@ -121,7 +121,7 @@ func (n *Node) onJob(action string, do func(context.Context, queue.ID) error) fu
 func (n *Node) onQueue(action string, do func(context.Context, string) error) func(http.ResponseWriter, *http.Request) error {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		name := r.PathValue("name")
-		if _, there := n.live.Load().jobs.Queues()[name]; !there {
+		if _, there := queuesOf(n.live.Load().app.Model)[name]; !there {
 			return fault.New(fault.NotFound, "there is no queue %s", name)
 		}
 		err := do(r.Context(), name)

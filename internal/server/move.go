@@ -709,7 +709,8 @@ func (x *exchange) switched() {
 		return
 	}
 	old, trail, left := n.driver, n.audit, n.outbox
-	n.driver, n.audit, n.auth, n.outbox, n.queue = x.to, x.trail, x.auth, out, q
+	gone := n.webhooks
+	n.driver, n.audit, n.auth, n.outbox, n.queue, n.webhooks = x.to, x.trail, x.auth, out, q, n.openWebhooks(context.Background(), x.to)
 	if err := n.use(n.Application()); err != nil { // it was used before
 		n.opt.Log.Error("the application cannot be served from its new store: restart the node", "error", err)
 	}
@@ -717,6 +718,7 @@ func (x *exchange) switched() {
 	n.moves.serve(x.url)
 	x.done = true
 	_ = left.Close()
+	_ = gone.Close(context.Background())  // the old store takes no more of what has worked
 	_ = trail.Close(context.Background()) // what was counted has been stored; what was since is refused by the fence
 }
 

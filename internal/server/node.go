@@ -28,6 +28,7 @@ import (
 	"github.com/pandobase/pando/internal/keys"
 	"github.com/pandobase/pando/internal/migrate"
 	"github.com/pandobase/pando/internal/operations"
+	"github.com/pandobase/pando/internal/outbound"
 	"github.com/pandobase/pando/internal/outbox"
 	"github.com/pandobase/pando/internal/password"
 	"github.com/pandobase/pando/internal/policy"
@@ -36,6 +37,7 @@ import (
 	"github.com/pandobase/pando/internal/store"
 	"github.com/pandobase/pando/internal/telemetry"
 	"github.com/pandobase/pando/internal/transfer"
+	"github.com/pandobase/pando/internal/webhooks"
 )
 
 // Options say how a node is opened.
@@ -78,21 +80,24 @@ type Options struct {
 // Node is an application with its open store and keys. Listeners are added by
 // [Serve]; commands use a node without them.
 type Node struct {
-	opt     Options
-	data    string
-	lock    *folderLock
-	ring    *keys.Ring
-	signer  *keys.Signer
-	driver  store.Driver
-	audit   *audit.Log
-	wrapper *keys.Wrapper
-	secrets *secrets.Store
-	hasher  *password.Hasher
-	auth    *auth.Auth
-	outbox  *outbox.Outbox
-	queue   *queue.Queue
-	sandbox *functions.Runtime // nil: there is no code to run
-	work    work
+	opt      Options
+	data     string
+	lock     *folderLock
+	ring     *keys.Ring
+	signer   *keys.Signer
+	driver   store.Driver
+	audit    *audit.Log
+	wrapper  *keys.Wrapper
+	secrets  *secrets.Store
+	hasher   *password.Hasher
+	auth     *auth.Auth
+	outbox   *outbox.Outbox
+	queue    *queue.Queue
+	outbound *outbound.Outbound
+	leaving  sync.WaitGroup // clients that are closed when their calls have ended
+	webhooks *webhooks.Webhooks
+	sandbox  *functions.Runtime // nil: there is no code to run
+	work     work
 
 	late  late
 	drift drift
@@ -115,7 +120,8 @@ type live struct {
 	operations *operations.Operations
 	queue      *queue.Queue
 	jobs       *jobs.Jobs
-	outside    *outside
+	waysOut    map[string]wayOut
+	webhooks   *webhooks.Webhooks
 	functions  http.Handler
 	jobsDoor   http.Handler
 	hooks      http.Handler
@@ -177,9 +183,13 @@ func open(ctx context.Context, opt Options, app *Application) (_ *Node, err erro
 	if err := n.openAuth(app); err != nil {
 		return nil, err
 	}
+	if n.outbound, err = outbound.New(outbound.Config{Secrets: n.secrets.Get, Meter: opt.Meter, Log: opt.Log}); err != nil {
+		return nil, err
+	}
 	if n.outbox, n.queue, err = n.openQueues(ctx, app, n.driver); err != nil {
 		return nil, err
 	}
+	n.webhooks = n.openWebhooks(ctx, n.driver)
 	if !opt.Migrate {
 		if err := n.adopt(ctx, app); err != nil {
 			return nil, err
@@ -257,7 +267,14 @@ func (n *Node) use(app *Application) error {
 		}
 		return doc
 	})
-	out, err := n.openOutside(app)
+	out, err := n.waysOut(app)
+	if err == nil {
+		err = n.webhooks.Set(endpoints(app.Model))
+	}
+	if err != nil {
+		return err
+	}
+	hooks, err := n.hooksDoor(app)
 	if err != nil {
 		return err
 	}
@@ -268,10 +285,10 @@ func (n *Node) use(app *Application) error {
 			Secure:    strings.HasPrefix(n.auth.Issuer(), "https:"),
 			RequestID: func(r *http.Request) string { return edge.RequestID(r.Context()) },
 		}),
-		operations: ops, queue: n.queue, jobs: jobs.New(app.Model), outside: out, functions: n.functionsDoor(app, ops), jobsDoor: n.jobsDoor(), hooks: n.hooksDoor(app),
+		operations: ops, queue: n.queue, jobs: jobs.New(app.Model), waysOut: out, webhooks: n.webhooks, functions: n.functionsDoor(app, ops), jobsDoor: n.jobsDoor(), hooks: hooks,
 	})
 	if was != nil {
-		was.outside.out.Close()
+		n.leave(was.waysOut, out)
 	}
 	return nil
 }
@@ -349,8 +366,14 @@ func (n *Node) Close(ctx context.Context) error {
 	n.moves.stop()
 	n.late.stop()
 	errs = append(errs, n.stopWork(ctx))
-	if live := n.live.Load(); live != nil {
-		live.outside.out.Close()
+	if n.webhooks != nil {
+		errs = append(errs, n.webhooks.Close(ctx))
+		n.webhooks = nil
+	}
+	if n.outbound != nil {
+		n.outbound.Close()
+		n.leaving.Wait()
+		n.outbound = nil
 	}
 	if n.sandbox != nil {
 		errs = append(errs, n.sandbox.Close())

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -13,34 +14,49 @@ import (
 	"github.com/pandobase/pando/internal/outbound"
 )
 
-// outside are the ways out of one application: a client for each integration, by its
-// qualified name.
-type outside struct {
-	out     *outbound.Outbound
-	clients map[string]*outbound.Client
+// wayOut is the client of an integration.
+type wayOut struct {
+	target outbound.Target
+	client *outbound.Client
 }
 
-// openOutside makes the clients of an application's integrations.
-func (n *Node) openOutside(app *Application) (*outside, error) {
-	out, err := outbound.New(outbound.Config{Secrets: n.secrets.Get, Meter: n.opt.Meter, Log: n.opt.Log})
-	if err != nil {
-		return nil, err
+// waysOut are the clients of an application's integrations, by their qualified
+// names. One whose integration has not changed goes on with the state of its breaker.
+func (n *Node) waysOut(app *Application) (map[string]wayOut, error) {
+	var was map[string]wayOut
+	if live := n.live.Load(); live != nil {
+		was = live.waysOut
 	}
-	o := &outside{out: out, clients: map[string]*outbound.Client{}}
+	out := map[string]wayOut{}
 	for _, m := range app.Model.Modules {
 		for _, in := range m.Integrations {
 			if in.URL == "" {
 				continue
 			}
-			c, err := out.Client(wayOutOf(in))
+			name, target := in.QualifiedName(), wayOutOf(in)
+			if before, ok := was[name]; ok && reflect.DeepEqual(before.target, target) {
+				out[name] = before
+				continue
+			}
+			c, err := n.outbound.Client(target)
 			if err != nil {
-				out.Close()
+				n.leave(out, was)
 				return nil, err
 			}
-			o.clients[in.QualifiedName()] = c
+			out[name] = wayOut{target, c}
 		}
 	}
-	return o, nil
+	return out, nil
+}
+
+// leave closes the clients of old that stay does not have, when their calls have
+// ended.
+func (n *Node) leave(old, stay map[string]wayOut) {
+	for name, w := range old {
+		if stay[name].client != w.client {
+			n.leaving.Go(w.client.Close)
+		}
+	}
 }
 
 func wayOutOf(in *model.Integration) outbound.Target {
@@ -57,7 +73,7 @@ func wayOutOf(in *model.Integration) outbound.Target {
 // fetch calls an integration for code. A URL is NAME:/path, or one below the
 // integration's.
 func (n *Node) fetch(ctx context.Context, in *model.Integration, r *operations.Fetch) (*operations.Fetched, error) {
-	c := n.live.Load().outside.clients[in.QualifiedName()]
+	c := n.live.Load().waysOut[in.QualifiedName()].client
 	if c == nil {
 		return nil, fault.New(fault.ConfigInvalid, "the integration %s has no URL: it only sends webhooks", in.QualifiedName())
 	}

@@ -10,6 +10,7 @@ import (
 
 	auditdoor "github.com/pandobase/pando/internal/api/audit"
 	functionsdoor "github.com/pandobase/pando/internal/api/functions"
+	hooksdoor "github.com/pandobase/pando/internal/api/hooks"
 	jobsdoor "github.com/pandobase/pando/internal/api/jobs"
 	"github.com/pandobase/pando/internal/api/openapi"
 	"github.com/pandobase/pando/internal/edge"
@@ -172,6 +173,7 @@ func edgeConfig(cfg model.Config, opt *ServeOptions, at *address, node *Node, te
 			{Prefix: "/auth/v1", Route: "/auth/v1", Handler: node.writing(func(l *live) http.Handler { return l.auth })},
 			{Prefix: functionsdoor.Prefix, Route: functionsdoor.Prefix + "/{function}", Handler: node.writing(func(l *live) http.Handler { return l.functions })},
 			{Prefix: jobsdoor.Prefix, Route: jobsdoor.Prefix + "/{id}", Handler: node.door(func(l *live) http.Handler { return l.jobsDoor })},
+			{Prefix: hooksdoor.Prefix, Route: hooksdoor.Prefix + "/{integration}", Handler: node.writing(func(l *live) http.Handler { return l.hooks })},
 			{Prefix: openapi.PagePath, Handler: openapi.Page()},
 		},
 		Checks:     []edge.Check{{Name: "store", Func: node.Ready}},

@@ -116,6 +116,7 @@ func (n *Node) Commands() http.Handler {
 	n.userCommands(handle)
 	n.policyCommands(handle)
 	n.workCommands(handle, plain)
+	n.webhookCommands(handle)
 	return mux
 }
 

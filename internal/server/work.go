@@ -35,7 +35,7 @@ func (n *Node) openQueues(ctx context.Context, app *Application, driver store.Dr
 	if err != nil {
 		return nil, nil, err
 	}
-	q, err := queue.Open(ctx, queue.Config{Driver: driver, Queues: jobs.New(app.Model).Queues(), Log: n.opt.Log})
+	q, err := queue.Open(ctx, queue.Config{Driver: driver, Queues: queuesOf(app.Model), Log: n.opt.Log})
 	if err != nil {
 		return nil, nil, errors.Join(err, out.Close())
 	}
@@ -110,7 +110,7 @@ func (n *Node) resumeWork(ctx context.Context) error {
 	if err := n.queue.Start(context.WithoutCancel(ctx), n.runJob); err != nil {
 		return err
 	}
-	w.queues, w.running = live.jobs.Queues(), true
+	w.queues, w.running = queuesOf(live.app.Model), true
 	return n.useConsumers(live)
 }
 
@@ -118,7 +118,7 @@ func (n *Node) resumeWork(ctx context.Context) error {
 // held.
 func (n *Node) reopenQueue(ctx context.Context) error {
 	live := n.live.Load()
-	q, err := queue.Open(ctx, queue.Config{Driver: live.driver, Queues: live.jobs.Queues(), Log: n.opt.Log})
+	q, err := queue.Open(ctx, queue.Config{Driver: live.driver, Queues: queuesOf(live.app.Model), Log: n.opt.Log})
 	if err != nil {
 		return err
 	}
@@ -177,7 +177,7 @@ func (n *Node) renewWork(ctx context.Context) error {
 	if !w.running {
 		return nil
 	}
-	if !maps.Equal(w.queues, live.jobs.Queues()) {
+	if !maps.Equal(w.queues, queuesOf(live.app.Model)) {
 		if err := n.pauseWork(ctx); err != nil {
 			return err
 		}
@@ -224,8 +224,8 @@ func (n *Node) stopWork(ctx context.Context) error {
 // runJob runs one try of a job.
 func (n *Node) runJob(ctx context.Context, w *queue.Work) ([]byte, error) {
 	live := n.live.Load()
-	if out, mine, err := n.deliver(ctx, live, w); mine {
-		return out, err
+	if mine, err := n.deliver(ctx, live, w); mine {
+		return nil, err
 	}
 	out, err := live.jobs.Run(ctx, live.operations, w)
 	if err != nil {

@@ -208,7 +208,7 @@ func (w *Webhooks) judge(tx store.Tx, name string, failed *Failed) (*Notice, err
 	reason := failed.Reason
 	switch {
 	case failed.Status == goneStatus:
-	case now.Sub(s.Failing) >= w.cfg.DisableAfter && s.Failures >= leastFailures:
+	case now.Sub(s.Failing) >= w.disableAfter(s.Endpoint) && s.Failures >= leastFailures:
 		reason = "it has failed since " + s.Failing.Format(time.RFC3339) + ", last: " + reason
 	default:
 		return nil, nil
@@ -218,4 +218,14 @@ func (w *Webhooks) judge(tx store.Tx, name string, failed *Failed) (*Notice, err
 		return nil, err // another node was first
 	}
 	return &Notice{Endpoint: name, Since: s.Failing, Reason: reason}, nil
+}
+
+// disableAfter is for how long an endpoint may fail.
+func (w *Webhooks) disableAfter(name string) time.Duration {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	if e := w.endpoints[name]; e != nil && e.DisableAfter > 0 {
+		return e.DisableAfter
+	}
+	return w.cfg.DisableAfter
 }

@@ -71,6 +71,8 @@ type Endpoint struct {
 	Private bool          // outbound.Target.Private
 	Timeout time.Duration // of one try; default 15 s
 	Rate    limit.Rate    // of tries; default 100 per second
+	// DisableAfter is for how long it may fail; default Config.DisableAfter.
+	DisableAfter time.Duration
 }
 
 // Notice tells of an endpoint that was disabled.
