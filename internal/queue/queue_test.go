@@ -162,9 +162,12 @@ func TestEnqueueIsPartOfTheTransaction(t *testing.T) {
 				t.Error("a job that was undone has run")
 			}
 		}
-		if s := q.Stats(); s.Enqueued != 2 || s.Completed != 2 {
-			t.Errorf("the counters are %+v", s)
-		}
+		eventually(t, func() string { // they follow the commit
+			if s := q.Stats(); s.Enqueued != 2 || s.Completed != 2 || s.Running != 0 {
+				return fmt.Sprintf("the counters are %+v", s)
+			}
+			return ""
+		})
 	})
 }
 

@@ -14,9 +14,10 @@ import (
 
 // Schedule enqueues a job at the ticks of a cron expression.
 //
-// The expression has five fields, or a descriptor such as @daily. Where a change
-// of the clock skips a time of day, its tick comes right behind the gap; where
-// one comes twice, an expression that names hours has its tick at the first.
+// The expression has five fields, or a descriptor such as @daily. Where the clocks
+// of the zone go forward over a time of day, its tick comes as much later as they
+// go; where they go back, and a time comes twice, an expression that names hours
+// has its tick the first time alone.
 type Schedule struct {
 	Name string // by which its ticks are told from those of others
 	Cron string // minute, hour, day of the month, month, day of the week
@@ -34,10 +35,11 @@ type schedules struct {
 // timetable is a schedule that has been read.
 type timetable struct {
 	Schedule
-	spec  string
-	ticks cron.ScheduleWithPrev
-	zone  *time.Location
-	seen  int64 // until when the clock has been looked at, in µs: later ticks are to run
+	spec   string
+	ticks  cron.ScheduleWithPrev
+	hourly bool // the expression names no hours
+	zone   *time.Location
+	seen   int64 // until when the clock has been looked at, in µs: later ticks are to run
 }
 
 // SetSchedules replaces all schedules. New ones, and those whose expression or
@@ -105,6 +107,8 @@ func (q *Queue) readSchedule(s Schedule) (t timetable, err error) {
 	if !ok || ticks.Next(q.cfg.Now()).IsZero() {
 		return t, fault.New(fault.ConfigInvalid, "the schedule %s is %q: it has no ticks, or none by the clock", s.Name, s.Cron)
 	}
+	const star = 1 << 63 // how the parser marks a field that names nothing
+	t.hourly = ticks.Hour&star != 0
 	t.ticks, t.spec = ticks, s.Cron+"\n"+t.zone.String()
 	return t, nil
 }
@@ -204,9 +208,23 @@ func (t *timetable) last(now time.Time) int64 {
 	}
 	last := int64(0)
 	for n := t.ticks.Next(from.Add(-3 * time.Hour)); !n.IsZero() && !n.After(now); n = t.ticks.Next(n) {
-		last = n.UnixMicro()
+		if t.hourly || !repeated(n) {
+			last = n.UnixMicro()
+		}
 	}
 	return last
+}
+
+// repeated reports whether a time of day has been before on its day: the clocks
+// have gone back since.
+func repeated(at time.Time) bool {
+	_, offset := at.Zone()
+	for _, d := range []time.Duration{30 * time.Minute, time.Hour, 2 * time.Hour} {
+		if _, before := at.Add(-d).Zone(); before-offset == int(d/time.Second) {
+			return true
+		}
+	}
+	return false
 }
 
 // runTick enqueues a schedule's job with the row of its tick, unless the row is there.

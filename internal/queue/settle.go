@@ -41,8 +41,9 @@ type outcome struct {
 
 // done is a try with its outcome.
 type done struct {
-	t *try
-	o outcome
+	t    *try
+	o    outcome
+	lost bool // the try did not hold its job any more
 }
 
 // completions are the outcomes that are to be stored. A try stays held until its
@@ -57,7 +58,7 @@ func (c *completions) init() { c.wake = make(chan struct{}, 1) }
 
 func (c *completions) add(t *try, o outcome) {
 	c.mu.Lock()
-	c.list = append(c.list, done{t, o})
+	c.list = append(c.list, done{t: t, o: o})
 	first := len(c.list) == 1
 	c.mu.Unlock()
 	if first {
@@ -133,18 +134,15 @@ func (q *Queue) store(ctx context.Context, batch []done) {
 	start := time.Now()
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		now := q.now()
-		var lost int
-		err := q.write(ctx, func(tx store.Tx) (err error) {
-			lost, err = q.apply(tx, batch, now)
-			return err
-		})
+		err := q.write(ctx, func(tx store.Tx) error { return q.apply(tx, batch, now) })
 		if err == nil {
-			q.stats.lost.Add(int64(lost))
 			break
 		}
 		q.cfg.Log.Warn("what has come of jobs could not be stored", "jobs", len(batch), "error", fault.From(err))
 		if q.shared && time.Since(start) > q.cfg.Lease || q.ending() {
-			q.stats.lost.Add(int64(len(batch)))
+			for i := range batch {
+				batch[i].lost = true
+			}
 			break
 		}
 		pause(ctx, wait)
@@ -189,7 +187,11 @@ func (q *Queue) release(batch []done) {
 	}
 	q.mu.Unlock()
 	for _, d := range batch {
-		q.stats.ended(&d.o)
+		if d.lost {
+			q.stats.lost.Add(1)
+		} else {
+			q.stats.ended(&d.o)
+		}
 		q.events.tell(d.t.id)
 		d.t.mu.Lock()
 		if d.t.told {
@@ -209,30 +211,72 @@ type plainKey struct {
 	unique        bool
 }
 
-// apply writes a batch of outcomes and returns how many of its jobs this node did
-// not hold any more.
-func (q *Queue) apply(tx store.Tx, batch []done, now int64) (lost int, err error) {
+// apply writes a batch of outcomes, and notes which tries did not hold their jobs
+// any more.
+func (q *Queue) apply(tx store.Tx, batch []done, now int64) error {
 	plain := map[plainKey][]ID{}
+	doubt := map[ID]*done{}
 	for i := range batch {
-		t, o := batch[i].t, &batch[i].o
-		if o.kind == completed && o.result == nil && o.errors == "" {
+		d := &batch[i]
+		d.lost = false
+		if t := d.t; d.o.kind == completed && d.o.result == nil && d.o.errors == "" {
 			k := plainKey{t.node, t.attempt, t.unique}
 			plain[k] = append(plain[k], t.id)
 			continue
 		}
-		if err := q.write1(tx, t, o, now); err != nil {
-			return 0, err
+		if err := q.write1(tx, d.t, &d.o, now); err != nil {
+			return err
+		}
+		if q.shared {
+			doubt[d.t.id] = d
 		}
 	}
+	missing := false
 	for k, list := range plain {
 		slices.Sort(list) // nodes that meet take the rows in one order
 		n, err := q.completePlain(tx, k, list, now)
 		if err != nil {
-			return 0, err
+			return err
 		}
-		lost += len(list) - int(n)
+		missing = missing || int(n) < len(list)
 	}
-	return lost, nil
+	if missing {
+		for i := range batch {
+			doubt[batch[i].t.id] = &batch[i]
+		}
+	}
+	return q.findLost(tx, doubt)
+}
+
+// findLost notes which of the tries have not written their outcome.
+func (q *Queue) findLost(tx store.Tx, doubt map[ID]*done) error {
+	if len(doubt) == 0 {
+		return nil
+	}
+	list := make([]ID, 0, len(doubt))
+	for id, d := range doubt {
+		list = append(list, id)
+		d.lost = q.cfg.KeepCompleted >= 0 || d.o.kind != completed
+	}
+	return tx.Query(q.st.statesOf, []value.Value{q.st.idList(list)}, func(r store.Row) error {
+		d := doubt[ID(r.Int(0))]
+		d.lost = r.Int(1) != d.t.attempt || !d.o.leaves(State(r.Int(2)))
+		return nil
+	})
+}
+
+// leaves reports whether the outcome leaves its job in a state.
+func (o *outcome) leaves(s State) bool {
+	switch o.kind {
+	case completed:
+		return s == Completed
+	case deadJob:
+		return s == Dead
+	case canceledJob:
+		return s == Canceled
+	case retried, givenBack:
+	}
+	return s == Scheduled || s == Available || s == Canceled
 }
 
 func (q *Queue) completePlain(tx store.Tx, k plainKey, list []ID, now int64) (int64, error) {
@@ -314,7 +358,7 @@ func (q *Queue) giveBack() error {
 	var batch []done
 	for _, t := range q.held {
 		if !t.ended {
-			batch = append(batch, done{t, outcome{kind: givenBack}})
+			batch = append(batch, done{t: t, o: outcome{kind: givenBack}})
 		}
 	}
 	q.mu.Unlock()
@@ -323,10 +367,7 @@ func (q *Queue) giveBack() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), q.cfg.Lease)
 	defer cancel()
-	err := q.write(ctx, func(tx store.Tx) error {
-		_, err := q.apply(tx, batch, q.now())
-		return err
-	})
+	err := q.write(ctx, func(tx store.Tx) error { return q.apply(tx, batch, q.now()) })
 	if err != nil {
 		return err
 	}

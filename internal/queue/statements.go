@@ -22,9 +22,9 @@ type statements struct {
 	workers, removeWorker, removeWorkers        *store.Statement
 	orphan, orphans                             *store.Statement
 
-	cancelWaiting, cancelRunning, canceled, retry *store.Statement
-	stateOf, get, pause, counts, depth, queues    *store.Statement
-	prunable, deleteJobs, deleteTicks             *store.Statement
+	cancelWaiting, cancelRunning, canceled, retry        *store.Statement
+	stateOf, statesOf, get, pause, counts, depth, queues *store.Statement
+	prunable, deleteJobs, deleteTicks                    *store.Statement
 
 	schedule, setSchedule, scheduleNames, dropSchedule *store.Statement
 	tick, lastTick                                     *store.Statement
@@ -116,6 +116,7 @@ func newStatements(d store.Dialect) *statements {
 	s.canceled = st(`SELECT "id" FROM "pando_jobs" WHERE "state"=2 AND "cancel"<>0 AND "node"=?`)
 	s.retry = st(`UPDATE "pando_jobs" SET "state"=1,"run_at"=?,"finished"=NULL,"failed"=0,"cancel"=0,"node"=NULL,"progress"=NULL,"message"=NULL WHERE "id"=? AND "state">=4`)
 	s.stateOf = st(`SELECT "state","queue" FROM "pando_jobs" WHERE "id"=?`)
+	s.statesOf = st(`SELECT "id","attempt","state" FROM "pando_jobs" WHERE @`)
 	s.get = st(`SELECT ` + infoColumns + `,"args","result","errors" FROM "pando_jobs" WHERE "id"=?`)
 	s.pause = st(`INSERT INTO "pando_queues" ("name","paused") VALUES (?,?) ON CONFLICT ("name") DO UPDATE SET "paused"=excluded."paused"`)
 	s.queues = st(`SELECT "name" FROM "pando_queues" WHERE "paused"<>0`)
