@@ -195,4 +195,3 @@ func timeOf(id string) (time.Time, bool) {
 	ms, err := strconv.ParseInt(id[:8]+id[9:13], 16, 64)
 	return time.UnixMilli(ms), err == nil
 }
-
