@@ -12,6 +12,7 @@ import (
 
 	jobsdoor "github.com/pandobase/pando/internal/api/jobs"
 	"github.com/pandobase/pando/internal/broker"
+	"github.com/pandobase/pando/internal/broker/amqp"
 	"github.com/pandobase/pando/internal/broker/embedded"
 	"github.com/pandobase/pando/internal/broker/nats"
 	"github.com/pandobase/pando/internal/edge"
@@ -70,6 +71,8 @@ func (n *Node) openBroker(app *Application) (broker.Broker, error) {
 		return openedBroker(embedded.Open(embedded.Options{Dir: filepath.Join(n.data, brokerDir), Log: log}))
 	case "nats", "tls":
 		return openedBroker(nats.Open(nats.Options{URL: url, Name: prefix, Log: log}))
+	case "amqp", "amqps":
+		return openedBroker(amqp.Open(amqp.Options{URL: url, Name: prefix, Log: log}))
 	default:
 		return nil, unsupported("broker", scheme, "embedded://, nats://, amqp://")
 	}
