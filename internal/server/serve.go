@@ -72,6 +72,7 @@ func Serve(ctx context.Context, opt ServeOptions) error {
 		return errors.Join(err, tel.Close(ctx))
 	}
 	defer func() { _ = at.close() }() // the edge has closed it, unless it never took it over
+	opt.Meter = tel.Meter()
 	opt.Migrate, opt.Work, opt.Convert, opt.URL = true, true, opt.Watch, at.url
 	w := &waiting{ops: cfg.Ops, log: logs.log, note: opt.Note, until: time.Now().Add(opt.Wait)}
 	if opt.Ops != "" {
@@ -91,7 +92,7 @@ func Serve(ctx context.Context, opt ServeOptions) error {
 			return errors.Join(err, node.Close(context.WithoutCancel(ctx)))
 		}
 	}
-	if err := node.observeReplicas(tel); err != nil {
+	if err := errors.Join(node.observeReplicas(tel), node.observeJobs(tel.Meter())); err != nil {
 		return errors.Join(err, node.Close(context.WithoutCancel(ctx)))
 	}
 	front, err := edge.New(edgeConfig(cfg, &opt, at, node, tel, logs))
