@@ -230,13 +230,10 @@ func (q *Queue) takeFrom(tx store.Tx, a *ask, node, now int64) error {
 }
 
 // listen looks for what other nodes have done: jobs that they enqueued, gave back
-// or canceled. Where there are none it only makes up for what was missed.
+// or canceled. Where there are none it finds jobs that were canceled while they
+// were being taken.
 func (q *Queue) listen(ctx context.Context) {
-	every := q.cfg.Poll
-	if !q.shared {
-		every *= 10
-	}
-	t := time.NewTicker(every)
+	t := time.NewTicker(q.cfg.Poll)
 	defer t.Stop()
 	for {
 		if err := q.look(ctx); err != nil && ctx.Err() == nil {

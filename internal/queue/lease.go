@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"math"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -41,7 +42,7 @@ func (l *lease) holder() int64 {
 // time, whoever is registered there is gone.
 func (q *Queue) register(ctx context.Context) error {
 	start := time.Now()
-	node := int64(q.cfg.Random()*(1<<53))<<9 | int64(q.cfg.Random()*(1<<9))
+	node := rand.Int64() // not by Config.Random: it must be another one on each node
 	var slot int64
 	var newest ID
 	err := q.write(ctx, func(tx store.Tx) error {
@@ -61,15 +62,15 @@ func (q *Queue) register(ctx context.Context) error {
 		if err := tx.Query(q.st.newestID, nil, func(r store.Row) error { newest = ID(r.Int(0)); return nil }); err != nil {
 			return err
 		}
-		for range 100 {
-			if slot = int64(q.cfg.Random() * idSlots); taken[slot] {
+		from := int64(q.cfg.Random() * idSlots) // a slot is not taken again at once
+		for i := range int64(idSlots) {
+			if slot = (from + i) % idSlots; taken[slot] {
 				continue
 			}
 			n, err := tx.Exec(q.st.register, []value.Value{value.OfInt(node), value.OfInt(slot)})
 			if err != nil || n > 0 {
 				return err
 			}
-			taken[slot] = true
 		}
 		return fault.New(fault.Overloaded, "%d nodes work on the store", len(taken)).WithHint("at most %d can; those that are gone leave after a while", idSlots)
 	})

@@ -128,10 +128,10 @@ func (q *Queue) settle() {
 	}
 }
 
-// store stores a batch. Where the store cannot take it, it is tried again for as
-// long as a lease lasts: afterwards others have the jobs.
+// store stores a batch. Where the store cannot take it, it is tried again until the
+// queue is stopped: as long as this node has its lease, nobody else would run the
+// jobs, and without it what is stored does not count.
 func (q *Queue) store(ctx context.Context, batch []done) {
-	start := time.Now()
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		now := q.now()
 		err := q.write(ctx, func(tx store.Tx) error { return q.apply(tx, batch, now) })
@@ -139,7 +139,7 @@ func (q *Queue) store(ctx context.Context, batch []done) {
 			break
 		}
 		q.cfg.Log.Warn("what has come of jobs could not be stored", "jobs", len(batch), "error", fault.From(err))
-		if q.shared && time.Since(start) > q.cfg.Lease || q.ending() {
+		if q.ending() {
 			for i := range batch {
 				batch[i].lost = true
 			}

@@ -113,7 +113,7 @@ func newStatements(d store.Dialect) *statements {
 
 	s.cancelWaiting = st(`UPDATE "pando_jobs" SET "state"=4,"finished"=?,"unique_key"=NULL WHERE "id"=? AND "state"<2`)
 	s.cancelRunning = st(`UPDATE "pando_jobs" SET "cancel"=1 WHERE "id"=? AND "state"=2`)
-	s.canceled = st(`SELECT "id" FROM "pando_jobs" WHERE "state"=2 AND "cancel"<>0 AND "node"=?`)
+	s.canceled = st(`SELECT "id" FROM "pando_jobs" WHERE "state"=2 AND "node"=? AND "cancel"=1`)
 	s.retry = st(`UPDATE "pando_jobs" SET "state"=1,"run_at"=?,"finished"=NULL,"failed"=0,"cancel"=0,"node"=NULL,"progress"=NULL,"message"=NULL WHERE "id"=? AND "state">=4`)
 	s.stateOf = st(`SELECT "state","queue" FROM "pando_jobs" WHERE "id"=?`)
 	s.statesOf = st(`SELECT "id","attempt","state" FROM "pando_jobs" WHERE @`)

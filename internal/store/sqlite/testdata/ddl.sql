@@ -18,8 +18,7 @@ CREATE TRIGGER IF NOT EXISTS "pando_audit_seals.DELETE" BEFORE DELETE ON "pando_
 CREATE TABLE IF NOT EXISTS "pando_jobs" ("id" INTEGER PRIMARY KEY NOT NULL, "queue" TEXT NOT NULL, "kind" TEXT NOT NULL, "state" INTEGER NOT NULL, "priority" INTEGER NOT NULL, "run_at" INTEGER NOT NULL, "max_attempts" INTEGER NOT NULL, "timeout" INTEGER NOT NULL, "attempt" INTEGER NOT NULL DEFAULT 0, "failed" INTEGER NOT NULL DEFAULT 0, "cancel" INTEGER NOT NULL DEFAULT 0, "node" INTEGER, "started" INTEGER, "finished" INTEGER, "unique_until" INTEGER, "unique_key" TEXT, "progress" INTEGER, "message" TEXT, "trace" TEXT, "caller" BLOB, "args" BLOB, "result" BLOB, "errors" TEXT) STRICT;
 CREATE INDEX IF NOT EXISTS "pando_jobs_available" ON "pando_jobs" ("queue","priority","run_at","id") WHERE "state"=1;
 CREATE INDEX IF NOT EXISTS "pando_jobs_scheduled" ON "pando_jobs" ("run_at") WHERE "state"=0;
-CREATE INDEX IF NOT EXISTS "pando_jobs_running" ON "pando_jobs" ("node") WHERE "state"=2;
-CREATE INDEX IF NOT EXISTS "pando_jobs_cancel" ON "pando_jobs" ("node") WHERE "state"=2 AND "cancel"<>0;
+CREATE INDEX IF NOT EXISTS "pando_jobs_running" ON "pando_jobs" ("node","cancel") WHERE "state"=2;
 CREATE INDEX IF NOT EXISTS "pando_jobs_failed" ON "pando_jobs" ("id") WHERE "state">=4;
 CREATE UNIQUE INDEX IF NOT EXISTS "pando_jobs_unique" ON "pando_jobs" ("unique_key") WHERE "unique_key" IS NOT NULL;
 CREATE TABLE IF NOT EXISTS "pando_queues" ("name" TEXT PRIMARY KEY NOT NULL, "paused" INTEGER NOT NULL) STRICT, WITHOUT ROWID;
