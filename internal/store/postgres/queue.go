@@ -5,7 +5,9 @@ import "github.com/pandobase/pando/internal/store"
 var _ store.Skipper = dialect{}
 
 // LockFree implements store.Skipper.
-func (dialect) LockFree(alias string) string { return " FOR NO KEY UPDATE OF " + alias + " SKIP LOCKED" }
+func (dialect) LockFree(alias string) string {
+	return " FOR NO KEY UPDATE OF " + alias + " SKIP LOCKED"
+}
 
 // queueDDL creates the tables of the job queue; see the SQLite driver for what
 // the indexes are for. A job's row is written anew at each step of its life, so
