@@ -65,11 +65,19 @@ if ! have pgbouncer && [ ! -x /usr/sbin/pgbouncer ]; then
   package "pgbouncer" "tests behind PgBouncer" || true
 fi
 
+# Brokers: each test has a server of its own.
+if ! have nats-server && [ ! -x /usr/sbin/nats-server ]; then
+  package "nats-server" "tests with NATS" || true
+fi
+if ! compgen -G "/usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin/rabbitmq-server" >/dev/null; then
+  package "rabbitmq-server" "tests with RabbitMQ" || true
+fi
+
 step "go vet" go vet ./...
 step "go test" go test -count=1 -timeout 15m ./...
 
 # The same suites on PostgreSQL: what they expect does not depend on the store.
-either="./internal/engine ./internal/api/rest ./internal/api/authn ./internal/api/audit ./internal/auth ./internal/audit ./internal/transfer ./internal/webhooks"
+either="./internal/engine ./internal/api/rest ./internal/api/authn ./internal/api/audit ./internal/auth ./internal/audit ./internal/transfer ./internal/webhooks ./internal/outbox ./internal/events"
 PANDO_TEST_STORE=postgres step "go test on PostgreSQL" go test -short -count=1 -timeout 15m $either
 
 # Modules of their own below bench/: the load generator's arithmetic.
@@ -79,7 +87,7 @@ for dir in bench/*/go.mod; do
 done
 
 # The rooms where goroutines meet. The detector needs cgo.
-race="./internal/store/sqlite ./internal/engine ./internal/edge ./internal/lifecycle ./internal/keys ./internal/password ./internal/limit ./internal/token ./internal/auth ./internal/audit"
+race="./internal/store/sqlite ./internal/engine ./internal/edge ./internal/lifecycle ./internal/keys ./internal/password ./internal/limit ./internal/token ./internal/auth ./internal/audit ./internal/outbox ./internal/broker/embedded ./internal/broker/nats ./internal/events"
 if have gcc || package "gcc libc6-dev" "go test -race"; then
   CGO_ENABLED=1 step "go test -race" go test -race -short -count=1 -timeout 15m $race
 fi

@@ -75,11 +75,15 @@ func (w *world) outbox(c outbox.Config) *node {
 
 func (w *world) embedded() broker.Broker {
 	w.t.Helper()
-	b, err := embedded.Open(embedded.Options{Dir: w.dir, Log: logger(w.t)})
+	b, err := openEmbedded(w.dir, logger(w.t))
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	return b
+}
+
+func openEmbedded(dir string, log *slog.Logger) (broker.Broker, error) {
+	return embedded.Open(embedded.Options{Dir: dir, Log: log})
 }
 
 // start starts a node with the embedded broker.

@@ -2,11 +2,12 @@
 // address.
 //
 // Messages go to one durable topic exchange, by their type. A consumer is a
-// durable quorum queue with a single active consumer: order holds because one
+// durable classic queue with a single active consumer: order holds because one
 // subscriber gets its messages at a time, and what it had not acknowledged goes
 // back to where it was. A message counts as published when its confirmation has
-// come, which a quorum queue gives when it is on disk. One that no queue is bound
-// for is dropped: nobody has declared that they wait for it.
+// come, which a durable queue gives when the message is on disk; on the one node
+// of a cluster that has the queue. A message that no queue is bound for is
+// dropped: nobody has declared that they wait for it.
 //
 // RabbitMQ keeps nothing that was acknowledged and recognises no message again:
 // see broker.Traits. After a negative confirmation, which a queue gives when it

@@ -38,10 +38,7 @@ func (b *Broker) declare(ch *amqp091.Channel, s *broker.Subscription) error {
 	}
 	queue := b.queue(s.Name)
 	_, err := ch.QueueDeclare(queue, true, false, false, false, amqp091.Table{
-		amqp091.QueueTypeArg: amqp091.QueueTypeQuorum, amqp091.SingleActiveConsumerArg: true,
-		// A message that comes back each time its node dies is not the queue's to
-		// drop, as it would be after 20 times since RabbitMQ 4.
-		"x-delivery-limit": int32(1e9),
+		amqp091.QueueTypeArg: amqp091.QueueTypeClassic, amqp091.SingleActiveConsumerArg: true,
 	})
 	if err != nil {
 		return err

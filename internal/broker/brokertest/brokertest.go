@@ -56,7 +56,7 @@ func Run(t *testing.T, h Harness) {
 	}
 }
 
-const patience = 90 * time.Second
+const patience = 60 * time.Second
 
 func logger(t *testing.T) *slog.Logger {
 	return slog.New(slog.NewTextHandler(t.Output(), nil))
