@@ -1,3 +1,5 @@
+//go:build unix
+
 package events_test
 
 import (
@@ -7,6 +9,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -45,12 +48,14 @@ func BenchmarkThroughput(b *testing.B) {
 		}
 	}
 	b.ResetTimer()
+	before := cpuTime(b)
 	n.begin(events.Config{}, counting("c", func(*events.Delivery) { got.Add(1) }))
 	for got.Load() < int64(b.N) {
 		time.Sleep(time.Millisecond) // between two looks
 	}
 	b.StopTimer()
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+	b.ReportMetric(float64(cpuTime(b)-before)/float64(b.N), "cpu-ns/op")
 	n.end()
 }
 
@@ -96,4 +101,14 @@ func BenchmarkLatency(b *testing.B) {
 	report(writes, "write")
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "writes/s")
 	n.end()
+}
+
+// cpuTime is what the process has used, in nanoseconds.
+func cpuTime(b *testing.B) int64 {
+	b.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return u.Utime.Nano() + u.Stime.Nano()
 }

@@ -221,7 +221,7 @@ func split(n int, each func(size, from, to int) error) error {
 
 type statements struct {
 	inserts, publish, fresh, reopen    sized
-	pending, published, from, find     *store.Statement
+	pending, published, from           *store.Statement
 	backlog, purge, sequence           *store.Statement
 	inboxNext, inboxPrune              *store.Statement
 	lease, takeFirst, take, beat, free *store.Statement
@@ -260,7 +260,6 @@ func newStatements(d store.Dialect) *statements {
 		pending:   st(`SELECT ` + columns + ` FROM "pando_outbox" WHERE "published" IS NULL ORDER BY "seq" LIMIT ?`),
 		published: st(`SELECT "seq","id","published" FROM "pando_outbox" WHERE "published">=(SELECT max("published") FROM "pando_outbox")-?`),
 		from:      st(`SELECT ` + columns + ` FROM "pando_outbox" WHERE "seq">? ORDER BY "seq" LIMIT ?`),
-		find:      st(`SELECT "seq","at" FROM "pando_outbox" WHERE "id"=?`),
 		backlog: st(`SELECT (SELECT max("seq") FROM "pando_outbox"), "seq", "at" FROM "pando_outbox" ` +
 			`WHERE "published" IS NULL ORDER BY "seq" LIMIT 1`),
 		// Of the oldest rows only: they need no index of their own.

@@ -2,7 +2,6 @@ package outbox
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/pandobase/pando/internal/store"
@@ -140,6 +139,3 @@ func (o *Outbox) Each(ctx context.Context, after int64, each func(*Event) error)
 		}
 	}
 }
-
-// ErrStop ends a walk early.
-var ErrStop = errors.New("stop")
