@@ -16,8 +16,9 @@ import (
 type engine struct {
 	wasm    wazero.Runtime
 	quickjs wazero.CompiledModule
-	memory  int64 // the most that one isolate may have
-	free    int64 // what each may have without the budget
+	users   wazero.Runtime // of users' modules, which find other imports
+	memory  int64          // the most that one isolate may have
+	free    int64          // what each may have without the budget
 	budget  *budget
 	random  func([]byte)
 	now     func() time.Time
@@ -27,7 +28,7 @@ type engine struct {
 // newEngine compiles QuickJS, or takes it from the cache, and evaluates the
 // prelude.
 func newEngine(ctx context.Context, cfg Config) (*engine, error) {
-	rc := wazero.NewRuntimeConfigCompiler().WithMemoryLimitPages(uint32(cfg.Memory / pageSize))
+	rc := wazero.NewRuntimeConfigCompiler().WithMemoryLimitPages(uint32(cfg.Memory / pageSize)).WithDebugInfoEnabled(false)
 	if cfg.Cache != "" {
 		cache, err := wazero.NewCompilationCacheWithDir(cfg.Cache)
 		if err != nil {
@@ -36,7 +37,7 @@ func newEngine(ctx context.Context, cfg Config) (*engine, error) {
 		rc = rc.WithCompilationCache(cache)
 	}
 	e := &engine{
-		wasm: wazero.NewRuntimeWithConfig(ctx, rc), memory: cfg.Memory, free: min(cfg.Memory, snapshotSize),
+		wasm: wazero.NewRuntimeWithConfig(ctx, rc), users: wazero.NewRuntimeWithConfig(ctx, rc), memory: cfg.Memory, free: min(cfg.Memory, snapshotSize),
 		budget: newBudget(cfg.Budget), random: cfg.Random, now: cfg.Now,
 	}
 	if err := e.start(ctx); err != nil {
@@ -46,7 +47,7 @@ func newEngine(ctx context.Context, cfg Config) (*engine, error) {
 }
 
 func (e *engine) start(ctx context.Context) error {
-	metered, err := meter(quickjsWasm)
+	metered, err := meter(quickjsWasm, 0)
 	if err != nil {
 		return err
 	}
@@ -70,6 +71,9 @@ func (e *engine) start(ctx context.Context) error {
 		if err := e.export(ctx, module, functions); err != nil {
 			return err
 		}
+	}
+	if err := e.exportToUsers(ctx); err != nil {
+		return err
 	}
 	e.base, err = e.makeBase()
 	return err
@@ -112,5 +116,5 @@ func (e *engine) close() error {
 	if e.base != nil {
 		err = e.base.close()
 	}
-	return errors.Join(err, e.wasm.Close(context.Background()))
+	return errors.Join(err, e.wasm.Close(context.Background()), e.users.Close(context.Background()))
 }

@@ -162,6 +162,9 @@ func (rt *Runtime) Invoke(ctx context.Context, call Call) (Result, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, call.Limits.Timeout, errTimeout)
 	defer cancel()
 	b := e.current.Load()
+	if b == nil {
+		b = &bundle{entry: e.name, mapping: &sourceMap{}}
+	}
 	r := &run{
 		rt: rt, ctx: ctx, call: &call, bundle: b, arrival: arrival, wake: make(chan struct{}, 1),
 		logger: rt.cfg.Log.With(slog.String("function", call.Entry), slog.String("request_id", call.RequestID)),
@@ -172,7 +175,13 @@ func (rt *Runtime) Invoke(ctx context.Context, call Call) (Result, error) {
 		}
 		return Result{}, r.stopped()
 	}
-	out, err := rt.run(r, e)
+	var out json.RawMessage
+	var err error
+	if e.module != nil {
+		out, err = rt.runModule(r, e.module)
+	} else {
+		out, err = rt.run(r)
+	}
 	cancel()
 	r.wg.Wait()
 	return Result{Output: out, Computed: r.computed, Calls: r.calls}, err
@@ -210,8 +219,8 @@ func (rt *Runtime) admit(ctx context.Context) error {
 }
 
 // run runs an admitted call, and ends its admission.
-func (rt *Runtime) run(r *run, e *entry) (json.RawMessage, error) {
-	snap, err := rt.snapshotOf(r, e)
+func (rt *Runtime) run(r *run) (json.RawMessage, error) {
+	snap, err := rt.snapshotOf(r)
 	if err != nil {
 		<-rt.slots
 		return nil, err
@@ -280,7 +289,7 @@ func (rt *Runtime) recycle(iso *isolate, snap *snapshot) {
 
 // snapshotOf returns the snapshot of an entry, which it makes when there is none.
 // The caller drops it.
-func (rt *Runtime) snapshotOf(r *run, e *entry) (*snapshot, error) {
+func (rt *Runtime) snapshotOf(r *run) (*snapshot, error) {
 	b := r.bundle
 	if s := b.snapshot(); s != nil {
 		rt.kept.used(b)
@@ -307,7 +316,7 @@ func (rt *Runtime) snapshotOf(r *run, e *entry) (*snapshot, error) {
 	s, err := rt.engine.makeSnapshot(r.ctx, iso, r, b)
 	r.iso, r.snap, r.loading = nil, nil, false
 	if err != nil {
-		return nil, errors.Join(r.failed(fmt.Errorf("load: %w", err)), iso.close())
+		return nil, fault.From(errors.Join(r.failed(fmt.Errorf("load: %w", err)), iso.close()))
 	}
 	if err := iso.close(); err != nil {
 		s.drop()

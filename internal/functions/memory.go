@@ -38,6 +38,7 @@ func (b *budget) give(n int64) { b.free.Add(n) }
 // concurrent use.
 type arena struct {
 	space  []byte
+	most   int64 // bytes that it may grow to
 	free   int64 // bytes that it may have without asking the budget
 	size   int64
 	taken  int64 // from the budget
@@ -52,13 +53,13 @@ func newArena(most, free int64, b *budget) (*arena, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &arena{space: space, free: free, budget: b}, nil
+	return &arena{space: space, most: most, free: free, budget: b}, nil
 }
 
 // Reallocate implements [experimental.LinearMemory]; nil: no more.
 func (a *arena) Reallocate(size uint64) []byte {
 	n := int64(size)
-	if a.space == nil || n > int64(len(a.space)) {
+	if a.space == nil || n > a.most {
 		return nil
 	}
 	if more := n - max(a.size, a.free); more > 0 {

@@ -28,10 +28,13 @@ const (
 // which makes an interpreter some times slower (BenchmarkMeter), and does not see
 // recursion.
 //
+// With a depth, calls that nest deeper trap: wazero's own stack grows on Go's
+// heap, up to 400 MB. QuickJS counts its stack itself.
+//
 // Functions are renumbered, since an import comes before them; the custom
 // section "name" is left out.
-func meter(wasm []byte) ([]byte, error) {
-	m := &metering{r: reader{b: wasm}}
+func meter(wasm []byte, depth int32) ([]byte, error) {
+	m := &metering{r: reader{b: wasm}, depth: depth}
 	out, err := m.module()
 	if err != nil {
 		return nil, fmt.Errorf("meter: %w", err)
@@ -52,6 +55,7 @@ type wasmFacts struct {
 // metering is one rewrite.
 type metering struct {
 	r       reader
+	depth   int32 // 0: as deep as it likes
 	facts   wasmFacts
 	types   uint32 // how many there were: the index of the tick's type
 	imports uint32 // imported functions: the index of tick
@@ -191,7 +195,9 @@ func (m *metering) section(s section) []byte {
 		w.b = append(w.b, 0)
 		w.u32(m.types)
 	case secGlobal:
-		for range w.grown(r) {
+		n := r.u32()
+		w.u32(n + 2)
+		for range n {
 			w.bytes(r.take(1))
 			mutable := r.byte()
 			m.facts.mutableGlobals += int(mutable)
@@ -200,7 +206,7 @@ func (m *metering) section(s section) []byte {
 		}
 		w.b = append(w.b, 0x7f, 1, 0x41) // i32, mutable, i32.const
 		w.s32(meterInterval)
-		w.b = append(w.b, 0x0b)
+		w.b = append(w.b, 0x0b, 0x7f, 1, 0x41, 0, 0x0b)
 	case secExport:
 		for range w.vector(r) {
 			w.bytes(r.take(int(w.copyU32(r))))
@@ -290,10 +296,34 @@ func (m *metering) tick(w *writer) {
 	w.b = append(w.b, 0x0b)
 }
 
+// nest writes: if (++nested > depth) unreachable, around a call together with unnest.
+func (m *metering) nest(w *writer) {
+	m.count(w, 0x6a)
+	w.b = append(w.b, 0x23)
+	w.u32(m.globals + 1)
+	w.b = append(w.b, 0x41)
+	w.s32(m.depth)
+	w.b = append(w.b, 0x4b, 0x04, 0x40, 0x00, 0x0b)
+}
+
+func (m *metering) unnest(w *writer) { m.count(w, 0x6b) }
+
+// count adds 1 to the number of nested calls, or subtracts it.
+func (m *metering) count(w *writer, op byte) {
+	w.b = append(w.b, 0x23)
+	w.u32(m.globals + 1)
+	w.b = append(w.b, 0x41, 1, op, 0x24)
+	w.u32(m.globals + 1)
+}
+
 // expr copies instructions up to the end of the expression.
 func (m *metering) expr(r *reader, w *writer, code bool) {
 	for depth := 1; depth > 0; {
 		op := r.byte()
+		call := code && m.depth > 0 && (op == 0x10 || op == 0x11)
+		if call {
+			m.nest(w)
+		}
 		w.b = append(w.b, op)
 		switch {
 		case op == 0x02, op == 0x03, op == 0x04: // block, loop, if
@@ -334,6 +364,9 @@ func (m *metering) expr(r *reader, w *writer, code bool) {
 		case op == 0x00, op == 0x01, op == 0x05, op == 0x0f, op == 0x1a, op == 0x1b, op == 0xd1, op >= 0x45 && op <= 0xc4:
 		default:
 			panic(fmt.Errorf("%w: instruction %#x", errWasm, op))
+		}
+		if call {
+			m.unnest(w)
 		}
 	}
 }

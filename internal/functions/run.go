@@ -71,6 +71,23 @@ func (r *run) enter() error {
 	return nil
 }
 
+// mustEnter waits for a turn, and reports whether the call may go on. It has one
+// in either case, for whoever leaves.
+func (r *run) mustEnter() bool {
+	if r.enter() == nil {
+		return true
+	}
+	r.rt.gate.force()
+	r.turn = time.Now()
+	return false
+}
+
+func (r *run) enterOrStop() {
+	if !r.mustEnter() {
+		panic(errStopped)
+	}
+}
+
 func (r *run) leave() {
 	r.computed += time.Since(r.turn)
 	r.rt.gate.leave()
@@ -84,13 +101,7 @@ func (r *run) tick() {
 	}
 	if since := time.Since(r.turn); r.rt.gate.waits(age(r.computed+since), since) {
 		r.leave()
-		if err := r.rt.gate.enter(r.ctx, age(r.computed)); err != nil {
-			// Stopped, and without a turn: take one back, for whoever leaves.
-			r.rt.gate.force()
-			r.turn = time.Now()
-			panic(errStopped)
-		}
-		r.turn = time.Now()
+		r.enterOrStop()
 	}
 }
 
@@ -235,9 +246,7 @@ func (r *run) await() ([]event, error) {
 	}
 	r.leave()
 	events, err := r.wait()
-	if enter := r.enter(); enter != nil {
-		r.rt.gate.force()
-		r.turn = time.Now()
+	if !r.mustEnter() {
 		return nil, errStopped
 	}
 	return events, err
