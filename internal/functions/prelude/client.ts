@@ -4,6 +4,7 @@ import { call } from "./calls";
 import { send, Response } from "./fetch";
 import { HTTPError, PandoError } from "./problem";
 import { From } from "./query";
+import { URL } from "./url";
 
 /** names is an object whose every property, at depth levels, is what make says of the path. */
 function names(depth: number, make: (path: string[]) => unknown, path: string[] = []): any {

@@ -175,6 +175,9 @@ export class Query {
     return this;
   }
 
+  /** returns says which type the rows have; it does nothing. */
+  returns(): this { return this; }
+
   // The answer.
 
   then<A, B>(resolve?: ((rows: any) => A | PromiseLike<A>) | null, reject?: ((e: unknown) => B | PromiseLike<B>) | null): Promise<A | B> {
