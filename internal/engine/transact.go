@@ -24,7 +24,7 @@ type TransactOptions struct {
 const (
 	maxReruns   = 5                     // of a transaction that others came in the way of
 	aheadFrom   = 3                     // the first of them that lets nobody in its way, where all
-	aheadWithin = 20 * time.Millisecond // before it were as quick
+	aheadWithin = 20 * time.Millisecond // before it were as quick, but for their calls
 	firstPause  = time.Millisecond      // before the second run; it doubles
 )
 
@@ -65,18 +65,18 @@ type transaction struct {
 	id     policy.Identity
 	opt    TransactOptions
 	fn     func(context.Context, *Tx) ([]byte, error)
-	scope  string // of the idempotency key
+	scope  string        // of the idempotency key
+	took   time.Duration // the last run of the code, without its calls
 }
 
 func (t *transaction) run(ctx context.Context) (*Result, error) {
 	sopt := store.SessionOptions{ReadOnly: t.opt.ReadOnly && t.scope == ""}
 	for rerun, quick := 0, true; ; rerun++ {
-		start := time.Now()
 		res, err := t.once(ctx, sopt, rerun == maxReruns)
 		if sopt.Ahead && fault.Is(err, fault.TransactionTimeout) { // it may have waited for who waited for it
 			err = fault.Wrap(err, fault.Serialization, "a concurrent change is in the way")
 		}
-		quick = quick && time.Since(start) < aheadWithin
+		quick = quick && t.took < aheadWithin
 		switch {
 		case errors.Is(err, errTaken): // by another node, meanwhile
 			return t.recall(ctx)
@@ -120,7 +120,9 @@ func (t *transaction) once(ctx context.Context, sopt store.SessionOptions, last 
 	defer cancel()
 	tx := &Tx{e: t.e, session: t.serial.Begin(ctx, sopt), readOnly: t.opt.ReadOnly}
 	defer tx.session.Rollback()
+	start := time.Now()
 	body, err := t.fn(ctx, tx)
+	t.took = time.Since(start) - tx.session.Inside()
 	if failed := tx.session.Failed(); err == nil || fault.Is(failed, fault.Serialization) {
 		err = failed
 	}

@@ -87,7 +87,7 @@ func TestTransactLosesNothing(t *testing.T) {
 					return []byte(strconv.Itoa(n + 1)), rename(ctx, tx, service, 1, strconv.Itoa(n+1))
 				})
 				switch {
-				case fault.Is(err, fault.Serialization):
+				case fault.Is(err, fault.Serialization), fault.Is(err, fault.TransactionTimeout): // the latter where the machine stands still
 					conflicts.Add(1)
 				case err != nil:
 					t.Error(err)
@@ -100,7 +100,7 @@ func TestTransactLosesNothing(t *testing.T) {
 	wg.Wait()
 	r.isNamed(1, strconv.FormatInt(workers*each-conflicts.Load(), 10))
 	t.Logf("%d runs for %d transactions, %d given up", runs.Load(), workers*each, conflicts.Load())
-	if conflicts.Load() > workers*each/4 {
+	if conflicts.Load() > workers*each/4 { // from the third conflict on they take turns
 		t.Errorf("%d of %d were given up", conflicts.Load(), workers*each)
 	}
 	updates := 0

@@ -46,6 +46,7 @@ type Session struct {
 
 	mu      sync.Mutex // held while a call runs, but for the wait for the disk
 	ended   bool
+	inside  time.Duration
 	failed  error // what ended it before its time
 	spoiled error // a write that failed in a session that is not eager
 
@@ -96,6 +97,7 @@ func (s *Session) Read(ctx context.Context, fn func(Reader) error) error {
 	if err := s.open(ctx); err != nil {
 		return err
 	}
+	defer s.clock(time.Now())
 	if s.job == nil && s.opt.Ahead && !s.opt.ReadOnly {
 		if err := s.hand(); err != nil {
 			s.failed = err
@@ -121,6 +123,7 @@ func (s *Session) Write(ctx context.Context, fn func(Tx) error) error {
 	if err := s.open(ctx); err != nil {
 		return err
 	}
+	defer s.clock(time.Now())
 	if s.opt.ReadOnly {
 		return OnlyReads()
 	}
@@ -158,6 +161,16 @@ func (s *Session) Commit() error {
 	}
 	<-job.Done()
 	return job.Err()
+}
+
+func (s *Session) clock(start time.Time) { s.inside += time.Since(start) }
+
+// Inside is how long the calls of Read and Write have taken, waits among it: the
+// rest is the code's own time.
+func (s *Session) Inside() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.inside
 }
 
 // Failed is what has ended the session before its time, whether its code has

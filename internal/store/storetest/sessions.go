@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -43,6 +44,7 @@ func (s *suite) sessions(t *testing.T) {
 		{"calls at the same time", (*sessioned).overlapping},
 		{"what is called behind the commit", (*sessioned).committed},
 		{"the hooks of a commit", (*sessioned).hooks},
+		{"they share commits", (*sessioned).shared},
 		{"counters under contention", (*sessioned).counters},
 		{"histories are serializable", (*sessioned).histories},
 	} {
@@ -505,7 +507,6 @@ func (s *sessioned) thinks() {
 func (s *sessioned) neighbours() {
 	s.stores(map[int64]string{0: "a"})
 	const n = 24
-	var again sync.Map
 	errs := s.among(n, func(i int64) error {
 		fail := i%3 == 1
 		if i%2 == 0 {
@@ -524,7 +525,6 @@ func (s *sessioned) neighbours() {
 			if err := t.set(100+i, ""); err != nil || !fail {
 				return err
 			}
-			again.Store(i, true)
 			return errMine
 		})
 	})
@@ -666,5 +666,40 @@ func (s *sessioned) counters() {
 	}
 	if sum != workers*each {
 		s.Errorf("the numbers sum up to %d, want %d", sum, workers*each)
+	}
+}
+
+// shared counts the commits of sessions and plain writes that come together.
+func (s *sessioned) shared() {
+	d, ok := s.d.(store.Committer)
+	if !ok {
+		s.Skip("the driver has no hooks")
+	}
+	s.stores(map[int64]string{0: "a"})
+	var commits atomic.Int64
+	d.OnCommit(func(store.Tx, []any) error { commits.Add(1); return nil }, func(bool) {})
+	const n = 60
+	write := func(tx store.Tx, i int64) error {
+		tx.Keep(i)
+		return s.put(tx, 100+i, "")
+	}
+	for i, err := range s.among(n, func(i int64) error {
+		if i%3 == 0 {
+			return s.write(func(tx store.Tx) error { return write(tx, i) })
+		}
+		return s.retried(func(t *txn) error {
+			if _, err := t.get(0); err != nil {
+				return err
+			}
+			return t.write(func(tx store.Tx) error { return write(tx, i) })
+		})
+	}) {
+		if err != nil {
+			s.Errorf("%d: %v", i, explain(err))
+		}
+	}
+	s.Logf("%d transactions in %d commits", n, commits.Load())
+	if commits.Load() > n/2 {
+		s.Errorf("%d transactions took %d commits", n, commits.Load())
 	}
 }
