@@ -62,6 +62,7 @@ func (r *recorded) isNamed(n int, want string) {
 	}
 }
 
+//nolint:gochecknoglobals // a zero value
 var write engine.TransactOptions
 
 // TestTransactLosesNothing raises one number by many transactions at once.

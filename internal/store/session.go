@@ -99,7 +99,7 @@ func (s *Session) Read(ctx context.Context, fn func(Reader) error) error {
 	}
 	defer s.clock(time.Now())
 	if s.job == nil && s.opt.Ahead && !s.opt.ReadOnly {
-		if err := s.hand(); err != nil {
+		if err := s.hand(); err != nil { //nolint:contextcheck // the rest of the session is not the call's
 			s.failed = err
 			return err
 		}
@@ -128,7 +128,7 @@ func (s *Session) Write(ctx context.Context, fn func(Tx) error) error {
 		return OnlyReads()
 	}
 	if s.job == nil {
-		if err := s.hand(); err != nil {
+		if err := s.hand(); err != nil { //nolint:contextcheck // the rest of the session is not the call's
 			s.failed = err
 			return err
 		}
@@ -190,7 +190,7 @@ func (s *Session) Rollback() {
 	}
 }
 
-var errUndone = fault.New(fault.QueryCanceled, "the transaction was undone") //nolint:gochecknoglobals // a constant; told to the writer alone
+var errUndone = fault.New(fault.QueryCanceled, "the transaction was undone")
 
 // end gives back what the session holds.
 func (s *Session) end(err error) {

@@ -64,7 +64,7 @@ func Perform(ctx context.Context, exec engine.Executor, id policy.Identity, c Ca
 		r.Header.Set("Accept", "application/vnd.pgrst.object+json")
 	}
 	w := &answering{header: http.Header{}}
-	if err := h.entity(w, r, id, query.Target{Module: c.Module, Entity: c.Entity}); err != nil {
+	if err := h.entity(w, r, id, query.Target{Module: c.Module, Entity: c.Entity}); err != nil { //nolint:contextcheck // it is the request's
 		return Answer{}, err
 	}
 	a := Answer{Status: w.status, Body: w.body}

@@ -62,7 +62,7 @@ func TestPerformAnswersAsTheDoor(t *testing.T) {
 	var over []string
 	for _, c := range calls {
 		w := httptest.NewRecorder()
-		r := httptest.NewRequest(c.Method, "/rest/v1/"+c.Entity+"?"+c.Query, strings.NewReader(string(c.Body)))
+		r := httptest.NewRequestWithContext(t.Context(), c.Method, "/rest/v1/"+c.Entity+"?"+c.Query, strings.NewReader(string(c.Body)))
 		for name, text := range map[string]string{"Prefer": c.Prefer, "Accept-Profile": c.Module, "Content-Profile": c.Module} {
 			if text != "" {
 				r.Header.Set(name, text)

@@ -78,7 +78,7 @@ func newHandler(c Config, e engine.Executor, app *model.App) *handler {
 
 // ServeHTTP implements [http.Handler].
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if err := h.serve(w, r); err != nil {
+	if err := h.serve(w, r); err != nil { //nolint:contextcheck // it is the request's
 		h.problems.WriteProblem(w, r, err)
 	}
 }

@@ -313,7 +313,7 @@ func (w *writer) run(j *job, i int, stale bool) (bool, error) {
 	}
 	switch {
 	case c.broken != nil || c.lost != nil:
-		return false, nil // the group is undone by it
+		return false, nil //nolint:nilerr // the group is undone by it
 	case err != nil:
 		return false, err
 	}
