@@ -64,7 +64,7 @@ func TestServerSideRequestForgery(t *testing.T) {
 	for _, host := range []string{"metadata.example", "169.254.169.254", "[::ffff:169.254.169.254]", "zero.example", "[fe80::1]"} {
 		c := of(t, o, outbound.Target{URL: "http://" + host + ":" + s.port(), Private: true})
 		_, err := c.Do(t.Context(), &outbound.Request{})
-		fails(t, err, fault.OutboundRefused, 502)
+		fails(t, err, fault.OutboundRefused)
 	}
 }
 
@@ -78,7 +78,7 @@ func TestRebinding(t *testing.T) {
 	dns := resolver(t, map[string][][]string{"rebind.example.": {{"127.0.0.1"}, {"169.254.169.254"}}})
 	c := of(t, open(t, outbound.Config{Resolver: dns}), outbound.Target{URL: "http://rebind.example:" + s.port(), Private: true, Redirects: 3})
 	_, err := c.Do(t.Context(), &outbound.Request{})
-	fails(t, err, fault.OutboundRefused, 502)
+	fails(t, err, fault.OutboundRefused)
 	if s.hits.Load() != 1 {
 		t.Errorf("%d requests arrived", s.hits.Load())
 	}
@@ -105,7 +105,7 @@ func TestRedirectsStayWithin(t *testing.T) {
 		"http://user:pass@" + strings.TrimPrefix(s.URL, "http://") + "/v1/end", "http://[::1",
 	} {
 		_, err := c.Do(t.Context(), &outbound.Request{Path: "begin"})
-		fails(t, err, fault.OutboundRefused, 502)
+		fails(t, err, fault.OutboundRefused)
 	}
 	if elsewhere.hits.Load() != 0 {
 		t.Error("a redirect was followed out of the base")
@@ -150,7 +150,7 @@ func TestBaseHolds(t *testing.T) {
 		"http://ann:pw@" + host + "/v1", "mailto:x@y", "http:v1", "javascript:1", "\x00", "a\r\nHost: evil", "http://[::1/v1", "%zz",
 	} {
 		_, err := c.Do(t.Context(), &outbound.Request{Path: path})
-		fails(t, err, fault.OutboundRefused, 502)
+		fails(t, err, fault.OutboundRefused)
 	}
 	if s.hits.Load() != before {
 		t.Error("a refused request arrived")
@@ -167,11 +167,11 @@ func TestHeadersAreFiltered(t *testing.T) {
 		"Authorization": "Bearer mine", "X-Api-Key": "mine", "x-api-KEY": "mine", "Expect": "100-continue", "X Y": "1", "X:Y": "1", "": "1", "X-Ok": "a\r\nX-Evil: 1", "X-Nul": "\x00",
 	} {
 		_, err := c.Do(t.Context(), &outbound.Request{Header: http.Header{name: {value}}})
-		fails(t, err, fault.OutboundRefused, 502)
+		fails(t, err, fault.OutboundRefused)
 	}
 	for _, method := range []string{"CONNECT", "TRACE", "get", "GET /x HTTP/1.1\r\n", "PURGE"} {
 		_, err := c.Do(t.Context(), &outbound.Request{Method: method})
-		fails(t, err, fault.OutboundRefused, 502)
+		fails(t, err, fault.OutboundRefused)
 	}
 	if s.hits.Load() != 0 {
 		t.Fatal("a refused request arrived")
@@ -232,7 +232,7 @@ func TestSecretStaysInside(t *testing.T) {
 		}
 		bad := of(t, o, outbound.Target{URL: garbage, Private: true, Auth: auth, Breaker: outbound.Breaker{Failures: 1}})
 		_, err := bad.Do(t.Context(), &outbound.Request{Path: "/x?token=of-the-caller"})
-		f := fails(t, err, fault.IntegrationUnavailable, 502)
+		f := failure(t, err, fault.IntegrationUnavailable, 502)
 		for _, text := range []string{fmt.Sprintf("%+v %v", f, f.Cause), log.String()} {
 			if strings.Contains(text, "sk_live") || strings.Contains(text, "hunter2") || strings.Contains(text, "YW5uOmh1bn") || strings.Contains(text, "of-the-caller") {
 				t.Errorf("%s: an error shows it: %s", name, text)
@@ -380,11 +380,11 @@ func TestBombs(t *testing.T) {
 					t.Errorf("%s, cut: %v", name, err)
 				}
 			case v.kind == "bytes" && !cut:
-				if f := fails(t, err, fault.IntegrationUnavailable, 502); !strings.Contains(f.Details, "1048576 bytes") {
+				if f := failure(t, err, fault.IntegrationUnavailable, 502); !strings.Contains(f.Details, "1048576 bytes") {
 					t.Errorf("%s: %+v", name, f)
 				}
 			case v.kind == "" && name != "trailers":
-				fails(t, err, fault.IntegrationUnavailable, 502)
+				fails(t, err, fault.IntegrationUnavailable)
 			}
 			if took := time.Since(begin); took > 10*time.Second {
 				t.Errorf("%s took %v", name, took)
@@ -405,7 +405,7 @@ func TestProxiesOfTheEnvironmentAreIgnored(t *testing.T) {
 	}
 	c := strict(t, outbound.Target{URL: "http://203.0.113.1:81"})
 	_, err := c.Do(t.Context(), &outbound.Request{})
-	fails(t, err, fault.OutboundRefused, 502)
+	fails(t, err, fault.OutboundRefused)
 	if proxy.hits.Load() != 0 {
 		t.Error("the proxy was asked")
 	}

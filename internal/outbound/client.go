@@ -192,7 +192,7 @@ func (c *Client) do(ctx context.Context, method string, r *Request) (*Response, 
 	if method == http.MethodGet || method == http.MethodHead {
 		run = c.hedged
 	}
-	o, err := run.WithContext(ctx).GetWithExecution(func(e failsafe.Execution[*outcome]) (*outcome, error) {
+	o, err := run.WithContext(ctx).GetWithExecution(func(e failsafe.Execution[*outcome]) (*outcome, error) { //nolint:contextcheck // the execution has it
 		c.tries.Add(1) // a hedge that lost may end behind the call
 		defer c.tries.Done()
 		return c.try(e.Context(), cl, e.Retries()), nil

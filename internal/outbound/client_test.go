@@ -139,7 +139,7 @@ func TestConnections(t *testing.T) {
 	} {
 		c := of(t, open(t, outbound.Config{Resolver: resolver(t, nil)}), outbound.Target{URL: tt.url, Private: true, Retry: 1})
 		_, err := c.Do(t.Context(), &outbound.Request{Path: "?token=abc"})
-		f := fails(t, err, fault.IntegrationUnavailable, 502)
+		f := failure(t, err, fault.IntegrationUnavailable, 502)
 		if f.Details != tt.details || f.Cause == nil {
 			t.Errorf("%s: %s (%v)", name, f.Details, f.Cause)
 		}
@@ -170,7 +170,7 @@ func TestTimeouts(t *testing.T) {
 	for name, url := range variants {
 		c := client(t, outbound.Target{URL: url, Timeout: 50 * time.Millisecond, Retry: 1, Breaker: outbound.Breaker{Failures: 2, Open: time.Hour}})
 		_, err := c.Do(t.Context(), &outbound.Request{})
-		if f := fails(t, err, fault.IntegrationUnavailable, 504); !errors.Is(f, context.DeadlineExceeded) {
+		if f := failure(t, err, fault.IntegrationUnavailable, 504); !errors.Is(f, context.DeadlineExceeded) {
 			t.Errorf("%s: %v", name, f.Cause)
 		}
 		if _, err = c.Do(t.Context(), &outbound.Request{}); fault.From(err).HTTPStatus() != 503 {
@@ -183,7 +183,7 @@ func TestTimeouts(t *testing.T) {
 			_, err = patient.Do(ctx, &outbound.Request{})
 			timer.Stop()
 			cancel()
-			if f := fails(t, err, fault.IntegrationUnavailable, 504); !errors.Is(f, context.Canceled) {
+			if f := failure(t, err, fault.IntegrationUnavailable, 504); !errors.Is(f, context.Canceled) {
 				t.Errorf("%s, canceled: %v", name, f)
 			}
 		}
@@ -210,7 +210,7 @@ func TestBreaker(t *testing.T) {
 	}
 	for range 50 {
 		_, err := c.Do(t.Context(), &outbound.Request{})
-		if f := fails(t, err, fault.IntegrationUnavailable, 503); f.RetryAfter <= 0 {
+		if f := failure(t, err, fault.IntegrationUnavailable, 503); f.RetryAfter <= 0 {
 			t.Fatalf("%+v", f)
 		}
 	}
@@ -310,9 +310,10 @@ func TestFallback(t *testing.T) {
 	t.Parallel()
 	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Pando-Fallback", "true")
-		if r.URL.Path == "/bad" {
+		switch r.URL.Path {
+		case "/bad":
 			w.WriteHeader(500)
-		} else if r.URL.Path == "/none" {
+		case "/none":
 			w.WriteHeader(404)
 		}
 	})

@@ -11,6 +11,7 @@
 package outbound
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/x509"
 	"io"
@@ -20,8 +21,6 @@ import (
 	"slices"
 	"sync"
 	"time"
-
-	"context"
 
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/metric/noop"

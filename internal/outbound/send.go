@@ -46,7 +46,7 @@ func named(name string) metric.MeasurementOption {
 func (c *Client) try(ctx context.Context, cl *call, retries int) *outcome {
 	if c.breaker != nil && !c.breaker.TryAcquirePermit() {
 		wait := c.breaker.RemainingDelay()
-		f := c.unavailable(circuitbreakerOpen, http.StatusServiceUnavailable, "it has failed again and again", "it is tried again soon")
+		f := c.unavailable(errBreakerOpen, http.StatusServiceUnavailable, "it has failed again and again", "it is tried again soon")
 		f.RetryAfter = max(wait, time.Second)
 		return &outcome{err: f, kind: "breaker_open", failed: true}
 	}
@@ -71,7 +71,7 @@ func (c *Client) try(ctx context.Context, cl *call, retries int) *outcome {
 	return o
 }
 
-var circuitbreakerOpen = errors.New("the circuit breaker is open") //nolint:gochecknoglobals // a sentinel
+var errBreakerOpen = errors.New("the circuit breaker is open")
 
 // wait is how long to wait before the next try; false: too long.
 func (c *Client) wait(ctx context.Context, o *outcome, retries int) (time.Duration, bool) {
@@ -270,7 +270,7 @@ func reason(err error) (kind, details string) {
 	}
 }
 
-var errTooLong = errors.New("the answer is too long") //nolint:gochecknoglobals // a sentinel
+var errTooLong = errors.New("the answer is too long")
 
 // capped fails with errTooLong behind left bytes, and never reads more than one
 // beyond them.

@@ -94,8 +94,14 @@ func get(t *testing.T, c *outbound.Client, path string) *outbound.Response {
 	return resp
 }
 
-// fails expects a fault of a code and status; it returns it for a closer look.
-func fails(t *testing.T, err error, code fault.Code, status int) *fault.Error {
+// fails expects a fault of a code, with the status 502.
+func fails(t *testing.T, err error, code fault.Code) {
+	t.Helper()
+	_ = failure(t, err, code, http.StatusBadGateway)
+}
+
+// failure is fails for a closer look.
+func failure(t *testing.T, err error, code fault.Code, status int) *fault.Error {
 	t.Helper()
 	f := fault.From(err)
 	if f == nil || f.Code != code || f.HTTPStatus() != status || !strings.Contains(f.Message, "payments") || f.Hint == "" {
@@ -199,7 +205,7 @@ func (encoder) Encode(it attribute.Iterator) string {
 	var b strings.Builder
 	for it.Next() {
 		kv := it.Attribute()
-		b.WriteString(string(kv.Key) + ":" + kv.Value.Emit() + " ")
+		b.WriteString(string(kv.Key) + ":" + kv.Value.String() + " ")
 	}
 	return b.String()
 }

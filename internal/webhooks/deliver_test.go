@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -167,9 +168,7 @@ func receive(t *testing.T) *receiver {
 		data, _ := io.ReadAll(req.Body)
 		r.body.Store(&data)
 		r.last.Store(req)
-		for k, v := range r.header {
-			w.Header()[k] = v
-		}
+		maps.Copy(w.Header(), r.header)
 		w.WriteHeader(int(r.status.Load()))
 	}))
 	t.Cleanup(r.Close)
@@ -227,9 +226,7 @@ func TestFailures(t *testing.T) {
 			w, r := newWorld(t), receive(t)
 			w.set(webhooks.Endpoint{Name: "warehouse", URL: r.URL})
 			r.status.Store(int64(tt.status))
-			for k, v := range tt.header {
-				r.header[k] = v
-			}
+			maps.Copy(r.header, tt.header)
 			f := w.deliver(delivery("e1"))
 			if f == nil || f.Permanent != tt.permanent || f.Deferred || f.After != tt.after || f.Status != tt.status || r.hits.Load() != 1 {
 				t.Fatalf("%+v after %d requests", f, r.hits.Load())
@@ -671,8 +668,12 @@ func TestSchedule(t *testing.T) {
 		want   time.Duration
 		ok     bool
 	}{
-		{2, webhooks.Failed{}, 5 * time.Second, true}, {2, webhooks.Failed{After: time.Minute}, time.Minute, true}, {2, webhooks.Failed{Permanent: true}, 0, false},
-		{11, webhooks.Failed{Deferred: true, After: time.Second}, time.Second, true}, {11, webhooks.Failed{}, 0, false}, {3, webhooks.Failed{After: 1 << 62}, 24 * time.Hour, true},
+		{2, webhooks.Failed{}, 5 * time.Second, true},
+		{2, webhooks.Failed{After: time.Minute}, time.Minute, true},
+		{2, webhooks.Failed{Permanent: true}, 0, false},
+		{11, webhooks.Failed{Deferred: true, After: time.Second}, time.Second, true},
+		{11, webhooks.Failed{}, 0, false},
+		{3, webhooks.Failed{After: 1 << 62}, 24 * time.Hour, true},
 	} {
 		if got, ok := webhooks.Next(tt.n, &tt.failed, 0); got != tt.want || ok != tt.ok {
 			t.Errorf("%+v: %v, %v", tt, got, ok)

@@ -94,7 +94,7 @@ type Delivery struct {
 }
 
 // Failed is the error of a try that has not worked.
-type Failed struct {
+type Failed struct { //nolint:errname // what came of a try, in the first place
 	Permanent bool          // no further try helps
 	Deferred  bool          // it was not sent: the endpoint's rate, or its breaker; it does not count as a try
 	After     time.Duration // not before
@@ -168,7 +168,7 @@ func Open(ctx context.Context, c Config) *Webhooks {
 func (w *Webhooks) Close(ctx context.Context) error {
 	var err error
 	w.once.Do(func() {
-		err = w.Set(nil)
+		err = w.Set(nil) //nolint:contextcheck // no client is made of no endpoint
 		w.stop()
 		<-w.done
 		err = errors.Join(err, w.Flush(ctx))
