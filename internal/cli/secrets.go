@@ -114,7 +114,7 @@ func (r *root) onSecrets(ctx context.Context, fn func(secretKeeper) error) error
 		if !fault.Is(err, fault.Conflict) {
 			return err
 		}
-		if r.runs() {
+		if r.runs(ctx) {
 			break
 		}
 		if time.Now().After(deadline) {
@@ -132,12 +132,12 @@ func (r *root) onSecrets(ctx context.Context, fn func(secretKeeper) error) error
 }
 
 // runs reports whether a node answers commands.
-func (r *root) runs() bool {
+func (r *root) runs(ctx context.Context) bool {
 	data, err := server.DataFolder(r.dir, r.env)
 	if err != nil {
 		return false
 	}
-	conn, err := net.Dial("unix", server.SocketPath(data))
+	conn, err := new(net.Dialer).DialContext(ctx, "unix", server.SocketPath(data))
 	return err == nil && conn.Close() == nil
 }
 

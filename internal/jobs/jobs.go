@@ -6,6 +6,7 @@ package jobs
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"strings"
 
 	"github.com/pandobase/pando/internal/model"
@@ -38,9 +39,7 @@ func (j *Jobs) Queues() map[string]int {
 	for _, job := range j.byKind {
 		out[job.Queue] = concurrency
 	}
-	for name, n := range j.app.Config.Queues {
-		out[name] = n
-	}
+	maps.Copy(out, j.app.Config.Queues)
 	return out
 }
 

@@ -194,7 +194,7 @@ func (o *Operations) apart(ctx context.Context, s *Scope, c *Call, input []byte)
 }
 
 // errTimeout is the cause of contexts that end with an operation's time.
-var errTimeout = errors.New("the time of the operation is over") //nolint:gochecknoglobals // a constant
+var errTimeout = errors.New("the time of the operation is over")
 
 func timedOut(ctx context.Context, err error, name string, after time.Duration) error {
 	if err == nil || !errors.Is(context.Cause(ctx), errTimeout) {

@@ -28,7 +28,7 @@ type Scope struct {
 	module *model.Module
 	code   *model.Code
 	name   string // of the operation, function or job
-	job    *Job // that runs; nil: none
+	job    *Job   // that runs; nil: none
 	depth  int
 }
 

@@ -100,7 +100,7 @@ func (c *checker) members(raw []byte, path string) ([]member, error) {
 	if _, err := dec.Token(); err != nil {
 		return nil, c.wrong(path, "this is no JSON").WithDetails("%s", err)
 	}
-	if _, err := dec.Token(); err != io.EOF { //nolint:errorlint // the decoder returns it as it is
+	if _, err := dec.Token(); err != io.EOF {
 		return nil, c.wrong(path, "there is something behind the value")
 	}
 	return out, nil

@@ -164,7 +164,7 @@ func (q *Queue) take(ctx context.Context, asks []ask, due bool) error {
 			t.pool = a.pool
 			q.held[t.id] = t
 			q.stats.waited(now - t.due)
-			t.begin(q)
+			t.begin(q) //nolint:contextcheck // a try has the context of its job
 		}
 	}
 	return nil

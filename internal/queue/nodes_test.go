@@ -53,7 +53,7 @@ func worker(where string) error {
 		return err
 	}
 	err = q.Start(context.Background(), func(context.Context, *queue.Work) ([]byte, error) {
-		fmt.Println("taken")
+		fmt.Fprintln(os.Stdout, "taken")
 		select {}
 	})
 	if err != nil {
@@ -138,7 +138,7 @@ func TestKilledWorker(t *testing.T) {
 }
 
 // two are two nodes on one PostgreSQL.
-func two(t *testing.T, c queue.Config) (out [2]*queue.Queue, drivers [2]store.Driver) {
+func two(t *testing.T, c queue.Config) (out [2]*queue.Queue) {
 	db := teststore.Of(t, teststore.Postgres)
 	for i := range out {
 		d := db.Open(t)
@@ -148,13 +148,13 @@ func two(t *testing.T, c queue.Config) (out [2]*queue.Queue, drivers [2]store.Dr
 			}
 		})
 		c.Driver = d
-		out[i], drivers[i] = open(t, c), d
+		out[i] = open(t, c)
 	}
-	return out, drivers
+	return out
 }
 
 func TestTwoNodesShare(t *testing.T) {
-	qs, _ := two(t, queue.Config{Poll: 20 * time.Millisecond, Queues: map[string]int{"default": 20}})
+	qs := two(t, queue.Config{Poll: 20 * time.Millisecond, Queues: map[string]int{"default": 20}})
 	var ran sync.Map
 	var by [2]atomic.Int64
 	for i, q := range qs {
@@ -185,7 +185,7 @@ func TestTwoNodesShare(t *testing.T) {
 }
 
 func TestCancelOnAnotherNode(t *testing.T) {
-	qs, _ := two(t, queue.Config{Poll: 20 * time.Millisecond})
+	qs := two(t, queue.Config{Poll: 20 * time.Millisecond})
 	began := make(chan struct{})
 	start(t, qs[0], func(ctx context.Context, _ *queue.Work) ([]byte, error) {
 		close(began)
@@ -293,8 +293,10 @@ func TestStress(t *testing.T) {
 			drivers := make([]store.Driver, count)
 			var all [3]atomic.Pointer[queue.Queue]
 			fresh := func(i int) {
-				q, err := queue.Open(context.Background(), queue.Config{Driver: drivers[i], Poll: 10 * time.Millisecond, Backoff: time.Millisecond,
-					MaxBackoff: 5 * time.Millisecond, Queues: map[string]int{"default": 15, "other": 3}})
+				q, err := queue.Open(context.Background(), queue.Config{
+					Driver: drivers[i], Poll: 10 * time.Millisecond, Backoff: time.Millisecond,
+					MaxBackoff: 5 * time.Millisecond, Queues: map[string]int{"default": 15, "other": 3},
+				})
 				if err != nil {
 					t.Error(err)
 					return

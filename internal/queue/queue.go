@@ -129,8 +129,10 @@ func (c *Config) check() error {
 			return fault.New(fault.ConfigInvalid, "the queue %q runs %d jobs at a time", name, n).WithHint("write a number from 1 to 10000")
 		}
 	}
-	for name, d := range map[string]time.Duration{"Timeout": c.Timeout, "Backoff": c.Backoff, "MaxBackoff": c.MaxBackoff, "Poll": c.Poll, "Lease": c.Lease,
-		"Grace": c.Grace, "KeepDead": c.KeepDead, "Prune": c.Prune} {
+	for name, d := range map[string]time.Duration{
+		"Timeout": c.Timeout, "Backoff": c.Backoff, "MaxBackoff": c.MaxBackoff, "Poll": c.Poll, "Lease": c.Lease,
+		"Grace": c.Grace, "KeepDead": c.KeepDead, "Prune": c.Prune,
+	} {
 		if d < 0 {
 			return fault.New(fault.ConfigInvalid, "the queue's %s is %s", name, d).WithHint("it is a positive time, or 0 for the default")
 		}
@@ -256,7 +258,7 @@ func (q *Queue) Stop(ctx context.Context) error {
 			grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), q.cfg.Grace)
 			q.await(grace)
 			cancel()
-			err = q.giveBack()
+			err = q.giveBack() //nolint:contextcheck // the time is up: it takes its own
 		}
 		close(q.closing)
 		q.settler.Wait()

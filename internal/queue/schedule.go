@@ -95,7 +95,7 @@ func (q *Queue) readSchedule(s Schedule) (t timetable, err error) {
 			return t, fault.Wrap(err, fault.ConfigInvalid, "the zone of the schedule %s is %q", s.Name, s.Zone)
 		}
 	}
-	parser := cron.NewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow | cron.Descriptor | cron.DowOrDom)
+	parser := cron.MustNewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow | cron.Descriptor | cron.DowOrDom)
 	if strings.Contains(s.Cron, "TZ=") {
 		return t, fault.New(fault.ConfigInvalid, "the schedule %s names a zone in its expression", s.Name)
 	}

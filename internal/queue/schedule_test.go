@@ -150,9 +150,15 @@ func TestBadSchedules(t *testing.T) {
 		q := open(t, queue.Config{Driver: d})
 		job := queue.Job{Kind: "a"}
 		for _, s := range []queue.Schedule{
-			{Name: "a", Cron: "* * * *", Job: job}, {Name: "a", Cron: "61 * * * *", Job: job}, {Name: "a", Cron: "0 0 31 2 *", Job: job},
-			{Name: "a", Cron: "* * * * *", Zone: "Europe/Atlantis", Job: job}, {Name: "", Cron: "* * * * *", Job: job}, {Name: "a", Cron: "* * * * *"},
-			{Name: "a", Cron: "TZ=UTC * * * * *", Job: job}, {Name: "good", Cron: "* * * * *", Job: job}, {Name: "a", Cron: "", Job: job},
+			{Name: "a", Cron: "* * * *", Job: job},
+			{Name: "a", Cron: "61 * * * *", Job: job},
+			{Name: "a", Cron: "0 0 31 2 *", Job: job},
+			{Name: "a", Cron: "* * * * *", Zone: "Europe/Atlantis", Job: job},
+			{Name: "", Cron: "* * * * *", Job: job},
+			{Name: "a", Cron: "* * * * *"},
+			{Name: "a", Cron: "TZ=UTC * * * * *", Job: job},
+			{Name: "good", Cron: "* * * * *", Job: job},
+			{Name: "a", Cron: "", Job: job},
 		} {
 			err := q.SetSchedules(t.Context(), []queue.Schedule{{Name: "good", Cron: "* * * * *", Job: job}, s})
 			if !fault.Is(err, fault.ConfigInvalid) {

@@ -169,10 +169,10 @@ func (q *Queue) release(batch []done) {
 		if q.held[d.t.id] == d.t {
 			delete(q.held, d.t.id)
 		}
-		switch {
-		case d.o.kind == retried:
+		switch d.o.kind { //nolint:exhaustive // the others leave nothing to be taken
+		case retried:
 			due = min(due, d.o.at)
-		case d.o.kind == givenBack:
+		case givenBack:
 			d.t.pool.more, again = true, true
 		}
 	}

@@ -167,8 +167,10 @@ func (q *Queue) succeeded(t *try, result []byte) outcome {
 	o := outcome{kind: completed, result: result}
 	if len(result) > q.cfg.MaxResult {
 		o.result = nil
-		o.errors = addError(t.errors, TryError{Try: int(t.failed) + 1, At: q.cfg.Now().UTC(),
-			Error: fmt.Sprintf("the result has %d bytes and was not kept: at most %d are", len(result), q.cfg.MaxResult)})
+		o.errors = addError(t.errors, TryError{
+			Try: int(t.failed) + 1, At: q.cfg.Now().UTC(),
+			Error: fmt.Sprintf("the result has %d bytes and was not kept: at most %d are", len(result), q.cfg.MaxResult),
+		})
 	}
 	return o
 }

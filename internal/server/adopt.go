@@ -121,7 +121,7 @@ func (n *Node) drifted(app *Application) func(context.Context, error) error {
 				n.opt.Log.Error("the database's schema has changed, and the application does not fit it", "reason", d.reason)
 			case n.Application() == app: // not one that has been replaced meanwhile
 				n.opt.Log.Warn("the database's schema has changed: statements are made anew", "cause", cause)
-				if err := n.use(app); err != nil {
+				if err := n.use(app); err != nil { //nolint:contextcheck // it outlives the call
 					n.opt.Log.Error("the application cannot be served anew", "error", err)
 				}
 			}

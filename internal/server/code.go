@@ -60,7 +60,7 @@ func (n *Node) loadCode(ctx context.Context, app *Application) error {
 	}
 	if n.sandbox == nil {
 		var err error
-		n.sandbox, err = functions.New(functions.Config{
+		n.sandbox, err = functions.New(functions.Config{ //nolint:contextcheck // it outlives the call
 			Cache: filepath.Join(n.data, codeDir), Folder: app.Dir, Memory: memory, Log: n.opt.Log,
 		})
 		if err != nil {

@@ -54,7 +54,7 @@ func (n *Node) observeJobs(m metric.Meter) error {
 		defer cancel()
 		counts, err := live.queue.Depth(ctx)
 		if err != nil {
-			return nil //nolint:nilerr // the store's own metrics tell that it is away
+			return nil // the store's own metrics tell that it is away
 		}
 		for _, c := range counts {
 			o.ObserveInt64(depth, c.Jobs, metric.WithAttributes(attribute.String("queue", c.Queue), attribute.String("state", c.State.String())))

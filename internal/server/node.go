@@ -194,7 +194,7 @@ func open(ctx context.Context, opt Options, app *Application) (_ *Node, err erro
 		if err := n.adopt(ctx, app); err != nil {
 			return nil, err
 		}
-		return n, n.use(app)
+		return n, n.use(app) //nolint:contextcheck // it outlives the call
 	}
 	if err := n.bring(ctx, app); err != nil {
 		return nil, err
@@ -242,7 +242,7 @@ func (n *Node) bring(ctx context.Context, app *Application) error {
 	if err := n.auth.Use(app.Model); err != nil {
 		return err
 	}
-	if err := n.use(app); err != nil {
+	if err := n.use(app); err != nil { //nolint:contextcheck // it outlives the call
 		return err
 	}
 	seeds, err := transfer.Seeds(ctx, n.Engine(), policy.Identity{Role: policy.Service, Key: "seeds"}, transfer.SeedOptions{
@@ -376,7 +376,7 @@ func (n *Node) Close(ctx context.Context) error {
 		n.outbound = nil
 	}
 	if n.sandbox != nil {
-		errs = append(errs, n.sandbox.Close())
+		errs = append(errs, n.sandbox.Close()) //nolint:contextcheck // it waits for calls, which have their own
 		n.sandbox = nil
 	}
 	if n.queue != nil {

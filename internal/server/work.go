@@ -114,7 +114,7 @@ func (n *Node) resumeWork(ctx context.Context) error {
 		return err
 	}
 	w.queues, w.running = queuesOf(live.app.Model), true
-	return n.useConsumers(live)
+	return n.useConsumers(live) //nolint:contextcheck // it outlives the call
 }
 
 // reopenQueue opens the queue anew for the application that is served. n.work.mu is
@@ -186,7 +186,7 @@ func (n *Node) renewWork(ctx context.Context) error {
 		}
 		return n.resumeWork(ctx)
 	}
-	return errors.Join(n.queue.SetSchedules(ctx, live.jobs.Schedules()), n.useConsumers(live))
+	return errors.Join(n.queue.SetSchedules(ctx, live.jobs.Schedules()), n.useConsumers(live)) //nolint:contextcheck // it outlives the call
 }
 
 // holdWork lets what works finish, and begins nothing new until it is resumed.

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/textproto"
 	"slices"
@@ -198,9 +199,7 @@ func answer(w http.ResponseWriter, r *http.Request, f *model.Function, raw []byt
 			given.Add(name, kv[1])
 		}
 	}
-	for name, vals := range given {
-		header[name] = vals
-	}
+	maps.Copy(header, given)
 	header.Set("X-Content-Type-Options", "nosniff")
 	if given.Get("Content-Security-Policy") == "" {
 		// What code answers must not act with the rights of pages of this origin.

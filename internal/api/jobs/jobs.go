@@ -180,7 +180,7 @@ func (h *handler) stream(w http.ResponseWriter, r *http.Request, job queue.ID) e
 			}
 			body, err := json.Marshal(statusOf(&info))
 			if err != nil || !send("event: "+info.State.String()+"\ndata: "+string(body)+"\n\n") {
-				return nil //nolint:nilerr // the client is gone
+				return nil // the client is gone
 			}
 			if info.State.Finished() {
 				return nil

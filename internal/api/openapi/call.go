@@ -66,8 +66,11 @@ func (c *command) call(verb, summary string, body object, params array, write bo
 			name = "Content-Profile"
 		}
 		params = append(array{object{
-			{"name", name}, {"in", "header"}, {"description", "The module whose `" + c.name + "` is meant."},
-			{"required", true}, {"schema", object{{"type", "string"}, {"enum", tags}}},
+			{"name", name},
+			{"in", "header"},
+			{"description", "The module whose `" + c.name + "` is meant."},
+			{"required", true},
+			{"schema", object{{"type", "string"}, {"enum", tags}}},
 		}}, params...)
 	}
 	o = o.with("parameters", params)
@@ -91,7 +94,8 @@ func (c *command) body() object {
 		needed = needed || slices.ContainsFunc(o.Input, func(p *model.Param) bool { return !p.Optional })
 	}
 	return object{
-		{"description", "The operation's input."}, {"required", needed},
+		{"description", "The operation's input."},
+		{"required", needed},
 		{"content", object{{"application/json", object{{"schema", anyOf(inputs)}}}}},
 	}
 }
