@@ -114,7 +114,7 @@ func (n *node) end() {
 	n.t.Helper()
 	var err error
 	if n.Events != nil {
-		err = n.Events.Close()
+		err = n.Close()
 	}
 	err = errors.Join(err, n.box.Close())
 	if n.broker != nil {

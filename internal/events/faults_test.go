@@ -61,7 +61,7 @@ func child(dir string) {
 					panic(err)
 				}
 				mu.Lock()
-				fmt.Println(key)
+				fmt.Fprintln(os.Stdout, key)
 				mu.Unlock()
 			}
 		}()
@@ -148,7 +148,7 @@ func TestLostTail(t *testing.T) {
 	n = w.start(w.recorder(&n, "c", nil))
 	touch(10)
 	eventually(t, "the effects", func() bool { return len(n.effects("c")) == 20 })
-	if err := n.Events.Close(); err != nil { // what comes from now on nobody handles
+	if err := n.Close(); err != nil { // what comes from now on nobody handles
 		t.Fatal(err)
 	}
 	n.begin(events.Config{})

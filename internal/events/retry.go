@@ -141,7 +141,7 @@ func (c *consumer) retryDue(ctx context.Context) (bool, error) {
 			ev, err := Decode(row.Append(nil, 1))
 			if err != nil {
 				broken = err
-				return nil
+				return nil //nolint:nilerr // it is told when the others are handled
 			}
 			list = append(list, waiting{
 				d:   Delivery{Event: ev, Try: int(row.Int(2)) + 1, Replayed: row.Int(3) != 0},

@@ -266,7 +266,7 @@ func (n *Node) cmdApply(w http.ResponseWriter, r *http.Request) error {
 	}
 	if err == nil {
 		n.late.replace(nil)
-		if err = n.use(app); err == nil {
+		if err = n.use(app); err == nil { //nolint:contextcheck // it outlives the call
 			err = n.administered(r, "admin.migrate")
 		}
 	}

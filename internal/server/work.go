@@ -126,7 +126,7 @@ func (n *Node) reopenQueue(ctx context.Context) error {
 		return err
 	}
 	n.queue = q
-	return n.use(live.app)
+	return n.use(live.app) //nolint:contextcheck // it outlives the call
 }
 
 // useConsumers hands events to the application's consumers. Where nobody waits for

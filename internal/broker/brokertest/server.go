@@ -112,7 +112,7 @@ func find(t testing.TB, pkg string, names ...string) string {
 // folder is removed at the end: a server that was killed may leave it behind.
 func folder(t testing.TB) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "pando-broker")
+	dir, err := os.MkdirTemp("", "pando-broker") //nolint:usetesting // that one fails where a killed server leaves something
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +126,7 @@ func folder(t testing.TB) string {
 
 func freePort(t testing.TB) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

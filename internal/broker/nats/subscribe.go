@@ -204,7 +204,7 @@ type follower struct {
 // take handles a message with those that have come meanwhile.
 func (f *follower) take(ctx context.Context, m entry) error {
 	f.batch = f.batch[:0]
-	last := ""
+	var last string
 	for {
 		f.seen, last = m.seq, m.ID
 		if f.s.Wants(m.Type) {
