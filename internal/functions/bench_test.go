@@ -31,9 +31,9 @@ export const wait = async (input: { ms: number }) => {
 `
 
 // priceHost answers every read with one product.
-var priceHost = hostFunc(func(context.Context, string, []byte) ([]byte, error) {
+func priceHost(context.Context, string, []byte) ([]byte, error) {
 	return []byte(`{"status":200,"count":null,"body":{"id":"p","price":5}}`), nil
-})
+}
 
 // cpu is what the process has computed.
 func cpu() time.Duration {
@@ -68,7 +68,7 @@ func BenchmarkCall(b *testing.B) {
 		call Call
 	}{
 		{"small", Call{Export: "small", Input: json.RawMessage(`{"n":1}`)}},
-		{"rows", Call{Host: priceHost, Input: json.RawMessage(`{"lines":[{"product_id":"a","qty":2},{"product_id":"b","qty":1}]}`), Context: json.RawMessage(`{"auth":{"uid":"u"}}`)}},
+		{"rows", Call{Host: hostFunc(priceHost), Input: json.RawMessage(`{"lines":[{"product_id":"a","qty":2},{"product_id":"b","qty":1}]}`), Context: json.RawMessage(`{"auth":{"uid":"u"}}`)}},
 	} {
 		b.Run(bench.name, func(b *testing.B) {
 			rt, _ := start(b, map[string]string{one: benchSource})

@@ -28,7 +28,7 @@ type engine struct {
 // newEngine compiles QuickJS, or takes it from the cache, and evaluates the
 // prelude.
 func newEngine(ctx context.Context, cfg Config) (*engine, error) {
-	rc := wazero.NewRuntimeConfigCompiler().WithMemoryLimitPages(uint32(cfg.Memory / pageSize)).WithDebugInfoEnabled(false)
+	rc := wazero.NewRuntimeConfig().WithMemoryLimitPages(uint32(cfg.Memory / pageSize)).WithDebugInfoEnabled(false)
 	if cfg.Cache != "" {
 		cache, err := wazero.NewCompilationCacheWithDir(cfg.Cache)
 		if err != nil {
@@ -41,7 +41,7 @@ func newEngine(ctx context.Context, cfg Config) (*engine, error) {
 		budget: newBudget(cfg.Budget), random: cfg.Random, now: cfg.Now,
 	}
 	if err := e.start(ctx); err != nil {
-		return nil, errors.Join(err, e.close())
+		return nil, errors.Join(err, e.close()) //nolint:contextcheck // closing is not cancelled
 	}
 	return e, nil
 }
@@ -75,7 +75,7 @@ func (e *engine) start(ctx context.Context) error {
 	if err := e.exportToUsers(ctx); err != nil {
 		return err
 	}
-	e.base, err = e.makeBase()
+	e.base, err = e.makeBase() //nolint:contextcheck // an isolate outlives who makes it
 	return err
 }
 
@@ -112,9 +112,8 @@ func tick(ctx context.Context, _ api.Module, _ []uint64) {
 }
 
 func (e *engine) close() error {
-	var err error
 	if e.base != nil {
-		err = e.base.close()
+		e.base.drop()
 	}
-	return errors.Join(err, e.wasm.Close(context.Background()), e.users.Close(context.Background()))
+	return errors.Join(e.wasm.Close(context.Background()), e.users.Close(context.Background()))
 }

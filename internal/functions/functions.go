@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -56,6 +57,9 @@ type Config struct {
 	Random func([]byte)
 }
 
+// leastMemory is what a call needs to begin.
+const leastMemory = 8 << 20
+
 // fill sets defaults and returns what is wrong.
 func (c *Config) fill() error {
 	fill(&c.Memory, 64<<20)
@@ -78,8 +82,8 @@ func (c *Config) fill() error {
 	if c.Random == nil {
 		c.Random = func(b []byte) { _, _ = rand.Read(b) } // never fails
 	}
-	const least, most = 8 << 20, 4 << 30
-	if c.Memory < least || c.Memory > most || c.Memory%pageSize != 0 {
+	const most = 4 << 30
+	if c.Memory < leastMemory || c.Memory > most || c.Memory%pageSize != 0 {
 		return fault.New(fault.ConfigInvalid, "the memory of a function is %d bytes", c.Memory).
 			WithHint("give 8 MiB to 4 GiB, in steps of 64 KiB")
 	}
@@ -151,7 +155,7 @@ func (rt *Runtime) Invoke(ctx context.Context, call Call) (Result, error) {
 	}
 	defer rt.wg.Done()
 	call.Limits = call.Limits.or(rt.cfg.Limits)
-	call.Limits.Memory = min(call.Limits.Memory, rt.cfg.Memory)
+	call.Limits.Memory = max(min(call.Limits.Memory, rt.cfg.Memory), leastMemory)
 	if err := call.check(); err != nil {
 		return Result{}, err
 	}
@@ -178,9 +182,9 @@ func (rt *Runtime) Invoke(ctx context.Context, call Call) (Result, error) {
 	var out json.RawMessage
 	var err error
 	if e.module != nil {
-		out, err = rt.runModule(r, e.module)
+		out, err = rt.runModule(r, e.module) //nolint:contextcheck // the run has it
 	} else {
-		out, err = rt.run(r)
+		out, err = rt.run(r) //nolint:contextcheck // an isolate outlives the call
 	}
 	cancel()
 	r.wg.Wait()
@@ -244,12 +248,11 @@ func (rt *Runtime) run(r *run) (json.RawMessage, error) {
 func (rt *Runtime) isolate(snap *snapshot) (*isolate, error) {
 	rt.mu.Lock()
 	var iso *isolate
-	for i := len(rt.idle) - 1; i >= 0; i-- {
-		if rt.idle[i].img == snap {
-			iso = rt.idle[i]
-			rt.idle = append(rt.idle[:i], rt.idle[i+1:]...)
+	for i, like := range slices.Backward(rt.idle) {
+		if like.img == snap {
+			rt.idle = slices.Delete(rt.idle, i, i+1)
 			rt.mu.Unlock()
-			return iso, nil
+			return like, nil
 		}
 	}
 	if len(rt.idle) > 0 {
@@ -313,7 +316,7 @@ func (rt *Runtime) snapshotOf(r *run) (*snapshot, error) {
 		return nil, fault.Wrap(err, fault.Overloaded, "there is no memory left for functions").WithHint("try again")
 	}
 	r.iso, r.snap, r.loading, r.began = iso, rt.engine.base, true, rt.cfg.Now()
-	s, err := rt.engine.makeSnapshot(r.ctx, iso, r, b)
+	s, err := rt.engine.makeSnapshot(iso, r, b)
 	r.iso, r.snap, r.loading = nil, nil, false
 	if err != nil {
 		return nil, fault.From(errors.Join(r.failed(fmt.Errorf("load: %w", err)), iso.close()))

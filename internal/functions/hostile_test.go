@@ -16,6 +16,8 @@ import (
 
 // hostile is code that means ill, or was written badly. Each is stopped by the
 // limit that it runs into.
+//
+//nolint:gochecknoglobals // a constant table; Go has no map constants
 var hostile = map[string]struct {
 	code    string
 	limits  Limits

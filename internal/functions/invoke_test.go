@@ -3,6 +3,7 @@ package functions
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"strings"
 	"sync"
@@ -39,6 +40,8 @@ func (l *lines) String() string {
 }
 
 // cacheDir is shared by the tests, so that QuickJS is compiled once.
+//
+//nolint:gochecknoglobals // made once for all tests, removed by TestMain
 var cacheDir = sync.OnceValue(func() string {
 	dir, err := testCacheDir()
 	if err != nil {
@@ -91,7 +94,7 @@ func invoke(t testing.TB, rt *Runtime, call Call) (string, error) {
 	fill(&call.Entry, one)
 	result, err := rt.Invoke(ctx, call)
 	if err != nil {
-		if _, ok := err.(*fault.Error); !ok {
+		if f := (*fault.Error)(nil); !errors.As(err, &f) {
 			t.Errorf("error %v is no fault", err)
 		}
 	}

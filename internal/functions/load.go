@@ -53,7 +53,7 @@ func (rt *Runtime) Load(ctx context.Context, fsys fs.FS, entries []string) []Pro
 	rt.entries.Store(&after)
 	for name, e := range before {
 		if after[name] != e {
-			rt.retire(e)
+			rt.retire(e) //nolint:contextcheck // freeing is not cancelled
 		}
 	}
 	slices.SortFunc(problems, func(a, b Problem) int { return strings.Compare(a.File, b.File) })

@@ -13,6 +13,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
+//nolint:gochecknoglobals // see cacheDir
 var made string
 
 func testCacheDir() (string, error) {

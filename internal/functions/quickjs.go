@@ -381,18 +381,16 @@ func (iso *isolate) invoke(f uint32, s *snapshot, args ...uint32) (uint32, error
 // closed door.
 func wasiOf(now func() time.Time) map[string]api.GoModuleFunc {
 	const badFile, notImplemented = 8, 52
-	refuse := func(errno uint64) api.GoModuleFunc {
-		return func(_ context.Context, _ api.Module, s []uint64) { s[0] = errno }
-	}
+	refuse := func(_ context.Context, _ api.Module, s []uint64) { s[0] = badFile }
 	return map[string]api.GoModuleFunc{
 		"clock_time_get": func(_ context.Context, m api.Module, s []uint64) {
 			m.Memory().WriteUint64Le(uint32(s[2]), uint64(now().UnixNano()))
 			s[0] = 0
 		},
 		"random_get":    func(_ context.Context, _ api.Module, s []uint64) { s[0] = notImplemented }, // the prelude asks the host
-		"fd_close":      refuse(badFile),
-		"fd_fdstat_get": refuse(badFile),
-		"fd_seek":       refuse(badFile),
-		"fd_write":      refuse(badFile),
+		"fd_close":      refuse,
+		"fd_fdstat_get": refuse,
+		"fd_seek":       refuse,
+		"fd_write":      refuse,
 	}
 }

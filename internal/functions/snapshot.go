@@ -1,7 +1,6 @@
 package functions
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -51,11 +50,6 @@ func (s *snapshot) drop() {
 	}
 }
 
-func (s *snapshot) close() error {
-	s.drop()
-	return nil
-}
-
 // save makes a snapshot of an isolate; the addresses are those of from.
 func (iso *isolate) save(from snapshotAddresses) (*snapshot, error) {
 	if _, err := iso.call("qjs_run_gc"); err != nil {
@@ -79,6 +73,8 @@ type snapshotAddresses struct{ undefined, argv, dispatch uint32 }
 // hostFunctions are what the prelude finds in globalThis.__host. It keeps them to
 // itself: no code of the application's sees them, and what they bound does not
 // depend on it.
+//
+//nolint:gochecknoglobals // a constant table; Go has no array constants
 var hostFunctions = []string{
 	"call", "log", "timer", "untimer", "random", "digest", "hmac", "encode", "decode", "now", "ascii", "settle",
 }
@@ -190,8 +186,8 @@ func (iso *isolate) makeRoom() error {
 }
 
 // makeSnapshot evaluates an entry's bundle in an isolate that it restores for it.
-// A module's own code has loadTime for that; what it throws is the error.
-func (e *engine) makeSnapshot(ctx context.Context, iso *isolate, r *run, b *bundle) (*snapshot, error) {
+// What a module's own code throws is the error.
+func (e *engine) makeSnapshot(iso *isolate, r *run, b *bundle) (*snapshot, error) {
 	if err := iso.restore(e.base); err != nil {
 		return nil, err
 	}

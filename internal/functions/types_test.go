@@ -136,7 +136,7 @@ func TestTypes(t *testing.T) {
 		t.Fatalf("problems: %+v", problems)
 	}
 	tsc(map[string]string{"pando.d.ts": string(Types(shop)), "tsconfig.json": tsconfig})
-	if string(Types(shop)) != string(Types(shop)) {
+	if first, again := string(Types(shop)), string(Types(shop)); first != again {
 		t.Error("the same application gave other types")
 	}
 }
@@ -144,10 +144,12 @@ func TestTypes(t *testing.T) {
 // TestPreludeTypes compiles the prelude with the TypeScript compiler.
 func TestPreludeTypes(t *testing.T) {
 	tsc := compiler(t)
-	files := map[string]string{"tsconfig.json": `{ "compilerOptions": { "strict": true, "noEmit": true, "target": "ES2023", "lib": ["ES2024", "ESNext.Disposable"], "module": "ESNext", "moduleResolution": "Bundler", "noUncheckedIndexedAccess": true, "types": [] }, "include": ["."] }`,
+	files := map[string]string{
+		"tsconfig.json": `{ "compilerOptions": { "strict": true, "noEmit": true, "target": "ES2023", "lib": ["ES2024", "ESNext.Disposable"], "module": "ESNext", "moduleResolution": "Bundler", "noUncheckedIndexedAccess": true, "types": [] }, "include": ["."] }`,
 		"engine.d.ts": `declare class DOMException extends Error { constructor(message?: string, name?: string); readonly code: number; }
 declare function setTimeout(run: (...args: any[]) => void, ms?: number, ...args: any[]): number;
-`}
+`,
+	}
 	entries, err := preludeSource.ReadDir("prelude")
 	if err != nil {
 		t.Fatal(err)
