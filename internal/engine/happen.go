@@ -103,10 +103,16 @@ func (c *change) happen(tx store.Tx, out *store.Outcome) error {
 	}
 	switch c.w.Action {
 	case query.Create:
-		return c.created(tx, out, func(i int) ([]value.Value, bool) {
+		for i, key := range out.Primary {
 			n := c.written[i]
-			return c.rows[n], c.merged != nil && c.merged[n]
-		})
+			var was []value.Value
+			if c.was != nil {
+				was = c.was[n]
+			}
+			if err := c.created(tx, key, c.rows[n], c.merged != nil && c.merged[n], was); err != nil {
+				return err
+			}
+		}
 	case query.Update:
 		if c.e.derived[writeOf{c.entity, query.Update}] == nil {
 			return nil
@@ -131,32 +137,18 @@ func (c *change) happen(tx store.Tx, out *store.Outcome) error {
 	return nil
 }
 
-// created appends the events of a create: of those rows that were merged, the
-// events of an update. row gives the values of the i-th key's row, and whether it
-// was merged.
-func (c *change) created(tx store.Tx, out *store.Outcome, row func(i int) ([]value.Value, bool)) error {
-	creates, updates := c.e.derived[writeOf{c.entity, query.Create}] != nil, c.e.derived[writeOf{c.entity, query.Update}] != nil
-	if !creates && !updates {
-		return nil
-	}
-	met := 0
-	for i, key := range out.Primary {
-		vals, merged := row(i)
-		switch {
-		case merged && updates:
-			if err := c.updated(tx, key, formerOf(c.entity, out.Former, key, met)); err != nil {
-				return err
-			}
-			met++
-		case !merged && creates:
-			rows, err := c.storedRows(tx, []value.Value{key}, [][]value.Value{vals})
-			if err != nil {
-				return err
-			}
-			if err := c.e.emit(tx, &c.id, c.entity, query.Create, written{row: rows[0]}); err != nil {
-				return err
-			}
+// created appends the events of a row of a create: where it was merged, those of
+// an update of the row that was there.
+func (c *change) created(tx store.Tx, key value.Value, vals []value.Value, merged bool, was []value.Value) error {
+	switch {
+	case merged && c.e.derived[writeOf{c.entity, query.Update}] != nil:
+		return c.updated(tx, key, was)
+	case !merged && c.e.derived[writeOf{c.entity, query.Create}] != nil:
+		rows, err := c.storedRows(tx, []value.Value{key}, [][]value.Value{vals})
+		if err != nil {
+			return err
 		}
+		return c.e.emit(tx, &c.id, c.entity, query.Create, written{row: rows[0]})
 	}
 	return nil
 }

@@ -156,11 +156,6 @@ func (r *loading) batch(tx store.Tx, batch []item) error {
 	if err := r.recordChunk(tx); err != nil {
 		return err
 	}
-	if !r.load.Quiet {
-		if err := r.change.created(tx, &r.out, func(i int) ([]value.Value, bool) { return r.vals[i], r.merged[i] }); err != nil {
-			return err
-		}
-	}
 	r.stored += len(r.out.Primary)
 	if r.load.Progress != nil {
 		r.load.Progress(r.stored)
@@ -198,8 +193,19 @@ func (r *loading) copy(tx store.Tx, batch []item) (bool, error) {
 		if key >= 0 {
 			r.out.Partition = append(r.out.Partition, vals[key])
 		}
+		if err := r.happened(tx, vals[own], vals, false, nil); err != nil {
+			return false, err
+		}
 	}
 	return true, nil
+}
+
+// happened appends the events of a row.
+func (r *loading) happened(tx store.Tx, key value.Value, vals []value.Value, merged bool, was []value.Value) error {
+	if r.load.Quiet {
+		return nil
+	}
+	return r.change.created(tx, key, vals, merged, was)
 }
 
 // unlessRow is an error that is not of a row's making.
@@ -230,6 +236,10 @@ func (r *loading) row(tx store.Tx, it *item) error {
 				err = c.explain(tx, err, it.vals)
 			} else if len(r.out.Primary) > n {
 				r.vals, r.merged = append(r.vals, it.vals), append(r.merged, r.out.Existed)
+				// At once: the next row may change the same one.
+				if err := r.happened(tx, r.out.Primary[n], it.vals, r.out.Existed, lastOf(r.out.Former)); err != nil {
+					return err
+				}
 			}
 		}
 	}

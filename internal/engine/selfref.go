@@ -105,8 +105,8 @@ func (c *change) create(tx store.Tx, out *store.Outcome) error {
 func (c *change) insert(tx store.Tx, out *store.Outcome) ([]int, error) {
 	out.Primary = make([]value.Value, 0, len(c.rows))
 	written := make([]int, 0, len(c.rows))
-	if c.merged = nil; c.w.Conflict.Resolution == query.Merge {
-		c.merged = make([]bool, len(c.rows))
+	if c.merged, c.was = nil, nil; c.w.Conflict.Resolution == query.Merge {
+		c.merged, c.was = make([]bool, len(c.rows)), make([][]value.Value, len(c.rows))
 	}
 	for n := range c.rows {
 		i := n
@@ -124,7 +124,7 @@ func (c *change) insert(tx store.Tx, out *store.Outcome) ([]int, error) {
 		if !out.Existed {
 			c.res.Inserted++
 		} else if c.merged != nil {
-			c.merged[i] = true
+			c.merged[i], c.was[i] = true, lastOf(out.Former)
 		}
 	}
 	if c.order != nil {
@@ -144,6 +144,14 @@ func (c *change) insert(tx store.Tx, out *store.Outcome) ([]int, error) {
 		}
 	}
 	return written, nil
+}
+
+// lastOf is the last of the rows; nil: there are none.
+func lastOf(rows [][]value.Value) []value.Value {
+	if len(rows) == 0 {
+		return nil
+	}
+	return rows[len(rows)-1]
 }
 
 // proved checks the references that the store was told to let through.

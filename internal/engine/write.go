@@ -68,13 +68,14 @@ type change struct {
 	args     []query.Arg
 	rows     [][]value.Value // create: a value for each field; update: one row of set values
 	conflict []*model.Field
-	loose    []int          // fields whose references the store does not check
-	order    []int          // of insertion; nil: the rows' own
-	written  []int          // create: the rows of the keys that were written
-	set      []*model.Field // merge: what it sets in a row that is there
-	merged   []bool         // merge: the rows that were there
-	judged   bool           // create: the rules let the rows through
-	circle   bool           // the rows refer to each other in no order
+	loose    []int           // fields whose references the store does not check
+	order    []int           // of insertion; nil: the rows' own
+	written  []int           // create: the rows of the keys that were written
+	set      []*model.Field  // merge: what it sets in a row that is there
+	merged   []bool          // merge: the rows that were there,
+	was      [][]value.Value // and what they were, where that is asked for
+	judged   bool            // create: the rules let the rows through
+	circle   bool            // the rows refer to each other in no order
 
 	res Result
 }
