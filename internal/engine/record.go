@@ -119,7 +119,7 @@ func (e *Engine) refused(ctx context.Context, in *Tx, id policy.Identity, action
 	r := about(&id, action, ent)
 	r.Rule, r.Detail = r.Entity+"."+r.Action, map[string]string{"reason": f.Message}
 	if in != nil {
-		in.deny(r)
+		in.Deny(r)
 	} else {
 		e.recordDenial(ctx, &r)
 	}

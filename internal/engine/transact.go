@@ -123,6 +123,9 @@ func (t *transaction) once(ctx context.Context, sopt store.SessionOptions, last 
 	start := time.Now()
 	body, err := t.fn(ctx, tx)
 	t.took = time.Since(start) - tx.session.Inside()
+	if err == nil {
+		err = tx.broken()
+	}
 	if failed := tx.session.Failed(); err == nil || fault.Is(failed, fault.Serialization) {
 		err = failed
 	}

@@ -45,7 +45,8 @@ type Tx struct {
 	read     []audit.Record // of what was read
 	denied   []audit.Record
 	entities []*model.Entity // that were written
-	wrote    bool
+	writes   int             // that have not failed
+	half     error           // of what failed with a part of it written
 }
 
 // App implements [Executor].
@@ -100,10 +101,39 @@ func (t *Tx) change(ctx context.Context, idem *Idempotency, ch *change) error {
 func (t *Tx) changed(ent *model.Entity) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.wrote = true
+	t.writes++
 	if ent != nil && !slices.Contains(t.entities, ent) {
 		t.entities = append(t.entities, ent)
 	}
+}
+
+// Whole calls fn, which is all or nothing: where it fails with something written,
+// the transaction fails with its error, whatever the code makes of that. Writes of
+// other goroutines meanwhile count as fn's.
+func (t *Tx) Whole(fn func() error) error {
+	before := t.written()
+	err := fn()
+	if err != nil && t.written() != before {
+		t.mu.Lock()
+		if t.half == nil {
+			t.half = err
+		}
+		t.mu.Unlock()
+	}
+	return err
+}
+
+func (t *Tx) written() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.writes
+}
+
+// broken is why the transaction cannot be kept, though its code has ended well.
+func (t *Tx) broken() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.half
 }
 
 // remember keeps the records of a read until the transaction's end: nothing of it
@@ -114,9 +144,9 @@ func (t *Tx) remember(records []audit.Record) {
 	t.mu.Unlock()
 }
 
-// deny keeps the record of a denial until the transaction's end: it is written
+// Deny keeps the record of a denial until the transaction's end: it is written
 // in another one, for which there is no room meanwhile.
-func (t *Tx) deny(r audit.Record) {
+func (t *Tx) Deny(r audit.Record) {
 	t.mu.Lock()
 	t.denied = append(t.denied, r)
 	t.mu.Unlock()
@@ -126,7 +156,7 @@ func (t *Tx) deny(r audit.Record) {
 // or, where nothing was, before it is answered.
 func (t *Tx) commit(ctx context.Context) error {
 	t.mu.Lock()
-	records, wrote := t.read, t.wrote
+	records, wrote := t.read, t.writes > 0
 	t.mu.Unlock()
 	if wrote && len(records) > 0 {
 		if err := t.session.Write(ctx, func(tx store.Tx) error { return t.e.appendAll(tx, records) }); err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/pandobase/pando/internal/functions"
 	"github.com/pandobase/pando/internal/model"
 	"github.com/pandobase/pando/internal/policy"
+	"github.com/pandobase/pando/internal/query"
 	"github.com/pandobase/pando/internal/store"
 )
 
@@ -156,7 +157,7 @@ type Call struct {
 // has thrown.
 func (o *Operations) Call(ctx context.Context, id policy.Identity, c *Call) (*engine.Result, error) {
 	op := c.Operation
-	if err := o.allowed(ctx, id, op); err != nil {
+	if err := o.allowed(ctx, nil, id, op); err != nil {
 		return nil, err
 	}
 	input, err := Input(op.Input, c.Input)
@@ -168,6 +169,9 @@ func (o *Operations) Call(ctx context.Context, id policy.Identity, c *Call) (*en
 	defer cancel()
 	s := &Scope{o: o, exec: o.cfg.Engine, id: id, module: op.Module, code: &op.Code, name: op.QualifiedName(), depth: c.depth}
 	if !op.Transaction {
+		if op.Reads {
+			s.exec = reading{o.cfg.Engine}
+		}
 		return o.apart(ctx, s, c, input)
 	}
 	res, err := o.cfg.Engine.Transact(ctx, id, engine.TransactOptions{ReadOnly: op.Reads, Idempotency: c.Idempotency},
@@ -193,6 +197,18 @@ func (o *Operations) apart(ctx context.Context, s *Scope, c *Call, input []byte)
 	return res, timedOut(ctx, err, s.name, c.Operation.Timeout)
 }
 
+// reading is an executor of what only reads, where there is no transaction that
+// sees to it.
+type reading struct{ engine.Executor }
+
+// Write implements [engine.Executor].
+func (reading) Write(context.Context, policy.Identity, *query.Write, *engine.Idempotency) (*engine.Result, error) {
+	return nil, store.OnlyReads()
+}
+
+// Append implements [engine.Executor].
+func (reading) Append(context.Context, func(store.Tx) error) error { return store.OnlyReads() }
+
 // errTimeout is the cause of contexts that end with an operation's time.
 var errTimeout = errors.New("the time of the operation is over")
 
@@ -204,15 +220,15 @@ func timedOut(ctx context.Context, err error, name string, after time.Duration) 
 		WithHint("give it a longer timeout, or let a job do what takes long")
 }
 
-// allowed judges an operation's `allow`.
-func (o *Operations) allowed(ctx context.Context, id policy.Identity, op *model.Operation) error {
+// allowed judges an operation's `allow`; tx is the transaction that the call stands in.
+func (o *Operations) allowed(ctx context.Context, tx *engine.Tx, id policy.Identity, op *model.Operation) error {
 	if o.cfg.Rules.Allow(op, &id) {
 		return nil
 	}
-	return o.denied(ctx, id, op.QualifiedName(), op.Allow == nil)
+	return o.denied(ctx, tx, id, op.QualifiedName(), op.Allow == nil)
 }
 
-func (o *Operations) denied(ctx context.Context, id policy.Identity, name string, closed bool) error {
+func (o *Operations) denied(ctx context.Context, tx *engine.Tx, id policy.Identity, name string, closed bool) error {
 	f := fault.New(fault.Forbidden, "permission denied for %s", name)
 	if closed {
 		f = f.WithHint("%s has no `allow`: only the secret key gets in", name)
@@ -231,6 +247,10 @@ func (o *Operations) denied(ctx context.Context, id policy.Identity, name string
 	r := audit.FromIdentity(&id)
 	r.Action, r.Operation, r.Rule = "call", name, name+".allow"
 	r.Detail = map[string]string{"reason": f.Message}
+	if tx != nil { // which may hold what the record would wait for
+		tx.Deny(r)
+		return f
+	}
 	if err := o.cfg.Audit.Refuse(ctx, &r); err != nil {
 		o.cfg.Log.Error("a denial could not be put on record", "operation", name, "error", err)
 	}

@@ -89,7 +89,7 @@ func (s *Scope) context() []byte {
 // the response.
 func (o *Operations) Function(ctx context.Context, id policy.Identity, f *model.Function, request []byte) ([]byte, error) {
 	if !o.cfg.Rules.AllowFunction(f, &id) {
-		return nil, o.denied(ctx, id, f.QualifiedName(), f.Allow == nil)
+		return nil, o.denied(ctx, nil, id, f.QualifiedName(), f.Allow == nil)
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, f.Timeout, errTimeout)
 	defer cancel()

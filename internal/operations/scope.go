@@ -143,7 +143,8 @@ func (s *Scope) request() string {
 
 // Operation calls an operation: one of the module, or one that the code has
 // declared to call. It runs under its own `allow`, in the transaction of the code that
-// calls, if there is one.
+// calls, if there is one. One that fails there with something written fails the whole
+// transaction, also where the code goes on: it is never kept by half.
 func (s *Scope) Operation(ctx context.Context, service bool, name string, input []byte) ([]byte, error) {
 	module, op := s.module, name
 	if m, n, ok := strings.Cut(name, "."); ok {
@@ -166,6 +167,9 @@ func (s *Scope) Operation(ctx context.Context, service bool, name string, input 
 	}
 	id := s.as(service)
 	if s.tx == nil {
+		if _, reads := s.exec.(reading); reads && !called.Reads {
+			return nil, store.OnlyReads()
+		}
 		res, err := s.o.Call(ctx, id, &Call{Operation: called, Input: input, depth: s.depth + 1})
 		if err != nil {
 			return nil, err
@@ -176,7 +180,7 @@ func (s *Scope) Operation(ctx context.Context, service bool, name string, input 
 		return nil, fault.New(fault.Conflict, "%s cannot run within the transaction of %s", called.QualifiedName(), s.name).
 			WithHint("%s has `transaction: false`: call it from a job, or give %s that too", called.QualifiedName(), s.name)
 	}
-	if err := s.o.allowed(ctx, id, called); err != nil {
+	if err := s.o.allowed(ctx, s.tx, id, called); err != nil {
 		return nil, err
 	}
 	in, err := Input(called.Input, input)
@@ -189,8 +193,12 @@ func (s *Scope) Operation(ctx context.Context, service bool, name string, input 
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, called.Timeout, errTimeout)
 	defer cancel()
-	out, err := inner.perform(ctx, called, in)
-	return out, timedOut(ctx, err, inner.name, called.Timeout)
+	var out []byte
+	err = s.tx.Whole(func() error {
+		out, err = inner.perform(ctx, called, in)
+		return timedOut(ctx, err, inner.name, called.Timeout)
+	})
+	return out, err
 }
 
 // Publish publishes an event of the module, with the transaction if there is one.
