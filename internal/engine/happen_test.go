@@ -513,10 +513,11 @@ func TestEventsOfLoads(t *testing.T) {
 	h := openEventful(t, eventful)
 	h.do("POST", "notes", `[{"id":1,"n":1},{"id":2,"n":2}]`)
 	h.take()
+	quiet := false
 	load := func(resolution query.Resolution, rows ...string) (int, error) {
 		at := 0
 		return h.Load(t.Context(), service, &engine.Load{
-			Target: query.Target{Module: "m", Entity: "notes"}, Columns: []string{"id", "n"}, Conflict: query.Conflict{Resolution: resolution},
+			Target: query.Target{Module: "m", Entity: "notes"}, Columns: []string{"id", "n"}, Conflict: query.Conflict{Resolution: resolution}, Quiet: quiet,
 			Next: func(r *engine.Row) error {
 				if at == len(rows) {
 					return io.EOF
@@ -560,6 +561,12 @@ func TestEventsOfLoads(t *testing.T) {
 	if events := h.take(); len(events) != len(rows) || events[0].Key != "m.notes/1000" || events[599].Key != "m.notes/1599" {
 		t.Errorf("%d events", len(events))
 	}
+	quiet = true
+	if n, err := load(query.Merge, "2000:1", "1000:2"); err != nil || n != 2 {
+		t.Errorf("%d, %v", n, err)
+	}
+	h.want("a load that is quiet")
+	quiet = false
 	// One row twice: each change tells what it has made.
 	if n, err := load(query.Merge, "1:10", "9:1", "1:11", "9:2"); err != nil || n != 4 {
 		t.Errorf("%d, %v", n, err)

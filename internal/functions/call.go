@@ -37,6 +37,8 @@ type Call struct {
 	// RequestID goes on each line of the log and into the hint of a
 	// failure.
 	RequestID string
+	// Depth counts the calls that wait for this one. Default: none does.
+	Depth int
 	// Host is what the function reaches. Default: nothing.
 	Host Host
 	// Limits are the call's own; what is 0 is the runtime's.

@@ -29,8 +29,8 @@ type Config struct {
 	// Default: 64 MiB.
 	Memory int64
 	// Isolates is how many calls run at a time, those that wait for an answer
-	// included; further ones queue until their deadline. Each has 6 MiB to write
-	// to without asking. Default: 256.
+	// included; further ones queue until their deadline. A quarter is left to calls
+	// that others wait for. Each has 6 MiB to write to without asking. Default: 256.
 	Isolates int
 	// Queue is how many calls may queue. Default: 10000.
 	Queue int
@@ -98,8 +98,7 @@ type Runtime struct {
 	cfg     Config
 	engine  *engine
 	gate    *gate
-	slots   chan struct{}
-	queued  atomic.Int64
+	slots   *slots
 	loading sync.Mutex // one Load at a time
 	entries atomic.Pointer[map[string]*entry]
 	kept    snapshots
@@ -119,7 +118,7 @@ func New(cfg Config) (*Runtime, error) {
 	if err != nil {
 		return nil, err
 	}
-	rt := &Runtime{cfg: cfg, engine: e, gate: newGate(cfg.Computing), slots: make(chan struct{}, cfg.Isolates)}
+	rt := &Runtime{cfg: cfg, engine: e, gate: newGate(cfg.Computing), slots: newSlots(cfg.Isolates, cfg.Queue)}
 	rt.kept.most = cfg.Snapshots
 	rt.entries.Store(&map[string]*entry{})
 	return rt, nil
@@ -173,7 +172,7 @@ func (rt *Runtime) Invoke(ctx context.Context, call Call) (Result, error) {
 		rt: rt, ctx: ctx, call: &call, bundle: b, arrival: arrival, wake: make(chan struct{}, 1),
 		logger: rt.cfg.Log.With(slog.String("function", call.Entry), slog.String("request_id", call.RequestID)),
 	}
-	if err := rt.admit(ctx); err != nil {
+	if err := rt.slots.take(ctx, call.Depth); err != nil {
 		if fault.Is(err, fault.Overloaded) {
 			return Result{}, err
 		}
@@ -201,45 +200,24 @@ func (rt *Runtime) begin() bool {
 	return !rt.closed
 }
 
-// admit waits for one of the slots.
-func (rt *Runtime) admit(ctx context.Context) error {
-	select {
-	case rt.slots <- struct{}{}:
-		return nil
-	default:
-	}
-	if rt.queued.Add(1) > int64(rt.cfg.Queue) {
-		rt.queued.Add(-1)
-		return fault.New(fault.Overloaded, "more than %d calls of functions wait already", rt.cfg.Queue).
-			WithHint("try again")
-	}
-	defer rt.queued.Add(-1)
-	select {
-	case rt.slots <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
 // run runs an admitted call, and ends its admission.
 func (rt *Runtime) run(r *run) (json.RawMessage, error) {
 	snap, err := rt.snapshotOf(r)
 	if err != nil {
-		<-rt.slots
+		rt.slots.give()
 		return nil, err
 	}
 	iso, err := rt.isolate(snap)
 	if err != nil {
 		snap.drop()
-		<-rt.slots
+		rt.slots.give()
 		return nil, fault.Wrap(err, fault.Overloaded, "there is no memory left for functions").WithHint("try again")
 	}
 	r.iso, r.snap, r.began = iso, snap, rt.cfg.Now()
 	out, err := r.execute()
 	rt.wg.Go(func() {
 		rt.recycle(iso, snap)
-		<-rt.slots
+		rt.slots.give()
 	})
 	return out, err
 }

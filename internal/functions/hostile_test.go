@@ -163,7 +163,7 @@ func TestServesOn(t *testing.T) {
 			}
 		})
 	}
-	waitFor(t, func() bool { return len(rt.slots) >= 20 })
+	waitFor(t, func() bool { return rt.slots.used() >= 20 })
 	pace() // until the loops are known for what they are
 	beside50, beside99 := pace()
 	begin := time.Now()

@@ -142,11 +142,19 @@ func (s *Scope) hostSecret(_ context.Context, body []byte) ([]byte, error) {
 }
 
 func (s *Scope) hostFetch(ctx context.Context, body []byte) ([]byte, error) {
-	var in Fetch
+	var in struct {
+		Fetch
+
+		Integration string `json:"integration"` // with its Path: instead of the URL, which names none
+		Path        string `json:"path"`
+	}
 	if err := asked(body, &in); err != nil {
 		return nil, err
 	}
-	out, err := s.Fetch(ctx, &in)
+	if in.Integration != "" {
+		in.URL = in.Integration + ":" + in.Path
+	}
+	out, err := s.Fetch(ctx, &in.Fetch)
 	if err != nil {
 		return nil, err
 	}

@@ -27,7 +27,7 @@ func (s *Scope) run(ctx context.Context, what string, kind functions.Kind, limit
 	}
 	entry, export, _ := strings.Cut(what, "#")
 	out, err := s.o.cfg.Sandbox.Invoke(ctx, functions.Call{
-		Entry: entry, Export: export, Kind: kind, Input: input, Context: s.context(), Host: s, RequestID: s.request(),
+		Entry: entry, Export: export, Kind: kind, Input: input, Context: s.context(), Host: s, RequestID: s.request(), Depth: s.depth,
 		Limits: functions.Limits{Memory: s.code.Memory, Timeout: limit},
 	})
 	return out.Output, err

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -201,6 +202,18 @@ func (w *world) call(id policy.Identity, name, input string) (string, error) {
 	return string(res.Body), nil
 }
 
+// patient calls an operation until the machine lets it end in its time: code that is
+// called for the first time within a transaction is made ready there.
+func (w *world) patient(name string) (out string, err error) {
+	w.t.Helper()
+	for range 10 {
+		if out, err = w.call(as(ann), name, ""); !fault.Is(err, fault.TransactionTimeout) {
+			break
+		}
+	}
+	return out, err
+}
+
 func (w *world) with(id policy.Identity, name, input string, idem *engine.Idempotency) (*engine.Result, error) {
 	w.t.Helper()
 	module, op, _ := strings.Cut(name, ".")
@@ -317,4 +330,10 @@ func (w *world) enqueued() (out []string) {
 		}
 	}
 	return out
+}
+
+// sameJSON compares values, in no order of members.
+func sameJSON(a, b string) bool {
+	var x, y any
+	return json.Unmarshal([]byte(a), &x) == nil && json.Unmarshal([]byte(b), &y) == nil && reflect.DeepEqual(x, y)
 }
