@@ -89,8 +89,8 @@ func (q *request) posted(op *model.Operation) ([]byte, error) {
 	return []byte(body), nil
 }
 
-// queried is the input in the query string: each value as text, a list and an
-// object as JSON.
+// queried is the input in the query string: each value as text, a list as JSON or as
+// PostgreSQL writes an array, which clients do, an object as JSON.
 func queried(op *model.Operation, raw string, l limits) ([]byte, error) {
 	vals, err := url.ParseQuery(raw)
 	if err != nil {
@@ -126,7 +126,7 @@ func queried(op *model.Operation, raw string, l limits) ([]byte, error) {
 }
 
 func appendQueried(dst []byte, p *model.Param, text string) ([]byte, error) {
-	if p.Fields == nil && !p.List && p.Type.Kind != value.JSON {
+	if p.Fields == nil && (p.List || p.Type.Kind != value.JSON) {
 		v, err := p.Type.FromText(text)
 		if err != nil {
 			f := fault.From(err)
