@@ -67,6 +67,7 @@ func Serve(ctx context.Context, opt ServeOptions) error {
 	if opt.DB, err = tel.NewDB(app.storeSystem()); err != nil {
 		return errors.Join(err, tel.Close(ctx))
 	}
+	opt.Meter = tel.Meter()
 	at, err := findAddress(ctx, &cfg, opt.Listen)
 	if err != nil {
 		return errors.Join(err, tel.Close(ctx))
