@@ -14,6 +14,9 @@ GOLANGCI := bin/tools/golangci-lint-$(GOLANGCI_VERSION)
 
 FUZZTIME ?= 10m
 KILL_CYCLES ?= 1000
+WORK_EVENTS ?= 100000
+WORK_KILLS ?= 200
+WORK_AWAY ?= 90
 MOVE_KILLS ?= 50
 MOVE_ROWS ?= 100000
 FAILOVER_RUNS ?= 20
@@ -59,6 +62,10 @@ fuzz: ## Fuzz each target for FUZZTIME (10m).
 .PHONY: kill
 kill: ## Kill the server KILL_CYCLES (1000) times under writers; nothing acknowledged may be lost.
 	@PANDO_KILL_CYCLES=$(KILL_CYCLES) go test -count=1 -timeout 0 -v -run TestKill ./test/kill
+
+.PHONY: work-kill
+work-kill: ## Kill nodes and brokers WORK_KILLS (200) times under WORK_EVENTS (100000) events and their jobs, on each store.
+	@PANDO_WORK_EVENTS=$(WORK_EVENTS) PANDO_WORK_KILLS=$(WORK_KILLS) PANDO_WORK_AWAY=$(WORK_AWAY) go test -count=1 -timeout 0 -v ./test/work
 
 .PHONY: move-kill
 move-kill: ## Kill the node, PostgreSQL and the command MOVE_KILLS (50) times while an application moves.
