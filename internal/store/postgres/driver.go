@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -140,11 +141,17 @@ func (c *conn) fit(log *slog.Logger) error {
 }
 
 // system creates Pando's own tables where they are missing. The lock keeps
-// nodes that start together from doing so at once.
+// nodes that start together from doing so at once. What is there is left out:
+// PostgreSQL locks a table before it finds that its index or trigger is there,
+// and nodes that write would wait for the one that starts, or deadlock with it.
 func (c *conn) system(ddl []string) error {
 	err := c.run("BEGIN; SET LOCAL client_min_messages=warning; SELECT pg_advisory_xact_lock(" + strconv.Itoa(systemLock) + ")")
+	there := map[string]bool{}
+	if err == nil {
+		err = c.Query(&store.Statement{SQL: systemNames}, nil, func(r store.Row) error { there[string(r.Append(nil, 0))] = true; return nil })
+	}
 	for _, sql := range ddl {
-		if err == nil {
+		if name := strings.SplitN(sql, `"`, 3); err == nil && !there[name[1]] { // the first name is that of what is created
 			err = c.run(sql)
 		}
 	}
@@ -153,6 +160,11 @@ func (c *conn) system(ddl []string) error {
 	}
 	return c.run("COMMIT")
 }
+
+// systemNames are the tables, indexes and triggers that are there.
+const systemNames = `SELECT relname::text FROM pg_class WHERE relnamespace=current_schema()::regnamespace AND relname LIKE 'pando\_%' ` +
+	`UNION ALL SELECT tgname::text FROM pg_trigger WHERE NOT tgisinternal AND tgrelid IN ` +
+	`(SELECT oid FROM pg_class WHERE relnamespace=current_schema()::regnamespace AND relname LIKE 'pando\_%')`
 
 // systemLock is the advisory lock of the system tables' creation.
 const systemLock = 0x70616e646f

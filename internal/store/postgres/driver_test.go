@@ -76,6 +76,37 @@ func valueOf(t *testing.T, d *postgres.Driver, id int64) (n int64) {
 	return n
 }
 
+// TestOpenBesideWriters sees that a node which starts waits for nobody who writes
+// to Pando's own tables, and holds none of them up.
+func TestOpenBesideWriters(t *testing.T) {
+	url := database(t)
+	open(t, url)
+	sql := psql(t, url)
+	sql("BEGIN")
+	for _, table := range []string{"pando_idempotency", "pando_audit", "pando_jobs", "pando_outbox", "pando_event_retries"} {
+		sql("LOCK TABLE " + table + " IN ROW EXCLUSIVE MODE")
+	}
+	opened := make(chan error, 1)
+	go func() {
+		d, err := postgres.Open(context.Background(), postgres.Options{URL: url})
+		if err == nil {
+			err = d.Close()
+		}
+		opened <- err
+	}()
+	select {
+	case err := <-opened:
+		if err != nil {
+			t.Error(err)
+		}
+		sql("ROLLBACK")
+	case <-time.After(10 * time.Second):
+		t.Error("it waits for a transaction that goes on")
+		sql("ROLLBACK")
+		<-opened
+	}
+}
+
 // TestLockWait sees that a write which waits for somebody else's lock leaves
 // its group: others commit meanwhile, and it goes on when the lock is free.
 func TestLockWait(t *testing.T) {
