@@ -8,9 +8,10 @@ import (
 // TestRunsAgain kills a node while it runs a job: the job runs again within
 // runsAgain, on the node that is started instead or on another one.
 func TestRunsAgain(t *testing.T) {
+	together(t)
 	for _, k := range []kind{onSQLite, onPostgres} {
 		t.Run(k.name, func(t *testing.T) {
-			t.Parallel()
+			together(t)
 			w := create(t, k)
 			first := w.nodes[0]
 			w.startNode(t, 0)

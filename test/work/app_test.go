@@ -76,8 +76,8 @@ export default async ({ order }: { order: number }) => {
 export default async ({ order }: { order: number }) => {
   const [payment] = await pando.from('payments').select('id').eq('id', order);
   if (payment) return;
-  await pando.from('payments').insert({ id: order });
   const [row] = await pando.from('orders').select('paid').eq('id', order);
+  await pando.from('payments').insert({ id: order });
   await pando.from('orders').update({ paid: row.paid + 1 }).eq('id', order);
 };
 `,

@@ -12,10 +12,11 @@ import (
 func TestBrokerAway(t *testing.T) {
 	events := setting(t, "PANDO_WORK_EVENTS", 2000)
 	away := time.Duration(setting(t, "PANDO_WORK_AWAY", 3)) * time.Second
+	together(t)
 	for _, k := range []kind{withNATS, onPostgres} {
 		k.nodes = 1
 		t.Run(k.name, func(t *testing.T) {
-			t.Parallel()
+			together(t)
 			w := create(t, k)
 			w.start(t)
 			n := w.nodes[0]

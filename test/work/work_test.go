@@ -47,6 +47,10 @@ func TestMain(m *testing.M) {
 		serveNATS(addr, os.Getenv(natsDir))
 		return
 	}
+	flag.Parse()
+	if os.Getenv("PANDO_WORK_KILLS") == "" {
+		_ = flag.Set("test.parallel", "8") // they wait for leases to run out, most of the time
+	}
 	var err error
 	if workspace, err = os.MkdirTemp("", "pando-work"); err != nil {
 		panic(err)
@@ -97,15 +101,23 @@ func setting(t *testing.T, name string, otherwise int) int {
 	return n
 }
 
+// together lets a test run beside others, unless it is a long one: its figures are
+// its own.
+func together(t *testing.T) {
+	t.Helper()
+	if os.Getenv("PANDO_WORK_KILLS") == "" {
+		t.Parallel()
+	}
+}
+
 // TestKill kills nodes and brokers PANDO_WORK_KILLS times while writers cause
 // PANDO_WORK_EVENTS events, and compares what has come of them.
 func TestKill(t *testing.T) {
 	events, kills := setting(t, "PANDO_WORK_EVENTS", 2000), setting(t, "PANDO_WORK_KILLS", 8)
+	together(t)
 	for _, k := range []kind{onSQLite, withNATS, onPostgres} {
 		t.Run(k.name, func(t *testing.T) {
-			if os.Getenv("PANDO_WORK_KILLS") == "" {
-				t.Parallel() // the figures of the long run are each world's own
-			}
+			together(t)
 			testKill(t, k, events, kills)
 		})
 	}
