@@ -161,7 +161,7 @@ func testKill(t *testing.T, k kind, events, kills int) {
 	if n, err := c.writers[0].count(t.Context(), "payments"); err == nil {
 		left -= n
 	}
-	w.drain(t, c, 3*time.Minute+time.Duration(events)*5*time.Millisecond)
+	w.drain(t, c, 3*time.Minute+time.Duration(events)*20*time.Millisecond)
 	drained := time.Since(began)
 	slowest := time.Duration(0)
 	for _, n := range w.nodes {
