@@ -243,7 +243,7 @@ func (r *moduleRun) sleep(ns int64) {
 
 // runModule runs an admitted call of a user's module, and ends its admission.
 func (rt *Runtime) runModule(r *run, m *module) (json.RawMessage, error) {
-	defer func() { <-rt.slots }()
+	defer rt.slots.give()
 	if err := r.enter(); err != nil {
 		return nil, r.stopped()
 	}

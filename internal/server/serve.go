@@ -73,7 +73,6 @@ func Serve(ctx context.Context, opt ServeOptions) error {
 		return errors.Join(err, tel.Close(ctx))
 	}
 	defer func() { _ = at.close() }() // the edge has closed it, unless it never took it over
-	opt.Meter = tel.Meter()
 	opt.Migrate, opt.Work, opt.Convert, opt.URL = true, true, opt.Watch, at.url
 	w := &waiting{ops: cfg.Ops, log: logs.log, note: opt.Note, until: time.Now().Add(opt.Wait)}
 	if opt.Ops != "" {
