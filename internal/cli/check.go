@@ -30,6 +30,11 @@ func (r *root) check() error {
 	if err == nil {
 		err = app.CheckCode()
 	}
+	if err == nil && r.opt.Check != nil {
+		if problems := r.opt.Check(app.Model); len(problems) > 0 {
+			err = &server.InvalidError{Problems: problems}
+		}
+	}
 	if err != nil && !errors.As(err, &invalid) {
 		return err
 	}

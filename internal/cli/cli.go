@@ -8,6 +8,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -22,10 +23,15 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/pandobase/pando/internal/model"
+	"github.com/pandobase/pando/internal/operations"
 )
 
 // root is what all commands share.
 type root struct {
+	opt Options
+
 	dir     string
 	json    bool
 	version string
@@ -35,8 +41,23 @@ type root struct {
 	err     io.Writer
 }
 
-// Main runs a command line and returns its exit code.
-func Main(args []string, version string) int {
+// Options say what a command line is for.
+type Options struct {
+	Version string
+	Dir     string   // the default of -C; default: .
+	Env     []string // PANDO_* settings; default: os.Environ()
+	// Go holds the code of the application that is written in Go, by module.name.
+	Go map[string]operations.Func
+	// Check lists what is wrong with an application beside what its files say, before
+	// it is served; nil: nothing.
+	Check func(*model.App) []model.Problem
+}
+
+// Main runs a command line of pando and returns its exit code.
+func Main(args []string, version string) int { return Run(args, Options{Version: version}) }
+
+// Run runs a command line and returns its exit code.
+func Run(args []string, opt Options) int {
 	if slices.Equal(args, []string{hashCommand}) {
 		return hashPasswords()
 	}
@@ -45,7 +66,10 @@ func Main(args []string, version string) int {
 	// A second Ctrl-C ends what the first one waits for. Not at once: what runs a
 	// command often sends its signal to the process and to its group.
 	context.AfterFunc(ctx, func() { time.AfterFunc(time.Second, stop) })
-	r := &root{version: buildVersion(version), env: os.Environ(), in: os.Stdin, out: os.Stdout, err: os.Stderr}
+	r := &root{opt: opt, version: buildVersion(opt.Version), env: opt.Env, in: os.Stdin, out: os.Stdout, err: os.Stderr}
+	if r.env == nil {
+		r.env = os.Environ()
+	}
 	cmd := r.command()
 	cmd.SetArgs(args)
 	err := cmd.ExecuteContext(ctx)
@@ -75,10 +99,10 @@ func (r *root) command() *cobra.Command {
 	cmd.SetVersionTemplate("pando {{.Version}}\n")
 	cmd.SetOut(r.out)
 	cmd.SetErr(r.err)
-	cmd.PersistentFlags().StringVarP(&r.dir, "dir", "C", ".", "the application's folder")
+	cmd.PersistentFlags().StringVarP(&r.dir, "dir", "C", cmp.Or(r.opt.Dir, "."), "the application's folder")
 	cmd.PersistentFlags().BoolVar(&r.json, "json", false, "answer as JSON, for scripts")
 	cmd.AddCommand(
-		r.initCommand(), r.devCommand(), r.serveCommand(), r.demoCommand(), r.checkCommand(), r.secretsCommand(), r.jobsCommand(), r.eventsCommand(), r.webhooksCommand(), r.schemaCommand(), r.typesCommand(), r.openapiCommand(),
+		r.initCommand(), r.devCommand(), r.serveCommand(), r.demoCommand(), r.checkCommand(), r.secretsCommand(), r.jobsCommand(), r.eventsCommand(), r.webhooksCommand(), r.schemaCommand(), r.typesCommand(), r.genCommand(), r.openapiCommand(),
 		r.migrateCommand(), r.moveCommand(), r.importCommand(), r.exportCommand(), r.keysCommand(), r.usersCommand(), r.policyCommand(), r.auditCommand(), r.adviseCommand(), r.pullCommand(), r.versionCommand(),
 	)
 	cmd.InitDefaultCompletionCmd() // now, so that strict covers it

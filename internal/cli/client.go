@@ -48,7 +48,7 @@ func (r *root) connect(ctx context.Context, migrated bool) (*client, error) {
 		if conn, err := dial(ctx, "", ""); err == nil {
 			return c, conn.Close()
 		}
-		c.node, err = server.Open(ctx, server.Options{Dir: r.dir, Env: r.env, Migrate: migrated})
+		c.node, err = server.Open(ctx, server.Options{Dir: r.dir, Env: r.env, Migrate: migrated, Go: r.opt.Go})
 		var held *fault.Error
 		if err == nil {
 			break

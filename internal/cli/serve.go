@@ -35,6 +35,9 @@ func (r *root) serveCommand() *cobra.Command {
 		Use: "serve", Short: "Serve the application", Args: cobra.NoArgs,
 		Long: "Serves the application until SIGTERM or SIGINT; then /readyz turns false, what runs is\nfinished, and it exits with 0.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := r.complete(); err != nil {
+				return err
+			}
 			return server.Serve(cmd.Context(), r.serveOptions(a, r.dir, false, nil))
 		},
 	}
@@ -44,9 +47,24 @@ func (r *root) serveCommand() *cobra.Command {
 	return cmd
 }
 
+// complete loads the application and refuses it where Check has something against it.
+func (r *root) complete() error {
+	if r.opt.Check == nil {
+		return nil
+	}
+	app, err := server.Load(r.dir, r.env)
+	if err != nil {
+		return err
+	}
+	if problems := r.opt.Check(app.Model); len(problems) > 0 {
+		return &server.InvalidError{Problems: problems}
+	}
+	return nil
+}
+
 func (r *root) serveOptions(a *addresses, dir string, watch bool, ready func(*server.Running)) server.ServeOptions {
 	note := func(line string) { fmt.Fprintln(r.out, line) }
-	opt := server.Options{Dir: dir, Env: r.env, Note: note, HashWorker: hashWorker}
+	opt := server.Options{Dir: dir, Env: r.env, Note: note, HashWorker: hashWorker, Go: r.opt.Go}
 	if watch { // the links and codes in mails are secrets: only a developer's terminal shows them
 		opt.Mail = note
 	}
@@ -71,6 +89,9 @@ func (r *root) devCommand() *cobra.Command {
 		Use: "dev", Short: "Serve the application and reload it when its files change", Args: cobra.NoArgs,
 		Long: "Serves like `serve`, reloads when a file changes, keeps serving the last good application\nwhile a file is broken, and prints what is wrong with it. Renames and type changes that lose\nnothing are applied on their own too.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := r.complete(); err != nil {
+				return err
+			}
 			return server.Serve(cmd.Context(), r.serveOptions(a, r.dir, true, func(run *server.Running) {
 				fmt.Fprintf(r.out, "docs on %s/docs\n\n", run.URL)
 				if e := firstEntity(run.Node.Application().Model); e != nil {
