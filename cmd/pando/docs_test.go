@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -28,6 +29,8 @@ import (
 //     The application that they make has to pass `pando check`.
 //   - ```js: run by Node with the clients of test/clients, where they are
 //     installed; a comment "// prints: ..." at its end is what it prints.
+//   - ```go whose first line is a comment with a file's name: that file. The files of a
+//     page are one package of this module, which has to compile with its tests.
 //
 // A page may begin with <!-- in: shop -->: its folder is then a copy of that
 // example. Other languages than these and text are refused, so that no example
@@ -90,7 +93,7 @@ func readPage(t *testing.T, path, name string) *page {
 			open = &block{line: i + 1, lang: fence}
 		case ok:
 			switch open.lang {
-			case "console", "yaml", "ts", "js":
+			case "console", "yaml", "ts", "js", "go":
 				p.blocks = append(p.blocks, *open)
 			case "text":
 			case "sh":
@@ -134,6 +137,7 @@ func (p *page) run(t *testing.T, root string) {
 			t.Fatal(err)
 		}
 	}
+	p.compile(t, root)
 	s := startShell(t, p, root, dir)
 	files := false
 	for _, b := range p.blocks {
@@ -333,6 +337,44 @@ func (s *shell) file(b block) bool {
 		s.t.Fatal(err)
 	}
 	return true
+}
+
+// compile compiles the Go blocks of a page, as a package that stands beside it in an overlay.
+func (p *page) compile(t *testing.T, root string) {
+	t.Helper()
+	dir, overlay := t.TempDir(), map[string]string{}
+	folder := strings.TrimSuffix(p.name, ".md") + "_in_go"
+	for _, b := range p.blocks {
+		if b.lang != "go" {
+			continue
+		}
+		m := regexp.MustCompile(`^// (\w+\.go)$`).FindStringSubmatch(b.lines[0])
+		if m == nil {
+			t.Errorf("%s:%d: a go block begins with the name of its file: // main.go", p.name, b.line)
+			continue
+		}
+		file := filepath.Join(dir, m[1])
+		if err := os.WriteFile(file, []byte(strings.Join(b.lines, "\n")+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		overlay[filepath.Join(root, folder, m[1])] = file
+	}
+	if len(overlay) == 0 {
+		return
+	}
+	list, err := json.Marshal(map[string]any{"Replace": overlay})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "overlay.json")
+	if err := os.WriteFile(file, list, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), "go", "test", "-c", "-vet=off", "-o", filepath.Join(dir, "page.test"), "-overlay", file, "./"+folder)
+	cmd.Dir = root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%s: the Go code: %v\n%s", p.name, err, out)
+	}
 }
 
 // script runs a JavaScript block with the clients from npm.
