@@ -46,16 +46,20 @@ func (e *Error) Unwrap() error { return e.cause }
 
 // Is reports whether the error is of a [Kind], for [errors.Is].
 func (e *Error) Is(target error) bool {
-	k, ok := target.(Kind) //nolint:errorlint // a kind is never wrapped: it is what is looked for
+	k, ok := target.(Kind)
 	return ok && k.has(e)
 }
 
 // Kind is a kind of error, to ask for with [errors.Is]:
 //
 //	if errors.Is(err, pando.Unique) { ...
+//
+//nolint:errname // it is a kind of errors, and reads as one: errors.Is(err, pando.NotFound)
 type Kind string
 
 // The kinds.
+//
+//nolint:errname // as above
 const (
 	NotFound        Kind = "not found"           // no such row, and none that the caller may see
 	Unauthenticated Kind = "not signed in"       // nobody is signed in, and somebody has to be

@@ -178,8 +178,7 @@ func HandlePublished[T any](app *App, name PublishedName[T], fn func(ctx context
 		if err != nil {
 			return nil, err
 		}
-		ev := Published[T]{ID: in.ID, Type: in.Type, Time: in.Time, Data: in.Data}
-		return nil, thrown(string(name), fn(with(ctx, &actor{scope: s}), ev))
+		return nil, thrown(string(name), fn(with(ctx, &actor{scope: s}), Published[T](in)))
 	})
 }
 

@@ -118,7 +118,10 @@ func TestManyRows(t *testing.T) {
 			t.Errorf("%s: %d rows, not %d", name, len(seen), tt.count)
 		}
 	}
-	for range rows.Each() {
+	for row, err := range rows.Each() {
+		if err != nil || row.ID != 1 {
+			t.Errorf("the first row is %d (%v)", row.ID, err)
+		}
 		break // it may end early
 	}
 }

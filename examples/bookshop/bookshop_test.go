@@ -207,7 +207,7 @@ func TestBinary(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer res.Body.Close() //nolint:errcheck // it is read
+		defer res.Body.Close()
 		if err := json.NewDecoder(res.Body).Decode(into); err != nil {
 			t.Fatal(err)
 		}

@@ -76,7 +76,7 @@ func remind(ctx context.Context, in shop.OrdersRemindInput) error {
 	if err != nil || order.Status != shop.OrderStatusOpen {
 		return err
 	}
-	return shop.OrdersReminded.Publish(ctx, shop.OrdersRemindedData{OrderID: in.OrderID})
+	return shop.OrdersReminded.Publish(ctx, shop.OrdersRemindedData(in))
 }
 
 // noteReminder notes on the order that its customer was reminded.

@@ -55,7 +55,7 @@ const memory = "/dev/shm"
 // writes need not outlive a power failure.
 func folder(t testing.TB) string {
 	t.Helper()
-	dir, err := os.MkdirTemp(memory, "pando-test-")
+	dir, err := os.MkdirTemp(memory, "pando-test-") //nolint:usetesting // t.TempDir is on a disk
 	if err != nil {
 		return t.TempDir()
 	}
