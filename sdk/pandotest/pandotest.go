@@ -2,8 +2,9 @@
 // empty store of its own in a temporary folder, and without a listener. It is real
 // throughout: the same rooms, the same policies, the same store as in production.
 //
-// An application is ready within some milliseconds, so that each test can have its
-// own, and tests can run side by side.
+// An application is ready within some tens of milliseconds, so that each test can have
+// its own, and tests can run side by side. One that also has code in files takes longer:
+// the sandbox is compiled for it.
 package pandotest
 
 import (
