@@ -75,10 +75,3 @@ func TestIsQuick(t *testing.T) {
 		t.Errorf("a start takes %s of the processor, not %s", best, bound)
 	}
 }
-
-// BenchmarkStart measures a start, and the stop behind it.
-func BenchmarkStart(b *testing.B) {
-	for b.Loop() {
-		b.Run("", func(b *testing.B) { pandotest.Start(b, pando.New(airports)) })
-	}
-}
