@@ -269,7 +269,11 @@ func TestQueue(t *testing.T) {
 			}
 		})
 	}
-	waitFor(t, func() bool { return rt.queued.Load() == 3 })
+	waitFor(t, func() bool {
+		rt.slots.mu.Lock()
+		defer rt.slots.mu.Unlock()
+		return rt.slots.waits == 3
+	})
 	if _, err := invoke(t, rt, Call{}); !fault.Is(err, fault.Overloaded) {
 		t.Errorf("one more: %v", err)
 	}
