@@ -103,7 +103,7 @@ func TestOpenBesideWriters(t *testing.T) {
 	case <-time.After(10 * time.Second):
 		t.Error("it waits for a transaction that goes on")
 		sql("ROLLBACK")
-		<-opened
+		_ = <-opened
 	}
 }
 
