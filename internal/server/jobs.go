@@ -18,8 +18,8 @@ func (n *Node) workCommands(handle, plain func(pattern string, fn func(http.Resp
 	handle("GET /jobs/counts", n.cmdJobCounts)
 	handle("POST /jobs/{id}/retry", n.onJob("admin.job.retry", func(ctx context.Context, id queue.ID) error { return n.live.Load().queue.Retry(ctx, id) }))
 	handle("POST /jobs/{id}/cancel", n.onJob("admin.job.cancel", func(ctx context.Context, id queue.ID) error { return n.live.Load().queue.Cancel(ctx, id) }))
-	handle("POST /queues/{name}/pause", n.onQueue("admin.live.Load().queue.pause", func(ctx context.Context, name string) error { return n.live.Load().queue.Pause(ctx, name) }))
-	handle("POST /queues/{name}/resume", n.onQueue("admin.live.Load().queue.resume", func(ctx context.Context, name string) error { return n.live.Load().queue.Resume(ctx, name) }))
+	handle("POST /queues/{name}/pause", n.onQueue("admin.queue.pause", func(ctx context.Context, name string) error { return n.live.Load().queue.Pause(ctx, name) }))
+	handle("POST /queues/{name}/resume", n.onQueue("admin.queue.resume", func(ctx context.Context, name string) error { return n.live.Load().queue.Resume(ctx, name) }))
 	plain("GET /events", n.cmdTail) // it only reads, and for long
 	handle("GET /events/dead", n.cmdDead)
 	handle("POST /events/dead/retry", n.onDead("admin.event.retry", (*events.Events).Retry))
@@ -39,7 +39,6 @@ type JobEntry struct {
 	Failed   int              `json:"failed"`
 	Progress float64          `json:"progress"`
 	Message  string           `json:"message,omitempty"`
-	Args     json.RawMessage  `json:"args,omitempty"`
 	Errors   []queue.TryError `json:"errors,omitempty"`
 }
 
@@ -73,10 +72,7 @@ func (n *Node) cmdJobs(w http.ResponseWriter, r *http.Request) error {
 	for i, j := range list {
 		out[i] = JobEntry{
 			ID: j.ID.String(), Job: j.Kind, Queue: j.Queue, State: j.State.String(), Priority: j.Priority, RunAt: j.RunAt.UTC(),
-			Attempts: j.Attempts, Failed: j.Failed, Progress: j.Progress, Message: j.Message, Args: j.Args, Errors: j.Errors,
-		}
-		if len(j.Args) == 0 {
-			out[i].Args = nil
+			Attempts: j.Attempts, Failed: j.Failed, Progress: j.Progress, Message: j.Message, Errors: j.Errors,
 		}
 	}
 	return answer(w, out)
