@@ -3,6 +3,7 @@ package operations
 import (
 	"context"
 	"encoding/json"
+	"net/url"
 	"time"
 
 	"github.com/pandobase/pando/internal/fault"
@@ -145,14 +146,17 @@ func (s *Scope) hostFetch(ctx context.Context, body []byte) ([]byte, error) {
 	var in struct {
 		Fetch
 
-		Integration string `json:"integration"` // with its Path: instead of the URL, which names none
-		Path        string `json:"path"`
+		Integration string `json:"integration"` // of the URL, only its path and query mean something then
 	}
 	if err := asked(body, &in); err != nil {
 		return nil, err
 	}
 	if in.Integration != "" {
-		in.URL = in.Integration + ":" + in.Path
+		u, err := url.Parse(in.URL)
+		if err != nil {
+			return nil, fault.New(fault.InvalidInput, "what is asked for is not understood").WithDetails("%s", err)
+		}
+		in.URL = in.Integration + ":" + u.RequestURI()
 	}
 	out, err := s.Fetch(ctx, &in.Fetch)
 	if err != nil {

@@ -81,7 +81,7 @@ export default async () => {
 }`,
 		"apartfetch": `import { pando } from 'pando'
 export default async () => {
-  const r = await pando.integrations.partner.fetch('/x?y=1')
+  const r = await pando.integrations.partner.fetch('x?y=1')
   const s = await fetch('https://partner.example/api/z')
   let code = ''
   try { await fetch('https://evil.example/') } catch (e: any) { code = e.code }
