@@ -101,9 +101,6 @@ func TestFaults(t *testing.T) {
 		{call: "GET /rest/v1/%ff", status: 404, code: fault.InvalidPath},
 		{call: "TRACE /rest/v1/tasks", status: 405, code: fault.MethodNotAllowed, says: "PATCH"},
 		{call: "POST /rest/v1/", status: 405, code: fault.MethodNotAllowed},
-		{call: "DELETE /rest/v1/rpc/finish", status: 405, code: fault.MethodNotAllowed},
-		{call: "POST /rest/v1/rpc/finish", status: 404, code: fault.UnknownOperation, says: "todo.finish is declared"},
-		{call: "GET /rest/v1/rpc/finsh", status: 404, code: fault.UnknownOperation, says: "meant finish"},
 		{call: "OPTIONS /rest/v1/taskss", status: 404, code: fault.UnknownEntity, says: "'tasks'"},
 		{call: "GET /rest/v1/", headers: []string{"Accept: text/csv"}, status: 406, code: fault.NotAcceptable, says: "openapi"},
 
