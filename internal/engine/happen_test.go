@@ -213,7 +213,7 @@ func (h *happening) want(what string, want ...string) {
 }
 
 // ask performs a request as the door does.
-func (h *happening) ask(x engine.Executor, id policy.Identity, method, entity, body string) (string, error) {
+func (h *happening) ask(ctx context.Context, x engine.Executor, id policy.Identity, method, entity, body string) (string, error) {
 	entity, q, _ := strings.Cut(entity, "?")
 	c := rest.Call{Method: method, Module: "m", Entity: entity, Query: q, Prefer: "return=representation"}
 	if strings.Contains(q, "on_conflict=") {
@@ -223,14 +223,14 @@ func (h *happening) ask(x engine.Executor, id policy.Identity, method, entity, b
 	if body != "" {
 		c.Body = json.RawMessage(body)
 	}
-	a, err := rest.Perform(h.t.Context(), x, id, c)
+	a, err := rest.Perform(ctx, x, id, c)
 	return string(a.Body), err
 }
 
 // do is ask of the service, which has to succeed.
 func (h *happening) do(method, entity, body string) string {
 	h.t.Helper()
-	out, err := h.ask(h.Engine, service, method, entity, body)
+	out, err := h.ask(h.t.Context(), h.Engine, service, method, entity, body)
 	if err != nil {
 		h.t.Fatalf("%s %s: %v %s", method, entity, err, fault.From(err).Details)
 	}
@@ -351,7 +351,7 @@ func TestEventsOfWrites(t *testing.T) {
 		{"a delete of those", "DELETE", "pieces?id=gte.1", ``, []string{"piece_gone pieces/1", "piece_gone pieces/2"}},
 		{"a delete of partitioned ones", "DELETE", "parts?area=eq.2", ``, []string{"part_gone parts/2", "part_gone parts/3"}},
 	} {
-		if _, err := h.ask(h.Engine, service, step.method, step.entity, step.body); err != nil {
+		if _, err := h.ask(h.t.Context(), h.Engine, service, step.method, step.entity, step.body); err != nil {
 			t.Errorf("%s: %v %s", step.what, err, fault.From(err).Details)
 		}
 		h.want(step.what, step.want...)
@@ -421,12 +421,12 @@ func TestEventsFollowFromWhatIsWritten(t *testing.T) {
 		{user, "a delete of one of another", "DELETE", "notes?id=gte.2", ``, ""},
 		{user, "a merge into a row of another", "POST", "notes?on_conflict=id&resolution=merge", `[{"id":3,"n":2,"owner":"` + ann + `"}]`, fault.Forbidden},
 	} {
-		if _, err := h.ask(h.Engine, step.id, step.method, step.entity, step.body); step.code == "" && err != nil || step.code != "" && !fault.Is(err, step.code) {
+		if _, err := h.ask(h.t.Context(), h.Engine, step.id, step.method, step.entity, step.body); step.code == "" && err != nil || step.code != "" && !fault.Is(err, step.code) {
 			t.Errorf("%s: %v", step.what, err)
 		}
 		h.want(step.what)
 	}
-	if _, err := h.ask(h.Engine, user, "PATCH", "notes?id=gte.1", `{"n":70}`); err != nil {
+	if _, err := h.ask(h.t.Context(), h.Engine, user, "PATCH", "notes?id=gte.1", `{"n":70}`); err != nil {
 		t.Error(err)
 	}
 	h.want("the rows within reach", "edited notes/1", "edited notes/2", "bigger notes/1", "bigger notes/2", "mine notes/1", "mine notes/2")
@@ -437,12 +437,12 @@ func TestEventsTellWho(t *testing.T) {
 	h := openEventful(t, eventful)
 	id := as(ann)
 	id.Request.ID = strings.Repeat("0af7651916cd43dd", 2)
-	if _, err := h.ask(h.Engine, id, "POST", "notes", `{"id":1,"owner":"`+ann+`"}`); err != nil {
+	if _, err := h.ask(h.t.Context(), h.Engine, id, "POST", "notes", `{"id":1,"owner":"`+ann+`"}`); err != nil {
 		t.Fatal(err)
 	}
 	behalf := service
 	behalf.OnBehalf = bob
-	if _, err := h.ask(h.Engine, behalf, "POST", "notes", `{"id":2}`); err != nil {
+	if _, err := h.ask(h.t.Context(), h.Engine, behalf, "POST", "notes", `{"id":2}`); err != nil {
 		t.Fatal(err)
 	}
 	events := h.take()
@@ -469,20 +469,22 @@ func TestEventsOfTransactions(t *testing.T) {
 		runs := 0
 		_, err := h.Transact(t.Context(), service, write, func(ctx context.Context, tx *engine.Tx) ([]byte, error) {
 			runs++
-			if _, err := h.ask(tx, service, "GET", "notes?id=eq.2", ""); err != nil {
+			if _, err := h.ask(ctx, tx, service, "GET", "notes?id=eq.2", ""); err != nil {
 				return nil, err
 			}
 			if runs == 1 && !fails { // another one comes in the way
-				h.do("PATCH", "notes?id=eq.2", `{"n":5}`)
+				if _, err := h.ask(ctx, h.Engine, service, "PATCH", "notes?id=eq.2", `{"n":5}`); err != nil {
+					return nil, err
+				}
 			}
 			for _, w := range []struct{ method, entity, body string }{
 				{"POST", "notes", `[{"id":3},{"id":4}]`}, {"PATCH", "notes?id=eq.3", `{"n":1}`}, {"DELETE", "notes?id=eq.4", ""}, {"PATCH", "notes?id=eq.2", `{"n":6}`},
 			} {
-				if _, err := h.ask(tx, service, w.method, w.entity, w.body); err != nil {
+				if _, err := h.ask(ctx, tx, service, w.method, w.entity, w.body); err != nil {
 					return nil, err
 				}
 			}
-			if _, err := h.ask(tx, service, "POST", "notes", `[{"id":9},{"id":1}]`); !fault.Is(err, fault.Unique) && !fault.Is(err, fault.Serialization) {
+			if _, err := h.ask(ctx, tx, service, "POST", "notes", `[{"id":9},{"id":1}]`); !fault.Is(err, fault.Unique) && !fault.Is(err, fault.Serialization) {
 				t.Errorf("a write within that fails: %v", err)
 			}
 			if err := tx.Append(ctx, func(s store.Tx) error { return h.Publish(s, &service, said, []byte(`{"text":"hi"}`)) }); err != nil {
@@ -671,7 +673,7 @@ events: { made: { on: docs.create }, changed: { on: docs.update } }
 `)
 	big := strings.Repeat("x", 600<<10) // two of them, row and old, are more than an event holds
 	h.do("POST", "docs", `{"id":1,"body":"`+big+`"}`)
-	if _, err := h.ask(h.Engine, service, "PATCH", "docs?id=eq.1", `{"body":"`+strings.ToUpper(big)+`"}`); !fault.Is(err, fault.BodyTooLarge) || fault.From(err).Hint == "" {
+	if _, err := h.ask(h.t.Context(), h.Engine, service, "PATCH", "docs?id=eq.1", `{"body":"`+strings.ToUpper(big)+`"}`); !fault.Is(err, fault.BodyTooLarge) || fault.From(err).Hint == "" {
 		t.Errorf("an event that is too large: %v", err)
 	}
 	if got := h.whole("docs", "1"); !strings.Contains(got, "xxx") {

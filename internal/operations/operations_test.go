@@ -424,8 +424,11 @@ func TestModuleBoundary(t *testing.T) {
 		w.code[name] = func(ctx context.Context, s *operations.Scope, _ []byte) ([]byte, error) {
 			for _, service := range []bool{false, true} {
 				for _, r := range []operations.Request{
-					{Method: "GET", Module: "b", Entity: "others"}, {Method: "GET", Entity: "b.others"}, {Method: "DELETE", Module: "b", Entity: "others", Query: "id=eq.1"},
-					{Method: "GET", Module: "public", Entity: "others"}, {Method: "GET", Module: "nowhere", Entity: "others"},
+					{Method: "GET", Module: "b", Entity: "others"},
+					{Method: "GET", Entity: "b.others"},
+					{Method: "DELETE", Module: "b", Entity: "others", Query: "id=eq.1"},
+					{Method: "GET", Module: "public", Entity: "others"},
+					{Method: "GET", Module: "nowhere", Entity: "others"},
 				} {
 					_, err := s.Rows(ctx, service, &r)
 					wants(t, r.Method+" "+r.Module+" "+r.Entity, err, fault.Forbidden, "operation")
@@ -652,7 +655,7 @@ func TestConflictsRunAgain(t *testing.T) {
 			return nil, err
 		}
 		if runs == 1 {
-			w.change("a", "things", "id=eq.1", `{"n":10}`)
+			w.change(ctx, "a", "things", "id=eq.1", `{"n":10}`)
 		}
 		var n int
 		if _, err := fmt.Sscanf(got, `[{"n":%d}]`, &n); err != nil {
@@ -699,7 +702,7 @@ func TestRecords(t *testing.T) {
 	}
 	var got []string
 	for _, r := range w.records() {
-		got = append(got, strings.Join([]string{r.Operation, r.Action, r.Entity, string(r.Role), r.UID, r.OnBehalf, string(r.Outcome), r.Request}, " "))
+		got = append(got, strings.Join([]string{r.Operation, r.Action, r.Entity, r.Role, r.UID, r.OnBehalf, string(r.Outcome), r.Request}, " "))
 	}
 	req := strings.Repeat("0af7651916cd43dd", 2)
 	want := []string{

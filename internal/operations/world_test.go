@@ -305,9 +305,9 @@ func (w *world) clear(module, entity string) error {
 }
 
 // change changes rows as another caller.
-func (w *world) change(module, entity, query, body string) {
+func (w *world) change(ctx context.Context, module, entity, query, body string) {
 	w.t.Helper()
-	_, err := rest.Perform(w.t.Context(), w.engine, service(), rest.Call{Method: "PATCH", Module: module, Entity: entity, Query: query, Body: json.RawMessage(body)})
+	_, err := rest.Perform(ctx, w.engine, service(), rest.Call{Method: "PATCH", Module: module, Entity: entity, Query: query, Body: json.RawMessage(body)})
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -175,7 +175,8 @@ func TestCode(t *testing.T) {
 	rpc := func(op string) string { return "/rest/v1/rpc/" + op }
 	n.want(t, 201, "POST", "/rest/v1/clients", encode([]object{{"id": 1, "name": "of ann", "owner_id": ann.ID}, {"id": 2, "name": "of bob", "owner_id": bob.ID}}), boss)
 	n.want(t, 201, "POST", "/rest/v1/orders", encode([]object{
-		{"id": 1, "owner_id": ann.ID, "client_id": 1, "note": "note of ann", "code": theCode}, {"id": 2, "owner_id": bob.ID, "client_id": 2, "note": "note of bob", "code": "other"},
+		{"id": 1, "owner_id": ann.ID, "client_id": 1, "note": "note of ann", "code": theCode},
+		{"id": 2, "owner_id": bob.ID, "client_id": 2, "note": "note of bob", "code": "other"},
 		{"id": 3, "owner_id": ann.ID, "client_id": 2, "note": "hers", "code": "other"},
 	}), boss)
 	state := func() string { return n.want(t, 200, "GET", "/rest/v1/orders?order=id", "", boss).body }
@@ -205,8 +206,12 @@ func codeRows(t *testing.T, n *town, ann, bob person, rpc func(string) string, s
 
 	idor := attackDoor(t, rpcDoor, "9 rows of others through an operation")
 	for _, body := range []object{
-		{"id": 2, "set": object{"note": "hacked"}}, {"id": 1, "set": object{"owner_id": bob.ID}}, {"id": 1, "set": object{"status": "paid"}}, {"id": 1, "set": object{"id": 2}},
-		{"id": 2, "set": object{"owner_id": ann.ID}}, {"id": 1, "set": []object{{"note": "x"}, {"note": "y"}}},
+		{"id": 2, "set": object{"note": "hacked"}},
+		{"id": 1, "set": object{"owner_id": bob.ID}},
+		{"id": 1, "set": object{"status": "paid"}},
+		{"id": 1, "set": object{"id": 2}},
+		{"id": 2, "set": object{"owner_id": ann.ID}},
+		{"id": 1, "set": []object{{"note": "x"}, {"note": "y"}}},
 	} {
 		a := n.do(t, "POST", rpc("patch"), encode(body), ann.as())
 		idor.is(a.status >= 400 && a.status < 500 || a.status == 200 && strings.TrimSpace(a.body) == "[]", "%v: %d %s", body, a.status, a.body)
@@ -219,8 +224,15 @@ func codeRows(t *testing.T, n *town, ann, bob person, rpc func(string) string, s
 		return n.do(t, "POST", rpc("find"), encode(object{"select": select_, "field": field, "op": op, "value": value, "order": order}), ann.as())
 	}
 	for _, q := range [][5]string{
-		{"id", "code", "eq", theCode, ""}, {"id", "code", "like", "S3C*", ""}, {"id,code", "id", "eq", "1", ""}, {"id,x:code", "id", "eq", "1", ""}, {"id", "id", "gt", "0", "code"},
-		{"code.max()", "id", "gt", "0", ""}, {"id", "or", "eq", "(code.eq.x)", ""}, {"id", "owner.encrypted_password", "not.is", "null", ""}, {"id", "id", "gt", "0", "code.desc&code=eq.x"},
+		{"id", "code", "eq", theCode, ""},
+		{"id", "code", "like", "S3C*", ""},
+		{"id,code", "id", "eq", "1", ""},
+		{"id,x:code", "id", "eq", "1", ""},
+		{"id", "id", "gt", "0", "code"},
+		{"code.max()", "id", "gt", "0", ""},
+		{"id", "or", "eq", "(code.eq.x)", ""},
+		{"id", "owner.encrypted_password", "not.is", "null", ""},
+		{"id", "id", "gt", "0", "code.desc&code=eq.x"},
 	} {
 		a := find(q[0], q[1], q[2], q[3], q[4])
 		hidden.is(a.status >= 400 && a.status < 500 && leaks(a) == "", "%v: %d %s", q, a.status, a.body)

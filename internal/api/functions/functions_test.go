@@ -74,7 +74,13 @@ func open(t *testing.T) *door {
 	return d
 }
 
-func (d *door) do(method, path, body string, headers ...string) (*http.Response, string) {
+// reply is the answer without its body.
+type reply struct {
+	StatusCode int
+	Header     http.Header
+}
+
+func (d *door) do(method, path, body string, headers ...string) (reply, string) {
 	d.t.Helper()
 	r, err := http.NewRequestWithContext(d.t.Context(), method, d.URL+path, strings.NewReader(body))
 	if err != nil {
@@ -100,7 +106,7 @@ func (d *door) do(method, path, body string, headers ...string) (*http.Response,
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	return res, string(text)
+	return reply{res.StatusCode, res.Header}, string(text)
 }
 
 // TestRequests: code is given the request as it is, but for what is a credential
@@ -186,9 +192,11 @@ func TestResponses(t *testing.T) {
 		{"a redirect", `{"status":302,"headers":[["location","https://elsewhere.example/"]],"body":null}`, "GET", 302, "", "Location=https://elsewhere.example/"},
 		{"its own policy", `{"status":200,"headers":[["content-security-policy","default-src 'self'"],["cache-control","max-age=1"]],"body":null}`, "GET", 200, "", "Content-Security-Policy=default-src 'self'; Cache-Control=max-age=1; X-Content-Type-Options=nosniff"},
 		{"sniffing", `{"status":200,"headers":[["x-content-type-options","sniff"]],"body":null}`, "GET", 200, "", "X-Content-Type-Options=nosniff"},
-		{"what is the server's", `{"status":200,"headers":[["content-length","99"],["transfer-encoding","chunked"],["connection","close"],["upgrade","h2c"],["trailer","x"],["date","never"],` +
-			`["access-control-allow-origin","*"],["ACCESS-CONTROL-ALLOW-CREDENTIALS","true"],["strict-transport-security","max-age=0"],["x-request-id","mine"],["keep-alive","1"],["te","x"]],"body":"aGk="}`,
-			"GET", 200, "hi", "Content-Length=2; Access-Control-Allow-Origin=; Access-Control-Allow-Credentials=; Strict-Transport-Security=; X-Request-Id=; Upgrade=; Trailer=; Keep-Alive=; Te="},
+		{
+			"what is the server's", `{"status":200,"headers":[["content-length","99"],["transfer-encoding","chunked"],["connection","close"],["upgrade","h2c"],["trailer","x"],["date","never"],` +
+				`["access-control-allow-origin","*"],["ACCESS-CONTROL-ALLOW-CREDENTIALS","true"],["strict-transport-security","max-age=0"],["x-request-id","mine"],["keep-alive","1"],["te","x"]],"body":"aGk="}`,
+			"GET", 200, "hi", "Content-Length=2; Access-Control-Allow-Origin=; Access-Control-Allow-Credentials=; Strict-Transport-Security=; X-Request-Id=; Upgrade=; Trailer=; Keep-Alive=; Te=",
+		},
 		{"an error of its own", `{"status":503,"headers":[["retry-after","3"]],"body":"aGk="}`, "GET", 503, "hi", "Retry-After=3"},
 	} {
 		d.answer = tt.answer
@@ -196,7 +204,7 @@ func TestResponses(t *testing.T) {
 		if res.StatusCode != tt.status || text != tt.body {
 			t.Errorf("%s: %d %q", tt.what, res.StatusCode, text)
 		}
-		for _, pair := range strings.Split(tt.headers, "; ") {
+		for pair := range strings.SplitSeq(tt.headers, "; ") {
 			name, want, _ := strings.Cut(pair, "=")
 			if got := strings.Join(res.Header.Values(name), ","); got != want {
 				t.Errorf("%s: %s is %q; want %q", tt.what, name, got, want)
