@@ -46,16 +46,20 @@ func opener() storetest.Open { return openerOf(database) }
 func openerOf(database func(*testing.T) string) storetest.Open {
 	var mu sync.Mutex
 	urls := map[*testing.T]string{}
-	return func(t *testing.T) store.Driver {
+	of := func(t *testing.T) string {
 		t.Helper()
 		mu.Lock()
+		defer mu.Unlock() // database may end the test
 		url, ok := urls[t]
 		if !ok {
 			url = database(t)
 			urls[t] = url
 		}
-		mu.Unlock()
-		d, err := postgres.Open(context.Background(), postgres.Options{URL: url})
+		return url
+	}
+	return func(t *testing.T) store.Driver {
+		t.Helper()
+		d, err := postgres.Open(context.Background(), postgres.Options{URL: of(t)})
 		if err != nil {
 			t.Fatal(err)
 		}

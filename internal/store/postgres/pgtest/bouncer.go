@@ -58,7 +58,7 @@ func (b *Bouncer) start(bin string) error {
 	}
 	ini := filepath.Join(b.dir, "pgbouncer.ini")
 	config := "[databases]\n* = host=" + b.server.dir + " user=pando\n[pgbouncer]\nlisten_addr =\nlisten_port = 5432\nunix_socket_dir = " + b.dir +
-		"\nauth_type = any\npool_mode = transaction\nmax_client_conn = 500\ndefault_pool_size = 20\nlog_connections = 0\nlog_disconnections = 0\n"
+		"\nauth_type = any\npool_mode = transaction\nmax_client_conn = 500\ndefault_pool_size = 20\nserver_idle_timeout = 1\nlog_connections = 0\nlog_disconnections = 0\n"
 	if err := errors.Join(os.WriteFile(ini, []byte(config), 0o600), owner.give(b.dir), owner.give(ini)); err != nil {
 		return err
 	}
