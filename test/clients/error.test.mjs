@@ -54,7 +54,7 @@ for (const [name, db] of Object.entries(clients)) {
     });
 
     test('no such operation: PGRST202', async () => {
-      await fails(db.rpc('place', { lines: [] }), 'PGRST202', 404);
+      await fails(db.rpc('plaec', { lines: [] }), 'PGRST202', 404);
     });
 
     test('no such module: PGRST106', async () => {

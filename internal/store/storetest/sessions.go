@@ -582,7 +582,8 @@ func (s *sessioned) retried(fn func(*txn) error) error {
 			err = t.s.Commit()
 		}
 		t.s.Rollback()
-		if !fault.Is(err, fault.Serialization) {
+		// A busy machine may take longer behind a first write than sessions may.
+		if !fault.Is(err, fault.Serialization) && !fault.Is(err, fault.TransactionTimeout) {
 			return err
 		}
 		opt.Eager = true
