@@ -103,7 +103,9 @@ func TestOpenBesideWriters(t *testing.T) {
 	case <-time.After(10 * time.Second):
 		t.Error("it waits for a transaction that goes on")
 		sql("ROLLBACK")
-		_ = <-opened
+		if err := <-opened; err != nil {
+			t.Error(err)
+		}
 	}
 }
 
