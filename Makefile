@@ -47,6 +47,14 @@ bench: ## Measure Pando beside the transport's limit and PocketBase.
 bench-postgres: ## Measure Pando on PostgreSQL beside PostGraphile and Directus on the same server.
 	@bench/postgres.sh
 
+.PHONY: bench-logic
+bench-logic: ## Measure what events, operations and functions cost.
+	@bench/logic.sh
+
+.PHONY: bench-queue
+bench-queue: ## Measure the job queue beside River, on PostgreSQL and SQLite.
+	@bench/queue.sh
+
 .PHONY: build
 build: ## Build static binaries for linux and darwin, amd64 and arm64, into bin/.
 	@for platform in $(PLATFORMS); do \
