@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	jobsdoor "github.com/pandobase/pando/internal/api/jobs"
+	"github.com/pandobase/pando/internal/audit"
 	"github.com/pandobase/pando/internal/broker"
 	"github.com/pandobase/pando/internal/broker/amqp"
 	"github.com/pandobase/pando/internal/broker/embedded"
@@ -270,9 +271,16 @@ func (n *Node) consumers(live *live) []events.Consumer {
 
 // jobsDoor is the handler of /jobs/v1.
 func (n *Node) jobsDoor() http.Handler {
-	q := n.queue
+	q, trail := n.queue, n.audit
 	return jobsdoor.New(jobsdoor.Config{
 		Queue: q, Authenticate: n.caller("jobs"), Logger: n.opt.Log, RequestID: edge.RequestIDOf,
-		Cancel: func(ctx context.Context, _ *policy.Identity, id queue.ID) error { return q.Cancel(ctx, id) },
+		Cancel: func(ctx context.Context, id *policy.Identity, job queue.ID) error {
+			if err := q.Cancel(ctx, job); err != nil {
+				return err
+			}
+			r := audit.FromIdentity(id)
+			r.Action, r.Operation, r.Entity, r.Keys, r.Rows = "job.cancel", "cancel", "jobs", []string{job.String()}, 1
+			return trail.Write(ctx, &r)
+		},
 	})
 }
