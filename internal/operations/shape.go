@@ -4,9 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"slices"
 	"strconv"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/pandobase/pando/internal/fault"
 	"github.com/pandobase/pando/internal/model"
@@ -72,38 +73,91 @@ type member struct {
 	raw  json.RawMessage
 }
 
-// members parses an object, which has each name once.
+// members splits an object, which has each name once. Values are split off and not
+// decoded: their types read them.
 func (c *checker) members(raw []byte, path string) ([]member, error) {
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	t, err := dec.Token()
-	if err != nil {
-		return nil, c.wrong(path, "this is no JSON").WithDetails("%s", err)
+	if !json.Valid(raw) {
+		var ignored json.RawMessage
+		return nil, c.wrong(path, "this is no JSON").WithDetails("%s", json.Unmarshal(raw, &ignored))
 	}
-	if t != json.Delim('{') {
+	raw = bytes.TrimSpace(raw)
+	if raw[0] != '{' {
 		return nil, c.wrong(path, "expected an object, not %s", kindOf(raw))
 	}
 	var out []member
-	for dec.More() {
-		t, err := dec.Token()
-		if err != nil {
-			return nil, c.wrong(path, "this is no JSON").WithDetails("%s", err)
+	for at := space(raw, 1); raw[at] != '}'; at = space(raw, at) {
+		if raw[at] == ',' {
+			at = space(raw, at+1)
 		}
-		m := member{name: t.(string)} //nolint:forcetypeassert // a name, or Token fails
-		if err := dec.Decode(&m.raw); err != nil {
-			return nil, c.wrong(join(path, m.name), "this is no JSON").WithDetails("%s", err)
+		end := beyond(raw, at)
+		var m member
+		if m.name = string(raw[at+1 : end-1]); strings.IndexByte(m.name, '\\') >= 0 || !utf8.ValidString(m.name) {
+			if err := json.Unmarshal(raw[at:end], &m.name); err != nil {
+				return nil, c.wrong(path, "this is no JSON").WithDetails("%s", err)
+			}
 		}
+		at = space(raw, space(raw, end)+1) // behind the colon
+		end = beyond(raw, at)
+		m.raw, at = raw[at:end:end], end
 		if slices.ContainsFunc(out, func(o member) bool { return o.name == m.name }) {
 			return nil, c.wrong(join(path, m.name), "it is given twice")
 		}
 		out = append(out, m)
 	}
-	if _, err := dec.Token(); err != nil {
-		return nil, c.wrong(path, "this is no JSON").WithDetails("%s", err)
-	}
-	if _, err := dec.Token(); err != io.EOF {
-		return nil, c.wrong(path, "there is something behind the value")
-	}
 	return out, nil
+}
+
+// space is where what is no blank begins, from at on.
+func space(valid []byte, at int) int {
+	for valid[at] == ' ' || valid[at] == '\n' || valid[at] == '\t' || valid[at] == '\r' {
+		at++
+	}
+	return at
+}
+
+// beyond is where the value ends that begins at at, in valid JSON.
+func beyond(valid []byte, at int) int {
+	depth := 0
+	for ; at < len(valid); at++ {
+		switch valid[at] {
+		case '"':
+			for at++; valid[at] != '"'; at++ {
+				if valid[at] == '\\' {
+					at++
+				}
+			}
+		case '{', '[':
+			depth++
+			continue
+		case '}', ']':
+			if depth == 0 { // that of what the value stands in
+				return at
+			}
+			depth--
+		case ',', ':', ' ', '\n', '\t', '\r':
+			if depth == 0 {
+				return at
+			}
+			continue
+		default: // of a number or a word
+			if depth == 0 && at+1 < len(valid) && !ends(valid[at+1]) {
+				continue
+			}
+		}
+		if depth == 0 {
+			return at + 1
+		}
+	}
+	return at
+}
+
+// ends reports whether a byte cannot go on with a number or a word.
+func ends(b byte) bool {
+	switch b {
+	case ',', ':', '}', ']', ' ', '\n', '\t', '\r':
+		return true
+	}
+	return false
 }
 
 func join(path, name string) string {

@@ -1,6 +1,7 @@
 package operations
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -52,8 +53,11 @@ operations:
 		{in: `{"lines":[{"product_id":"` + id + `"}]}`, bad: "lines[0].qty: it is missing"},
 		{in: `{"lines":[],"pric":1}`, bad: "pric: there is no such member"},
 		{in: `{"lines":[],"lines":[]}`, bad: "lines: it is given twice"},
-		{in: `{"lines":[]} {}`, bad: "there is something behind the value"},
-		{in: `{"lines":[`, bad: "lines: this is no JSON"},
+		{in: `{"lines":[]} {}`, bad: "this is no JSON"},
+		{in: `{"lines":[`, bad: "this is no JSON"},
+		{in: ` { "l\u0069nes" : [ ] , "tags":["a,}\"","b]"],"price" :2} `, want: `{"lines":[],"price":2.00,"tags":["a,}\"","b]"]}`},
+		{in: `{,}`, bad: "this is no JSON"},
+		{in: `{"lines":[]`, bad: "this is no JSON"},
 		{in: `{"lines":[],"price":1.005}`, bad: "price: "},
 		{in: `{"lines":[],"__proto__":{}}`, bad: "__proto__: there is no such member"},
 	} {
@@ -104,4 +108,35 @@ operations:
 			t.Errorf("%s, %s: %s, %v; want %s", tt.op, tt.in, got, err, tt.bad)
 		}
 	}
+}
+
+// FuzzMembers compares how objects are split with how encoding/json reads them.
+func FuzzMembers(f *testing.F) {
+	for _, s := range []string{`{}`, `{"a":1,"b":{"c":[1,"}"]},"d\"":"\\"}`, ` {"a" : null , "b":-1e5} `, `{"a":1}x`, `[{"a":1}]`, `{"a":{"b":{}},"c":[]}`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		got, err := (&checker{code: fault.InvalidInput}).members(raw, "")
+		var want map[string]json.RawMessage
+		if bad := json.Unmarshal(raw, &want); bad != nil || want == nil {
+			if err == nil {
+				t.Fatalf("%q is read as %v", raw, got)
+			}
+			return
+		}
+		if err != nil {
+			if !strings.Contains(err.Error(), "twice") {
+				t.Fatalf("%q: %v", raw, err)
+			}
+			return
+		}
+		if len(got) != len(want) {
+			t.Fatalf("%q has %v, want %v", raw, got, want)
+		}
+		for _, m := range got {
+			if w, ok := want[m.name]; !ok || string(w) != string(m.raw) {
+				t.Fatalf("%q: %q is %q, want %q", raw, m.name, m.raw, w)
+			}
+		}
+	})
 }
