@@ -70,9 +70,9 @@ func endpoints(app *model.App) []webhooks.Endpoint {
 	return out
 }
 
-func delivery(name string, body []byte, trace string) queue.Job {
+func delivery(name string, body []byte) queue.Job {
 	kind := deliveryKind + name
-	return queue.Job{Kind: kind, Queue: kind, Args: body, Attempts: deliveryTries, Timeout: time.Minute, Trace: trace}
+	return queue.Job{Kind: kind, Queue: kind, Args: body, Attempts: deliveryTries, Timeout: time.Minute}
 }
 
 // webhookConsumers hand events to the webhooks that wait for them.
@@ -90,7 +90,7 @@ func (n *Node) webhookConsumers(live *live) []events.Consumer {
 						if err != nil {
 							return err
 						}
-						list[i] = delivery(w.QualifiedName(), body, "")
+						list[i] = delivery(w.QualifiedName(), body)
 					}
 					_, err := q.Enqueue(tx, list...)
 					return err
@@ -202,7 +202,7 @@ type redelivery struct{ queue *queue.Queue }
 func (r redelivery) Enqueue(ctx context.Context, list []webhooks.Delivery) error {
 	out := make([]queue.Job, len(list))
 	for i, d := range list {
-		out[i] = delivery(d.Endpoint, d.Body, "")
+		out[i] = delivery(d.Endpoint, d.Body)
 	}
 	_, err := r.queue.Add(ctx, out...)
 	return err

@@ -82,7 +82,7 @@ func (n *Node) startQueue(ctx context.Context) error {
 	if err := n.queue.Start(context.WithoutCancel(ctx), n.runJob); err != nil {
 		return err
 	}
-	w.queues, w.running = n.live.Load().jobs.Queues(), true
+	w.queues, w.running = queuesOf(n.live.Load().app.Model), true
 	return nil
 }
 
