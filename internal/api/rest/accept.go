@@ -142,7 +142,7 @@ func mediaOf(name string, root bool) media {
 	return noMedia
 }
 
-func notAcceptable(accept string, root bool) error {
+func notAcceptable(accept string, root bool) *fault.Error {
 	f := fault.New(fault.NotAcceptable, "None of these media types are available: %s", shorten(accept))
 	switch {
 	case root:

@@ -49,7 +49,7 @@ func (h *handler) rpc(w http.ResponseWriter, r *http.Request, id policy.Identity
 		return err
 	}
 	if q.rep.media == mediaCSV || q.rep.media == mediaNDJSON {
-		return notAcceptable("CSV and NDJSON", false).(*fault.Error).WithHint("an operation answers application/json") //nolint:errorlint,forcetypeassert // made one line above
+		return notAcceptable("CSV and NDJSON", false).WithHint("an operation answers application/json")
 	}
 	if q.prefer, err = parsePrefer(r.Header["Prefer"]); err != nil {
 		return err
