@@ -4,7 +4,6 @@
 package functions
 
 import (
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"io"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/pandobase/pando/internal/api/problem"
 	"github.com/pandobase/pando/internal/fault"
+	code "github.com/pandobase/pando/internal/functions"
 	"github.com/pandobase/pando/internal/model"
 	"github.com/pandobase/pando/internal/operations"
 	"github.com/pandobase/pando/internal/policy"
@@ -58,21 +58,6 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := h.serve(w, r); err != nil {
 		h.problems.WriteProblem(w, r, err)
 	}
-}
-
-// request is how code is given a request.
-type request struct {
-	Method  string      `json:"method"`
-	URL     string      `json:"url"`
-	Headers [][2]string `json:"headers"`
-	Body    *string     `json:"body"` // base64
-}
-
-// response is what code answers.
-type response struct {
-	Status  int         `json:"status"`
-	Headers [][2]string `json:"headers"`
-	Body    *string     `json:"body"` // base64
 }
 
 // serve answers r, or returns a fault and has written nothing.
@@ -137,7 +122,7 @@ func (h *handler) read(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if r.TLS != nil {
 		scheme = "https"
 	}
-	in := request{Method: r.Method, URL: scheme + "://" + r.Host + r.URL.RequestURI(), Headers: [][2]string{}}
+	in := code.HTTPRequest{Method: r.Method, URL: scheme + "://" + r.Host + r.URL.RequestURI(), Headers: [][2]string{}}
 	names := make([]string, 0, len(r.Header))
 	for name := range r.Header {
 		names = append(names, name)
@@ -152,8 +137,7 @@ func (h *handler) read(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 		}
 	}
 	if len(body) > 0 {
-		text := base64.StdEncoding.EncodeToString(body)
-		in.Body = &text
+		in.Body = body
 	}
 	return json.Marshal(in)
 }
@@ -170,7 +154,7 @@ func ours(name string) bool {
 }
 
 func answer(w http.ResponseWriter, r *http.Request, f *model.Function, raw []byte) error {
-	var out response
+	var out code.HTTPResponse
 	wrong := func(why string) error {
 		return fault.New(fault.InvalidOutput, "the function %s has answered no response", f.Name).WithDetails("%s", why).
 			WithHint("return new Response(...), or a value that becomes JSON")
@@ -180,13 +164,6 @@ func answer(w http.ResponseWriter, r *http.Request, f *model.Function, raw []byt
 	}
 	if out.Status < http.StatusOK || out.Status > 599 {
 		return wrong("the status " + strconv.Itoa(out.Status) + " is not from 200 to 599")
-	}
-	var body []byte
-	if out.Body != nil {
-		var err error
-		if body, err = base64.StdEncoding.DecodeString(*out.Body); err != nil {
-			return wrong("the body is no base64")
-		}
 	}
 	header := w.Header()
 	given := http.Header{}
@@ -208,16 +185,16 @@ func answer(w http.ResponseWriter, r *http.Request, f *model.Function, raw []byt
 	if given.Get("Cache-Control") == "" {
 		header.Set("Cache-Control", "no-store")
 	}
-	if len(body) > 0 && given.Get("Content-Type") == "" {
+	if len(out.Body) > 0 && given.Get("Content-Type") == "" {
 		header.Set("Content-Type", "application/octet-stream")
 	}
 	bodiless := out.Status == http.StatusNoContent || out.Status == http.StatusNotModified
 	if !bodiless {
-		header.Set("Content-Length", strconv.Itoa(len(body)))
+		header.Set("Content-Length", strconv.Itoa(len(out.Body)))
 	}
 	w.WriteHeader(out.Status)
 	if r.Method != http.MethodHead && !bodiless {
-		_, _ = w.Write(body) // the client may be gone
+		_, _ = w.Write(out.Body) // the client may be gone
 	}
 	return nil
 }
