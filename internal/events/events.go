@@ -136,7 +136,7 @@ func Start(c Config, consumers ...Consumer) (*Events, error) {
 		e.stop()
 		return nil, err
 	}
-	e.done.Go(func() { e.lead("events/relay", e.relay) })
+	e.done.Go(func() { e.lead(RelayLease, e.relay) })
 	return e, nil
 }
 

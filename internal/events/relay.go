@@ -141,6 +141,9 @@ func (e *Events) message(ev *outbox.Event) (broker.Message, error) {
 // RelayName is the consumer of dead events that no broker took.
 const RelayName = "relay"
 
+// RelayLease is the task whose holder alone hands on the outbox's events.
+const RelayLease = "events/relay"
+
 // oneByOne publishes a batch of which one message is too large for the broker.
 // That one becomes a dead event.
 func (r *relay) oneByOne(ctx context.Context, messages []broker.Message) error {

@@ -92,7 +92,7 @@ const drainBatch = 256
 // handOn makes jobs of events and returns how many events there were.
 func (n *Node) handOn(ctx context.Context) (handed int, err error) {
 	live := n.live.Load()
-	err = n.outbox.Lead(ctx, "relay", func(ctx context.Context, l *outbox.Lease) error {
+	err = n.outbox.Lead(ctx, events.RelayLease, func(ctx context.Context, l *outbox.Lease) error {
 		list, err := n.outbox.Publishable(ctx, drainBatch, nil)
 		if err != nil || len(list) == 0 {
 			return err
