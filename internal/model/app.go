@@ -36,6 +36,7 @@ type App struct {
 	modules     map[string]*Module
 	unqualified map[string]*Entity // name -> the entity it means without a module
 	lockSource  string             // pando.lock as it was read; empty: there is none
+	views       []*View            // by version, the oldest first
 }
 
 // Config is pando.yaml. Every field has its default filled in.
@@ -209,9 +210,10 @@ type Key struct {
 	Pos    Pos
 }
 
-// Lifespan is the part of a version's history that a thing was there.
+// Lifespan is the part of the API's history that a thing is there, see [View].
 type Lifespan struct {
-	Since      string
+	Since      string // the first version that has it, or has it by this name
+	Until      string // the last version that has it
 	Deprecated *Deprecated
 	Was        string // its name before; also the rename of a migration
 }

@@ -226,8 +226,9 @@ func versionNumber(v string) int {
 // lifespan checks what a thing says about versions. taken holds the names of
 // its siblings.
 func (l *loader) lifespan(f *moduleFile, name string, raw *rawLifespan, taken func(string) *Lifespan) Lifespan {
-	out := Lifespan{Since: raw.since.v, Was: raw.was.v}
+	out := Lifespan{Since: raw.since.v, Until: raw.until.v, Was: raw.was.v}
 	l.knownVersion(f, raw.since)
+	l.knownVersion(f, raw.until)
 	if dep := raw.deprecated; dep.given() {
 		out.Deprecated = &Deprecated{Since: dep.v.since.v, Sunset: dep.v.sunset.v, Use: dep.v.use.v}
 		if since := dep.v.since; since.ok && strings.HasPrefix(since.v, "v") {

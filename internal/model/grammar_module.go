@@ -20,7 +20,7 @@ type rawModule struct {
 }
 
 type rawLifespan struct {
-	since, was at[string]
+	since, until, was at[string]
 	deprecated at[rawDeprecated]
 }
 
@@ -198,6 +198,7 @@ func moduleSpec(g *grammar) spec[rawModule] {
 func lifespanKeys[T any](of func(*T) *rawLifespan) []key[T] {
 	return []key[T]{
 		bind("since", "The API version that first has it.", version("a version like v2"), func(t *T) *at[string] { return &of(t).since }, example("v2")),
+		bind("until", "The last API version that has it.", version("a version like v1"), func(t *T) *at[string] { return &of(t).until }, example("v1")),
 		bind("deprecated", "That it will go, and when.", object("deprecated",
 			bind("since", "Since which version, or which day.", pattern("a version or a day", `^(v[1-9][0-9]{0,3}|[0-9]{4}-[0-9]{2}-[0-9]{2})$`, "v2, or 2027-06-30"),
 				func(d *rawDeprecated) *at[string] { return &d.since }, required),

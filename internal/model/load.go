@@ -66,6 +66,7 @@ func Load(fsys fs.FS, env []string, features Features) (*App, []Problem) {
 		return nil, l.report.sorted()
 	}
 	l.app.nameUnqualified()
+	l.app.newViews()
 	l.app.Inactive = l.inactive()
 	l.app.Warnings = slices.Concat(l.scattered(), l.circles())
 	return l.app, nil
