@@ -37,6 +37,7 @@ type App struct {
 	unqualified map[string]*Entity // name -> the entity it means without a module
 	lockSource  string             // pando.lock as it was read; empty: there is none
 	views       []*View            // by version, the oldest first
+	fixed       func() *Lock       // [App.newLock], once
 }
 
 // Config is pando.yaml. Every field has its default filled in.
@@ -533,7 +534,8 @@ type Breaker struct {
 type Lock struct {
 	// Owners maps an unqualified entity name to the module that first had it.
 	Owners map[string]string `yaml:"owners,omitempty"`
-	// Numbers holds protobuf field numbers: "module.entity" -> field -> number.
+	// Numbers holds protobuf numbers: of fields by "module.entity", of an enum's
+	// values by "module.entity.field", of members by "module.operation().input".
 	Numbers map[string]map[string]int `yaml:"numbers,omitempty"`
 }
 

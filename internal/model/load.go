@@ -6,6 +6,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // The files of an application, relative to its folder.
@@ -67,6 +68,7 @@ func Load(fsys fs.FS, env []string, features Features) (*App, []Problem) {
 	}
 	l.app.nameUnqualified()
 	l.app.newViews()
+	l.app.fixed = sync.OnceValue(l.app.newLock)
 	l.app.Inactive = l.inactive()
 	l.app.Warnings = slices.Concat(l.scattered(), l.circles())
 	return l.app, nil

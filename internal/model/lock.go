@@ -10,12 +10,16 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v4"
+
+	"github.com/pandobase/pando/internal/value"
 )
 
 // The numbers of protobuf fields: 1 to 2^29-1 without those that protobuf
 // keeps for itself (https://protobuf.dev/programming-guides/proto3/#assigning).
+// The last thousand are left free: filters have their fields' numbers and some
+// before them.
 const (
-	lastFieldNumber     = 1<<29 - 1
+	lastFieldNumber     = 1<<29 - 1001
 	firstReservedNumber = 19000
 	lastReservedNumber  = 19999
 )
@@ -29,8 +33,8 @@ func lockSpec() spec[rawLock] {
 	return object("pando.lock",
 		bind("owners", "", mapping("owners", identifier("an entity's name"), identifier("a module's name")),
 			func(l *rawLock) *at[[]entry[string]] { return &l.owners }),
-		bind("numbers", "", mapping("numbers", reference(),
-			mapping("field numbers", identifier("a field's name"), integer(1, lastFieldNumber))),
+		bind("numbers", "", mapping("numbers", pattern("what has numbers", `^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*(\(\))?(\.[a-z][a-z0-9_]*)*$`, "module.entity, module.entity.field, module.operation().input"),
+			mapping("numbers", text("a name"), integer(1, lastFieldNumber))),
 			func(l *rawLock) *at[[]entry[[]entry[int]]] { return &l.numbers }),
 	)
 }
@@ -96,12 +100,34 @@ func (a *App) nameUnqualified() {
 
 // UpdatedLock returns pando.lock as it must be for this application: the file
 // that was read with the first owner of each new entity name and a protobuf
-// field number for each new field. What is in the file stays: a number is
-// never used again, also when its field is gone, and a renamed field (was)
-// keeps its number. changed tells whether data differs from the file that was
-// read. The bytes are the same for the same application and file.
+// number for each new field, enum value, and member of what operations take and
+// answer. What is in the file stays: a number is never used again, also when its
+// field is gone, and what is renamed (was) keeps its number. changed tells
+// whether data differs from the file that was read. The bytes are the same for
+// the same application and file.
 func (a *App) UpdatedLock() (data []byte, changed bool) {
-	next := Lock{Owners: maps.Clone(a.Lock.Owners), Numbers: make(map[string]map[string]int, len(a.Lock.Numbers))}
+	data = a.fixed().encode()
+	return data, string(data) != a.lockSource
+}
+
+// Unlocked lists what has no number in pando.lock yet, as module.entity.field,
+// sorted, and reports whether there is such a file at all.
+func (a *App) Unlocked() (names []string, written bool) {
+	for key, numbers := range a.fixed().Numbers {
+		was := a.Lock.Numbers[key]
+		for name, n := range numbers {
+			if was[name] != n {
+				names = append(names, key+"."+name)
+			}
+		}
+	}
+	slices.Sort(names)
+	return names, a.lockSource != ""
+}
+
+// newLock is the lock that the application goes by: the file's, completed.
+func (a *App) newLock() *Lock {
+	next := &Lock{Owners: maps.Clone(a.Lock.Owners), Numbers: make(map[string]map[string]int, len(a.Lock.Numbers))}
 	for name, numbers := range a.Lock.Numbers {
 		next.Numbers[name] = maps.Clone(numbers)
 	}
@@ -109,47 +135,149 @@ func (a *App) UpdatedLock() (data []byte, changed bool) {
 		next.Owners[name] = e.Module.Name
 	}
 	for _, m := range a.Modules {
+		if m.Builtin {
+			continue
+		}
 		for _, e := range m.Entities {
-			if !m.Builtin {
-				next.number(e)
-			}
+			next.entity(e)
+		}
+		for _, o := range m.Operations {
+			next.operation(o)
 		}
 	}
-	data = next.encode()
-	return data, string(data) != a.lockSource
+	return next
 }
 
-// number gives each field of the entity its number.
-func (l *Lock) number(e *Entity) {
-	name := e.QualifiedName()
-	if old := e.Module.Name + "." + e.Was; e.Was != "" && l.Numbers[name] == nil && l.Numbers[old] != nil {
-		l.Numbers[name] = l.Numbers[old]
-		delete(l.Numbers, old)
+// Numbers are the protobuf numbers of the members of one thing, by name: an
+// entity's fields, an enum's values, or what an operation takes or answers. Those
+// of what is gone are among them.
+type Numbers map[string]int
+
+// FieldNumbers are the numbers of an entity's fields. Those of a built-in entity
+// are their places, which Pando's versions keep.
+func (a *App) FieldNumbers(e *Entity) Numbers {
+	if !e.Module.Builtin {
+		return a.fixed().Numbers[e.QualifiedName()]
 	}
-	numbers := l.Numbers[name]
+	numbers := make(Numbers, len(e.Fields))
+	for i, f := range e.Fields {
+		numbers[f.Name] = i + 1
+	}
+	return numbers
+}
+
+// EnumNumbers are the numbers of an enum's values.
+func (a *App) EnumNumbers(f *Field) Numbers {
+	return a.fixed().Numbers[f.Entity.QualifiedName()+"."+f.Name]
+}
+
+// InputNumbers are the numbers of what an operation takes. Path leads to an
+// object, or to an enum, inside of it.
+func (a *App) InputNumbers(o *Operation, path ...string) Numbers {
+	return a.fixed().Numbers[strings.Join(append([]string{inputKey(o)}, path...), ".")]
+}
+
+// OutputNumbers are the numbers of what an operation answers that is no row.
+func (a *App) OutputNumbers(o *Operation, path ...string) Numbers {
+	return a.fixed().Numbers[strings.Join(append([]string{outputKey(o)}, path...), ".")]
+}
+
+// An operation may have the name of an entity: the brackets keep them apart.
+func operationKey(o *Operation) string { return o.QualifiedName() + "()" }
+func inputKey(o *Operation) string     { return operationKey(o) + ".input" }
+func outputKey(o *Operation) string    { return operationKey(o) + ".output" }
+
+// entity gives each field of the entity and each value of its enums a number.
+func (l *Lock) entity(e *Entity) {
+	name := e.QualifiedName()
+	if e.Was != "" {
+		l.move(e.Module.Name+"."+e.Was, name)
+	}
+	numbers := l.numbers(name, len(e.Fields))
+	for _, f := range e.Fields {
+		if n, renamed := numbers[f.Was]; renamed && numbers[f.Name] == 0 && e.fields[f.Was] == nil {
+			delete(numbers, f.Was)
+			numbers[f.Name] = n
+			l.move(name+"."+f.Was, name+"."+f.Name)
+		}
+	}
+	for _, f := range e.Fields {
+		number(numbers, f.Name)
+		if f.Type.Kind == value.Enum {
+			l.words(name+"."+f.Name, f.Type.Values)
+		}
+	}
+}
+
+func (l *Lock) operation(o *Operation) {
+	if o.Was != "" {
+		l.move(o.Module.Name+"."+o.Was+"()", operationKey(o))
+	}
+	if len(o.Input) > 0 {
+		l.params(inputKey(o), o.Input)
+	}
+	if o.Output != nil && o.Output.Entity == nil {
+		l.params(outputKey(o), o.Output.Fields)
+	}
+}
+
+func (l *Lock) params(key string, params []*Param) {
+	numbers := l.numbers(key, len(params))
+	for _, p := range params {
+		number(numbers, p.Name)
+		switch {
+		case p.Fields != nil:
+			l.params(key+"."+p.Name, p.Fields)
+		case p.Type.Kind == value.Enum:
+			l.words(key+"."+p.Name, p.Type.Values)
+		}
+	}
+}
+
+func (l *Lock) words(key string, words []string) {
+	numbers := l.numbers(key, len(words))
+	for _, w := range words {
+		number(numbers, w)
+	}
+}
+
+func (l *Lock) numbers(key string, size int) map[string]int {
+	numbers := l.Numbers[key]
 	if numbers == nil {
-		numbers = make(map[string]int, len(e.Fields))
-		l.Numbers[name] = numbers
+		numbers = make(map[string]int, size)
+		l.Numbers[key] = numbers
+	}
+	return numbers
+}
+
+// move gives the numbers of one thing, and of all below it, to another that has
+// none.
+func (l *Lock) move(from, to string) {
+	if l.Numbers[from] == nil && !strings.HasSuffix(from, "()") || l.Numbers[to] != nil {
+		return
+	}
+	for key, numbers := range l.Numbers {
+		if rest, below := strings.CutPrefix(key, from); below && (rest == "" || rest[0] == '.') && l.Numbers[to+rest] == nil {
+			l.Numbers[to+rest] = numbers
+			delete(l.Numbers, key)
+		}
+	}
+}
+
+// number gives a name the next number, unless it has one.
+func number(numbers map[string]int, name string) {
+	if numbers[name] != 0 {
+		return
 	}
 	next := 0
 	for _, n := range numbers {
 		next = max(next, n)
 	}
-	for _, f := range e.Fields {
-		if _, ok := numbers[f.Name]; ok {
-			continue
-		}
-		if n, renamed := numbers[f.Was]; renamed && e.fields[f.Was] == nil {
-			delete(numbers, f.Was)
-			numbers[f.Name] = n
-			continue
-		}
-		next++
-		if next >= firstReservedNumber && next <= lastReservedNumber {
-			next = lastReservedNumber + 1
-		}
-		numbers[f.Name] = next
+	next++
+	if next >= firstReservedNumber && next <= lastReservedNumber {
+		next = lastReservedNumber + 1
 	}
+	numbers[name] = next
 }
 
 const lockHeader = "# Made by Pando; commit it. It fixes what must never move:\n" +
