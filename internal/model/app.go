@@ -326,6 +326,16 @@ type Relation struct {
 	Unique bool
 }
 
+// ID tells the relation from all others of its From: its name need not.
+func (r *Relation) ID() string {
+	way := [...]string{ToOne: ">", ToMany: "<", ManyToMany: "<>"}[r.Cardinality]
+	id := way + r.Ref.Entity.QualifiedName() + "." + r.Ref.Name
+	if r.Via != nil {
+		id += "." + r.ViaLocal.Name
+	}
+	return id
+}
+
 // Expression is CEL source with its place. The policy package compiles it.
 type Expression struct {
 	Source string

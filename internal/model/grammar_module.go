@@ -21,7 +21,7 @@ type rawModule struct {
 
 type rawLifespan struct {
 	since, until, was at[string]
-	deprecated at[rawDeprecated]
+	deprecated        at[rawDeprecated]
 }
 
 type rawDeprecated struct {

@@ -30,12 +30,20 @@ type Node struct {
 	Where  Expr   // nil: every row
 	Order  []Order
 	Page   Page
+
+	// Connection, not empty, answers one object of these members in place of an
+	// array of rows. Select says nothing then.
+	Connection []Member
+	// After and Before bound the page to the rows that follow, or precede, a
+	// place in the order.
+	After, Before *Keys
 }
 
 // Page bounds a level. The zero value bounds nothing.
 type Page struct {
 	Limit  *int64
 	Offset int64
+	Last   bool // both count from the end; only within a connection
 }
 
 // Format is the encoding of the rows.
@@ -60,7 +68,8 @@ const (
 	CountEstimated
 )
 
-// Item is one member of a select list: [Star], [Column] or [Embed].
+// Item is one member of a select list: [Star], [Column], [Embed], [Object],
+// [Fixed] or [RowCursor].
 type Item interface{ item() }
 
 // Star is every visible field.
@@ -151,7 +160,8 @@ const (
 	NullsLast
 )
 
-// Expr is a condition: [And], [Or], [Not], [Compare], [Const] or [Exists].
+// Expr is a condition: [And], [Or], [Not], [Compare], [Const], [Related] or
+// [Exists].
 type Expr interface{ expr() }
 
 // And holds when all its arguments do.

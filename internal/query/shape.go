@@ -67,7 +67,8 @@ type Arg struct {
 }
 
 // Slots tells where in the args of [Read.Shape] or [Write.Shape] the value of
-// a literal stands: by *Literal, *List, [LimitOf] and [OffsetOf].
+// a literal stands: by *Literal, *List, [LimitOf], [OffsetOf] and, of the first
+// of its keys, *Keys.
 type Slots map[any]int
 
 // LimitOf is the Slots key of a page's limit.
@@ -129,7 +130,50 @@ func (s *shaper) name(n string) {
 
 func (s *shaper) node(n *Node) {
 	s.byte('{')
-	for _, it := range n.Select {
+	s.items(n.Select)
+	for i := range n.Connection {
+		s.member(&n.Connection[i])
+	}
+	s.byte('|')
+	s.expr(n.Where)
+	s.order(n.Order)
+	s.page(&n.Page)
+	s.keys('A', n.After)
+	s.keys('B', n.Before)
+	s.byte('}')
+}
+
+func (s *shaper) member(m *Member) {
+	s.byte('M')
+	s.byte('a' + byte(m.Kind))
+	s.name(m.Name)
+	s.name(m.Text)
+	s.byte('(')
+	s.items(m.Items)
+	for i := range m.Members {
+		s.member(&m.Members[i])
+	}
+	s.byte(')')
+}
+
+// keys writes a place in the order. Which of its keys are null is structure.
+func (s *shaper) keys(tag byte, k *Keys) {
+	if k == nil {
+		return
+	}
+	s.byte(tag)
+	if s.slots != nil {
+		s.slots[k] = len(s.args)
+	}
+	for i, key := range k.JSON {
+		s.flag(k.null(i))
+		s.args = append(s.args, Arg{Text: key})
+	}
+	s.byte(';')
+}
+
+func (s *shaper) items(items []Item) {
+	for _, it := range items {
 		switch it := it.(type) {
 		case Star:
 			s.byte('*')
@@ -148,13 +192,21 @@ func (s *shaper) node(n *Node) {
 			s.byte('0' + byte(it.Join))
 			s.flag(it.Spread)
 			s.node(&it.Node)
+		case *Object:
+			s.byte('b')
+			s.name(it.Alias)
+			s.byte('(')
+			s.items(it.Items)
+			s.byte(')')
+		case *Fixed:
+			s.byte('t')
+			s.name(it.Alias)
+			s.name(it.Text)
+		case *RowCursor:
+			s.byte('r')
+			s.name(it.Alias)
 		}
 	}
-	s.byte('|')
-	s.expr(n.Where)
-	s.order(n.Order)
-	s.page(&n.Page)
-	s.byte('}')
 }
 
 func (s *shaper) path(p Path) {
@@ -197,6 +249,9 @@ func (s *shaper) page(p *Page) {
 		}
 		s.args = append(s.args, Arg{Number: p.Offset})
 	}
+	if p.Last {
+		s.byte('l')
+	}
 }
 
 func (s *shaper) exprs(tag byte, args []Expr) {
@@ -224,6 +279,11 @@ func (s *shaper) expr(e Expr) {
 		s.byte('x')
 		s.ref(e.Via, e.Up, e.Old)
 		s.name(e.Relation)
+		s.expr(e.Where)
+	case *Related:
+		s.byte('p')
+		s.name(e.Relation)
+		s.name(e.Hint)
 		s.expr(e.Where)
 	case *Compare:
 		s.byte('=')

@@ -145,8 +145,10 @@ type column struct {
 	notNull bool
 	json    bool // sql is JSON text, never null
 	obj     []column
-	present string // obj: null when the joined row is not there
+	present string // obj: null when the joined row is not there; empty: it is always there
 	agg     bool
+	fixed   []byte // JSON that the plan knows; there is no sql
+	cursor  bool   // sql is the row's cursor, see [level.point]
 }
 
 // maxItems bounds one select list: a field may be selected any number of times,
@@ -174,6 +176,14 @@ func (l *level) fill(n *query.Node) error {
 		return fault.New(fault.LimitExceeded, "at most %d things are selected of one entity, not %d", maxItems, len(items))
 	}
 	l.embeds = map[string]*embedded{}
+	if err := l.items(items); err != nil {
+		return err
+	}
+	return l.where(n.Where)
+}
+
+// items compiles a select list.
+func (l *level) items(items []query.Item) error {
 	for _, it := range items {
 		if em, ok := it.(*query.Embed); ok {
 			if err := l.embed(em); err != nil {
@@ -188,10 +198,21 @@ func (l *level) fill(n *query.Node) error {
 			return err
 		}
 	}
-	if err := l.distinctNames(); err != nil {
-		return err
+	return l.distinctNames()
+}
+
+// nest compiles a select list whose members stand in an object of their own.
+func (l *level) nest(o *query.Object) error {
+	outer, embeds := l.out, l.embeds
+	l.out, l.embeds = nil, map[string]*embedded{}
+	err := l.items(o.Items)
+	inner := l.out
+	if inner == nil {
+		inner = []column{}
 	}
-	return l.where(n.Where)
+	l.embeds = embeds
+	l.out = append(outer, column{name: o.Alias, obj: inner})
+	return err
 }
 
 func (l *level) where(e query.Expr) error {
@@ -221,8 +242,19 @@ func (l *level) selectItem(it query.Item) error {
 		}
 		return nil
 	}
-	item, ok := it.(*query.Column)
-	if !ok {
+	var item *query.Column
+	switch it := it.(type) {
+	case *query.Column:
+		item = it
+	case *query.Object:
+		return l.nest(it)
+	case *query.Fixed:
+		l.out = append(l.out, column{name: it.Alias, fixed: value.AppendQuoted(nil, it.Text)})
+		return nil
+	case *query.RowCursor:
+		l.out = append(l.out, column{name: it.Alias, typ: value.Type{Kind: value.JSON}, notNull: true, json: true, cursor: true})
+		return nil
+	default:
 		return nil
 	}
 	item = l.bareCount(item)
@@ -300,7 +332,7 @@ func (l *level) distinctNames() error {
 	for i := range l.out {
 		col := l.out[i]
 		if other, ok := seen[col.name]; ok {
-			if other.sql == col.sql && col.obj == nil && other.obj == nil {
+			if other.sql == col.sql && col.obj == nil && other.obj == nil && string(col.fixed) == string(other.fixed) {
 				continue
 			}
 			return fault.New(fault.DuplicateField, "the name '%s' is selected twice", col.name).
@@ -390,12 +422,24 @@ func (l *level) cast(sql string, from value.Type, name string) (string, value.Ty
 	return out, to, nil
 }
 
-// texts renders columns as one JSON object's text, for rows inside arrays.
+// object renders columns as one JSON object's text, for rows inside arrays.
 func (c *compiler) object(cols []column) string {
-	keys, texts := make([]string, len(cols)), make([]string, len(cols))
+	keys := make([]string, len(cols))
 	for i, col := range cols {
 		keys[i] = col.name
+	}
+	return c.d.JSONObject(keys, c.texts(cols))
+}
+
+// texts renders each column as JSON text.
+func (c *compiler) texts(cols []column) []string {
+	texts := make([]string, len(cols))
+	for i, col := range cols {
 		switch {
+		case col.fixed != nil:
+			texts[i] = c.typedParam(param{slot: -1, fixed: value.OfText(string(col.fixed))}, value.Type{Kind: value.Text})
+		case col.obj != nil && col.present == "":
+			texts[i] = c.object(col.obj)
 		case col.obj != nil:
 			texts[i] = "CASE WHEN " + col.present + " IS NULL THEN 'null' ELSE " + c.object(col.obj) + " END"
 		case col.json:
@@ -404,13 +448,16 @@ func (c *compiler) object(cols []column) string {
 			texts[i] = c.d.JSONText(col.typ, col.notNull, col.sql)
 		}
 	}
-	return c.d.JSONObject(keys, texts)
+	return texts
 }
 
 // groups lists what an aggregated level groups by: all that is no aggregate.
 func (c *compiler) groups(cols []column, into []string) []string {
 	for _, col := range cols {
 		switch {
+		case col.fixed != nil:
+		case col.obj != nil && col.present == "":
+			into = c.groups(col.obj, into)
 		case col.obj != nil:
 			into = c.groups(col.obj, append(into, col.present))
 		case !col.agg:
@@ -431,14 +478,13 @@ func (l *level) tail(extra ...string) string {
 		b.WriteByte(' ')
 		b.WriteString(j)
 	}
-	conds := append(extra, l.conds...)
-	for i, cond := range conds {
-		if i == 0 {
-			b.WriteString(" WHERE ")
-		} else {
-			b.WriteString(" AND ")
+	word := " WHERE "
+	for _, cond := range append(extra, l.conds...) {
+		if cond == "" { // nothing ties the level to a row around it
+			continue
 		}
-		b.WriteString(cond)
+		b.WriteString(word + cond)
+		word = " AND "
 	}
 	if l.aggregated {
 		if g := l.c.groups(l.out, nil); len(g) > 0 {

@@ -30,6 +30,11 @@ type Dialect interface {
 	// JSONArray aggregates the column j of a subquery, in the subquery's
 	// order, into an array's text; no rows are '[]'.
 	JSONArray(subquery string) string
+	// JSONElement is the JSON text of an element of an array's text, counted from
+	// the end where at is negative, or 'null'. The elements are JSON strings.
+	JSONElement(array string, at int64) string
+	// Hex is a text's UTF-8 bytes as hexadecimal digits.
+	Hex(text string) string
 
 	// JSONPath is the JSON (or with the last step's Text, the text) that a
 	// path leads to in an expression of type t, which is JSON or a list; null

@@ -59,6 +59,9 @@ func (l *level) embed(em *query.Embed) error {
 // joinOne joins the one row that a relation leads to.
 func (l *level) joinOne(x *embedded) error {
 	em, rel := x.item, x.rel
+	if len(em.Node.Connection) > 0 || em.Node.After != nil || em.Node.Before != nil {
+		return fault.New(fault.NotImplemented, "'%s' is one row at most: it has no connection", em.Name())
+	}
 	if em.Node.Page.Limit != nil || em.Node.Page.Offset != 0 {
 		return fault.New(fault.NotImplemented, "limit and offset have no meaning on '%s': it is one row at most", em.Name())
 	}
@@ -116,6 +119,9 @@ func (l *level) joinOne(x *embedded) error {
 // array adds the rows of a to-many relation as JSON text.
 func (l *level) array(x *embedded) error {
 	em := x.item
+	if len(em.Node.Connection) > 0 {
+		return l.connected(x)
+	}
 	sub := &level{c: l.c, e: x.rel.To, alias: l.c.newAlias(), depth: l.depth + 1, inner: true}
 	from, link, err := l.link(x.rel, sub)
 	if err != nil {
@@ -126,11 +132,30 @@ func (l *level) array(x *embedded) error {
 	}
 	sub.settle()
 	terms, err := sub.orderTerms(em.Node.Order)
+	if err == nil {
+		err = sub.beyond(&em.Node, terms)
+	}
 	if err != nil {
 		return err
 	}
+	sub.point(sub.out, terms)
 	sql := "SELECT " + l.c.object(sub.out) + " AS j FROM " + from + sub.tail(link) + sub.orderBy(terms, false) + l.c.page(&em.Node.Page, false)
 	l.out = append(l.out, column{name: em.Name(), sql: l.c.d.JSONArray(sql), typ: value.Type{Kind: value.JSON}, notNull: true, json: true})
+	return nil
+}
+
+// connected adds what a connection tells of a relation's rows.
+func (l *level) connected(x *embedded) error {
+	conn := &connection{c: l.c, n: &x.item.Node, open: func(exists bool) (*level, string, string, error) {
+		sub := &level{c: l.c, e: x.rel.To, alias: l.c.newAlias(), depth: l.depth + 1, inner: true, exists: exists}
+		from, link, err := l.link(x.rel, sub)
+		return sub, from, link, err
+	}}
+	sql, err := conn.object(x.item.Node.Connection)
+	if err != nil {
+		return err
+	}
+	l.out = append(l.out, column{name: x.item.Name(), sql: sql, typ: value.Type{Kind: value.JSON}, notNull: true, json: true})
 	return nil
 }
 

@@ -58,6 +58,7 @@ type member struct {
 	enc   encoding
 	scale int
 	obj   *object
+	fixed []byte // JSON that is always the same; nil: there is a column or an object
 }
 
 // appendJSON appends the row's object.
@@ -69,9 +70,12 @@ func (o *object) appendJSON(dst []byte, row Row) []byte {
 	for i := range o.members {
 		m := &o.members[i]
 		dst = append(dst, m.key...)
-		if m.obj != nil {
+		switch {
+		case m.fixed != nil:
+			dst = append(dst, m.fixed...)
+		case m.obj != nil:
 			dst = m.obj.appendJSON(dst, row)
-		} else {
+		default:
 			dst = m.append(dst, row)
 		}
 	}
@@ -161,6 +165,8 @@ func (o *object) appendCSV(dst []byte, row Row) []byte {
 			dst = append(dst, ',')
 		}
 		switch {
+		case m.fixed != nil:
+			cell = append(cell[:0], m.fixed...)
 		case m.obj != nil:
 			cell = m.obj.appendJSON(cell[:0], row)
 			if string(cell) == "null" {

@@ -31,6 +31,8 @@ func (l *level) expr(e query.Expr) (string, error) {
 		return l.c.d.Bool(e.Value), nil
 	case *query.Compare:
 		return l.compare(e)
+	case *query.Related:
+		return l.related(e)
 	case *query.Exists:
 		return l.anyRow(e)
 	}
@@ -215,6 +217,18 @@ func (l *level) absent(x *embedded, e *query.Compare) (string, error) {
 		sql = "NOT " + sql
 	}
 	return sql, nil
+}
+
+// related compiles that the row has a partner which the caller may read.
+func (l *level) related(e *query.Related) (string, error) {
+	rel, err := l.relation(e.Relation, e.Hint)
+	if err != nil {
+		return "", err
+	}
+	if l.c.alias > maxRelations {
+		return "", tooManyRelations()
+	}
+	return l.partner(&embedded{item: &query.Embed{Relation: e.Relation, Node: query.Node{Where: e.Where}}, rel: rel})
 }
 
 func (l *level) is(x operand, word string) (string, error) {

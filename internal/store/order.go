@@ -198,18 +198,18 @@ type Cursor struct {
 }
 
 // after is the condition that a row comes after the cursor. The keys' values
-// are the args from first on. Where no key can be null and all run the same
+// are the args from first on, which read reads. Where no key can be null and all run the same
 // way it is one row comparison, which an index serves directly.
-func (l *level) after(terms []term, cur *Cursor, first int) (string, error) {
+func (l *level) after(terms []term, cur *Cursor, first int, read func(value.Type, string) (value.Value, error)) (string, error) {
 	if len(cur.Keys) != len(terms) {
 		return "", fault.New(fault.InvalidCursor, "the cursor does not belong to this query")
 	}
 	vals := make([]string, len(terms))
 	uniform := true
 	for i, t := range terms {
-		typ := t.typ
+		typ := unlimited(t.typ)
 		if !cur.Null[i] {
-			p := param{slot: first + i, read: func(a query.Arg) (value.Value, error) { return typ.FromText(a.Text) }}
+			p := param{slot: first + i, read: func(a query.Arg) (value.Value, error) { return read(typ, a.Text) }}
 			if t.key != nil {
 				vals[i] = t.key(l.c.param(p))
 			} else {

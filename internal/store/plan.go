@@ -66,6 +66,8 @@ type ReadPlan struct {
 	primary int   // column of the primary key; -1: not among the columns
 	nothing bool  // the caller's rule lets no row through: there is nothing to ask for
 	asked   asking
+	// connection, not nil: one row holds the whole answer
+	connection *connectionRow
 }
 
 // rules are a plan's ties to a guard.

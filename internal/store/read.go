@@ -43,6 +43,14 @@ func (pl *Planner) CompileRead(q *query.Read, g policy.Guard, opt ReadOptions) (
 		c.args++
 	}
 	p := &ReadPlan{Entity: e, primary: -1}
+	if len(q.Node.Connection) > 0 {
+		err := pl.compileConnection(c, p, q, opt)
+		p.asked = asking{where: q.Node.Where, rule: c.rules[policy.Use{Entity: e, Rule: policy.RuleRead}], order: q.Node.Order}
+		return p, err
+	}
+	if q.Node.Page.Last {
+		return nil, fault.New(fault.NotImplemented, "only a connection counts from the end")
+	}
 	root := &level{c: c, e: e, alias: c.newAlias(), inner: true}
 	if err := root.fill(&q.Node); err != nil {
 		return nil, err
@@ -64,6 +72,10 @@ func (pl *Planner) CompileRead(q *query.Read, g policy.Guard, opt ReadOptions) (
 	if err != nil {
 		return nil, err
 	}
+	if err := root.beyond(&q.Node, terms); err != nil {
+		return nil, err
+	}
+	root.point(root.out, terms)
 	if len(root.out) == 0 {
 		return nil, fault.New(fault.UndefinedField, "'%s' has no field that may be read", e.Name)
 	}
@@ -85,7 +97,7 @@ func (pl *Planner) CompileRead(q *query.Read, g policy.Guard, opt ReadOptions) (
 		if !walks {
 			return nil, fault.New(fault.InvalidCursor, "this result has no cursors: it is grouped, or its key is not yours to read")
 		}
-		cond, err := root.after(terms, opt.After, first)
+		cond, err := root.after(terms, opt.After, first, func(t value.Type, key string) (value.Value, error) { return t.FromText(key) })
 		if err != nil {
 			return nil, err
 		}
@@ -170,9 +182,12 @@ func (r *resultColumns) object(cols []column, present string) *object {
 	}
 	for _, col := range cols {
 		m := member{name: col.name, key: memberKey(col.name)}
-		if col.obj != nil {
+		switch {
+		case col.fixed != nil:
+			m.fixed = col.fixed
+		case col.obj != nil:
 			m.obj = r.object(col.obj, col.present)
-		} else {
+		default:
 			m.col, m.enc, m.scale = r.add(col.sql), encodingOf(col.typ), col.typ.Scale
 		}
 		o.members = append(o.members, m)
@@ -306,6 +321,15 @@ func AnswerTooLarge() *fault.Error {
 
 // row encodes one row.
 func (pg *Page) row(row Row) error {
+	if x := pg.p.connection; x != nil {
+		if err := x.appendRow(pg, row); err != nil {
+			return err
+		}
+		if len(pg.Body) > MaxAnswer {
+			return AnswerTooLarge()
+		}
+		return nil
+	}
 	switch pg.opt.Format {
 	case query.JSON:
 		if pg.Rows > 0 {

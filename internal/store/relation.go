@@ -58,7 +58,7 @@ func (l *level) leads(r *model.Relation) bool {
 }
 
 func fits(r *model.Relation, hint string) bool {
-	if r.Via != nil && r.Via.Name == hint {
+	if r.Via != nil && r.Via.Name == hint || hint == r.ID() {
 		return true
 	}
 	return r.Name == hint || r.Local.Name == hint || r.Ref.Name == hint || r.Ref.Ref.Relation == hint ||

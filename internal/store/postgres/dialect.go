@@ -167,6 +167,14 @@ func (dialect) JSONArray(subquery string) string {
 	return sql
 }
 
+// JSONElement implements store.Dialect.
+func (dialect) JSONElement(array string, at int64) string {
+	return "coalesce((" + array + "::json->" + strconv.FormatInt(at, 10) + ")::text,'null')"
+}
+
+// Hex implements store.Dialect.
+func (dialect) Hex(text string) string { return "encode(convert_to(" + text + ",'UTF8'),'hex')" }
+
 // compact takes the blanks out of a jsonb's text: the expression matches a
 // string as a whole, which is kept, or a blank outside of any, which is not.
 func compact(x string) string {

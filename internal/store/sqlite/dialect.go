@@ -98,6 +98,18 @@ func (dialect) JSONArray(subquery string) string {
 	return "(SELECT '['||coalesce(group_concat(j,','),'')||']' FROM (" + subquery + "))"
 }
 
+// JSONElement implements store.Dialect.
+func (dialect) JSONElement(array string, at int64) string {
+	path := "$[" + strconv.FormatInt(at, 10) + "]"
+	if at < 0 {
+		path = "$[#" + strconv.FormatInt(at, 10) + "]"
+	}
+	return "coalesce(" + array + " -> " + literal(path) + ",'null')"
+}
+
+// Hex implements store.Dialect.
+func (dialect) Hex(text string) string { return "hex(" + text + ")" }
+
 // JSONPath implements store.Dialect.
 func (dialect) JSONPath(t value.Type, x string, steps []query.Step) string {
 	path, text := "$", false

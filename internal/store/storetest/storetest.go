@@ -47,6 +47,8 @@ func RunWithin(t *testing.T, open func(t *testing.T) store.Driver, interrupt tim
 		{"embed", (*suite).embed},
 		{"aggregate", (*suite).aggregate},
 		{"cursor", (*suite).cursor},
+		{"connection", (*suite).connection},
+		{"connection policy", (*suite).connectionPolicies},
 		{"write", (*suite).write},
 		{"constraint", (*suite).constraint},
 		{"default", (*suite).defaults},
