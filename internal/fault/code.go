@@ -105,11 +105,12 @@ type entry struct {
 // table maps each code to HTTP, with the status that PostgREST uses where it
 // has one, and to gRPC. Further transports add a column.
 func table(c Code) (entry, bool) {
-	e, ok := entries[c]
-	if !ok {
-		e, ok = authEntries[c]
+	for _, t := range []map[Code]entry{entries, authEntries, graphqlEntries} {
+		if e, ok := t[c]; ok {
+			return e, true
+		}
 	}
-	return e, ok
+	return entry{}, false
 }
 
 //nolint:gochecknoglobals // a constant table; Go has no map constants
