@@ -69,6 +69,7 @@ const (
 	// Pando's own.
 	BadRequest           Code = "bad_request"
 	NotFound             Code = "not_found"
+	Gone                 Code = "gone" // a deprecated thing behind its sunset
 	BodyTooLarge         Code = "body_too_large"
 	HeaderTooLarge       Code = "header_too_large"
 	RequestTimeout       Code = "request_timeout"
@@ -173,6 +174,7 @@ var entries = map[Code]entry{
 
 	BadRequest:           {http.StatusBadRequest, RPCInvalidArgument, "Bad request"},
 	NotFound:             {http.StatusNotFound, RPCNotFound, "Not found"},
+	Gone:                 {http.StatusGone, RPCUnimplemented, "Gone"},
 	BodyTooLarge:         {http.StatusRequestEntityTooLarge, RPCResourceExhausted, "Body too large"},
 	HeaderTooLarge:       {http.StatusRequestHeaderFieldsTooLarge, RPCResourceExhausted, "Headers too large"},
 	RequestTimeout:       {http.StatusRequestTimeout, RPCDeadlineExceeded, "Request took too long to arrive"},

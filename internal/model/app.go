@@ -211,21 +211,6 @@ type Key struct {
 	Pos    Pos
 }
 
-// Lifespan is the part of the API's history that a thing is there, see [View].
-type Lifespan struct {
-	Since      string // the first version that has it, or has it by this name
-	Until      string // the last version that has it
-	Deprecated *Deprecated
-	Was        string // its name before; also the rename of a migration
-}
-
-// Deprecated says since when and until when a thing is there, and what to use.
-type Deprecated struct {
-	Since  string
-	Sunset string // date
-	Use    string
-}
-
 // Field is one column.
 type Field struct {
 	Entity      *Entity

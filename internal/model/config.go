@@ -214,53 +214,6 @@ func (l *loader) versions(d *document, raw at[[]at[string]]) {
 	}
 }
 
-// versionNumber is the number of a version like v2.
-func versionNumber(v string) int {
-	n, err := strconv.Atoi(strings.TrimPrefix(v, "v"))
-	if err != nil {
-		return 0
-	}
-	return n
-}
-
-// lifespan checks what a thing says about versions. taken holds the names of
-// its siblings.
-func (l *loader) lifespan(f *moduleFile, name string, raw *rawLifespan, taken func(string) *Lifespan) Lifespan {
-	out := Lifespan{Since: raw.since.v, Until: raw.until.v, Was: raw.was.v}
-	l.knownVersion(f, raw.since)
-	l.knownVersion(f, raw.until)
-	if dep := raw.deprecated; dep.given() {
-		out.Deprecated = &Deprecated{Since: dep.v.since.v, Sunset: dep.v.sunset.v, Use: dep.v.use.v}
-		if since := dep.v.since; since.ok && strings.HasPrefix(since.v, "v") {
-			l.knownVersion(f, since)
-		} else {
-			l.realDay(f, since)
-		}
-		l.realDay(f, dep.v.sunset)
-	}
-	if was := raw.was; was.ok {
-		switch other := taken(was.v); {
-		case was.v == name:
-			f.problem(was.n, "leave was out", "%s was never called anything else", name)
-		case other != nil && other.Since == "":
-			f.problem(was.n, "an older version would have two of this name; give the new one since:", "%q is still there", was.v)
-		}
-	}
-	return out
-}
-
-func (l *loader) knownVersion(f *moduleFile, v at[string]) {
-	if v.ok && !slices.Contains(l.app.Config.Versions, v.v) {
-		f.problem(v.n, nearest(v.v, l.app.Config.Versions)+"; pando.yaml lists the versions", "unknown version %s", quote(v.v))
-	}
-}
-
-func (l *loader) realDay(f *moduleFile, v at[string]) {
-	if _, err := time.Parse(time.DateOnly, v.v); v.ok && err != nil {
-		f.problem(v.n, "", "%s is no day of the calendar", v.v)
-	}
-}
-
 // absolute reports whether the text is a URL with a host, or a secret's name.
 func (f *moduleFile) absolute(n *yaml.Node, text string) {
 	if strings.HasPrefix(text, "secret:") {

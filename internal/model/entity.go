@@ -16,8 +16,10 @@ const maxName = 63
 func (l *loader) entityRules(e *entityDraft) {
 	raw := e.raw
 	e.Lifespan = l.lifespan(e.file, e.Name, &raw.rawLifespan, func(name string) *Lifespan {
-		if other := e.Module.entities[name]; other != nil {
-			return &other.Lifespan
+		for _, other := range e.file.entities {
+			if other.Name == name {
+				return &Lifespan{Since: other.raw.since.v}
+			}
 		}
 		return nil
 	})

@@ -25,7 +25,7 @@ type rawLifespan struct {
 }
 
 type rawDeprecated struct {
-	since, sunset, use at[string]
+	since, sunset, grace, use at[string]
 }
 
 type rawEntity struct {
@@ -203,11 +203,17 @@ func lifespanKeys[T any](of func(*T) *rawLifespan) []key[T] {
 			bind("since", "Since which version, or which day.", pattern("a version or a day", `^(v[1-9][0-9]{0,3}|[0-9]{4}-[0-9]{2}-[0-9]{2})$`, "v2, or 2027-06-30"),
 				func(d *rawDeprecated) *at[string] { return &d.since }, required),
 			bind("sunset", "The day on which it goes.", day("a day"), func(d *rawDeprecated) *at[string] { return &d.sunset }, example("2027-06-30")),
+			bind("grace", "For how long after its sunset it is still answered.", period(), func(d *rawDeprecated) *at[string] { return &d.grace }, example("30d")),
 			bind("use", "What to use instead.", text("what to use instead"), func(d *rawDeprecated) *at[string] { return &d.use })),
 			func(t *T) *at[rawDeprecated] { return &of(t).deprecated }),
 		bind("was", "Its name before; older API versions keep that name, and the migration renames.", identifier("a name"),
 			func(t *T) *at[string] { return &of(t).was }),
 	}
+}
+
+// period is a span of days, weeks, months or years.
+func period() spec[string] {
+	return pattern("a period like 7y", `^[1-9][0-9]{0,4}(d|w|mo|y)$`, "a number with d, w, mo or y")
 }
 
 func names(want, member string) spec[[]at[string]] {
@@ -233,7 +239,7 @@ func entitySpec(g *grammar) spec[rawEntity] {
 			bind("ttl", "How long.", duration(), func(c *rawCache) *at[time.Duration] { return &c.ttl }, required, example("30s"))),
 			func(e *rawEntity) *at[rawCache] { return &e.cache }),
 		bind("retain", "How long rows are kept.", object("retain",
-			bind("for", "The time, in days, weeks, months or years.", pattern("a period like 7y", `^[1-9][0-9]{0,4}(d|w|mo|y)$`, "a number with d, w, mo or y"),
+			bind("for", "The time, in days, weeks, months or years.", period(),
 				func(r *rawRetain) *at[string] { return &r.period }, required, example("7y")),
 			bind("from", "The field that it counts from.", identifier("a field's name"), func(r *rawRetain) *at[string] { return &r.from }, required),
 			bind("then", "What happens then.", enum("what happens then", "erase", "anonymise", "archive"), func(r *rawRetain) *at[string] { return &r.then }, required)),

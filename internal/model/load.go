@@ -68,6 +68,9 @@ func Load(fsys fs.FS, env []string, features Features) (*App, []Problem) {
 	}
 	l.app.nameUnqualified()
 	l.app.newViews()
+	if l.checkViews(); len(l.report.problems) > 0 {
+		return nil, l.report.sorted()
+	}
 	l.app.fixed = sync.OnceValue(l.app.newLock)
 	l.app.Inactive = l.inactive()
 	l.app.Warnings = slices.Concat(l.scattered(), l.circles())

@@ -180,8 +180,10 @@ func (l *loader) fieldRules(e *entityDraft, f *fieldDraft) {
 		return
 	}
 	f.Lifespan = l.lifespan(file, f.Name, &raw.rawLifespan, func(name string) *Lifespan {
-		if other := e.Entity.fields[name]; other != nil {
-			return &other.Lifespan
+		for _, other := range e.fields {
+			if other.Name == name {
+				return &Lifespan{Since: other.raw.since.v}
+			}
 		}
 		return nil
 	})

@@ -134,6 +134,9 @@ func (l *Lifespan) nameIn(name string, version, latest int) string {
 	return name
 }
 
+// Plain reports whether the version shows everything just as the model has it.
+func (v *View) Plain() bool { return v.entities == nil && v.differs == nil && v.operations == nil }
+
 // Same reports whether the version shows an entity just as the model has it.
 func (v *View) Same(e *Entity) bool { return !v.differs[e] }
 
