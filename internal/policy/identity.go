@@ -50,6 +50,7 @@ type Request struct {
 	Operation string // what a door calls it, for the audit record
 	IP        string // the client's address; never a header's word for it
 	UserAgent string
+	Client    string // what the client's library says of itself (X-Client-Info); it decides nothing
 	Version   string // of the API: v1
 	ID        string // the request's and the trace's id
 	Time      time.Time

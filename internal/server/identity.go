@@ -94,7 +94,7 @@ func mailFrom(sender, base string) string {
 func identify(r *http.Request, door string) *policy.Request {
 	ctx := r.Context()
 	return &policy.Request{
-		Door: door, Method: r.Method, IP: edge.ClientIP(ctx), UserAgent: r.UserAgent(), Version: "v1",
+		Door: door, Method: r.Method, IP: edge.ClientIP(ctx), UserAgent: r.UserAgent(), Client: r.Header.Get("X-Client-Info"), Version: "v1",
 		ID: edge.RequestID(ctx), Time: time.Now(),
 	}
 }

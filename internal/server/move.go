@@ -714,6 +714,7 @@ func (x *exchange) switched() {
 	if err := n.use(n.Application()); err != nil { // it was used before
 		n.opt.Log.Error("the application cannot be served from its new store: restart the node", "error", err)
 	}
+	n.usage.Move(x.to)
 	n.moves.leave(old)
 	n.moves.serve(x.url)
 	x.done = true

@@ -37,6 +37,7 @@ import (
 	"github.com/pandobase/pando/internal/store"
 	"github.com/pandobase/pando/internal/telemetry"
 	"github.com/pandobase/pando/internal/transfer"
+	"github.com/pandobase/pando/internal/usage"
 	"github.com/pandobase/pando/internal/webhooks"
 )
 
@@ -96,6 +97,7 @@ type Node struct {
 	outbound *outbound.Outbound
 	leaving  sync.WaitGroup // clients that are closed when their calls have ended
 	webhooks *webhooks.Webhooks
+	usage    *usage.Counter
 	sandbox  *functions.Runtime // nil: there is no code to run
 	work     work
 
@@ -190,6 +192,7 @@ func open(ctx context.Context, opt Options, app *Application) (_ *Node, err erro
 		return nil, err
 	}
 	n.webhooks = n.openWebhooks(ctx, n.driver)
+	n.usage = usage.Open(ctx, usage.Config{Driver: n.driver, Log: n.opt.Log})
 	if !opt.Migrate {
 		if err := n.adopt(ctx, app); err != nil {
 			return nil, err
@@ -395,6 +398,10 @@ func (n *Node) Close(ctx context.Context) error {
 	if n.audit != nil {
 		errs = append(errs, n.audit.Close(ctx))
 		n.audit = nil
+	}
+	if n.usage != nil {
+		errs = append(errs, n.usage.Close(ctx))
+		n.usage = nil
 	}
 	if n.driver != nil {
 		errs = append(errs, n.driver.Close())

@@ -58,6 +58,7 @@ func systemDDL() []string {
 	}, auditDDL()...)
 	ddl = append(append(ddl, queueDDL()...), outboxDDL()...)
 	ddl = append(ddl, webhooksDDL()...)
+	ddl = append(ddl, usageDDL()...)
 	return ddl
 }
 
