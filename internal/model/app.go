@@ -57,6 +57,7 @@ type Config struct {
 	Roles    map[string]Role
 	Auth     Auth
 	Limits   Limits
+	GraphQL  GraphQL
 	Queues   map[string]int // how many jobs of a queue run at once on a node; default 10
 	Versions []string       // default [v1]
 	TLS      TLS
@@ -122,6 +123,22 @@ type Limits struct {
 	Filters int           // predicates in one request; default 200
 	Timeout time.Duration // of one request; default 30s
 	Header  int64         // bytes; default 32 KiB
+}
+
+// GraphQL bounds the GraphQL door.
+type GraphQL struct {
+	// Introspection is who may ask for the schema; empty: everybody in `pando
+	// dev`, and who is signed in otherwise.
+	Introspection string
+	Documents     string // the folder of the only documents that are executed; empty: all are
+	Document      int    // bytes of a document; default 32 KiB
+	Tokens        int    // of a document; default 4000
+	Depth         int    // of relations; default Limits.Depth
+	Aliases       int    // fields that are asked for again beside themselves; default 30
+	Fields        int    // of the root; default 20
+	Directives    int    // default 50
+	Batch         int    // operations of one request; default 10
+	Cost          int    // rows that an operation may read, estimated; default 100,000
 }
 
 // TLS names the certificate of the public listener; empty: plain HTTP.

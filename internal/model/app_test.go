@@ -139,7 +139,10 @@ func TestEverything(t *testing.T) {
 		Store: Store{URL: "postgres://db/shop", Replicas: []string{"postgres://r1/shop", "postgres://r2/shop"}, MaxLag: 3 * time.Second},
 		Cache: "memory://", Broker: "embedded://", Files: "file://files", Keys: "file://keys", Mail: "mailbox://",
 		Roles: map[string]Role{"staff": {Pos: Pos{"pando.yaml", 7, 3}}}, Auth: Auth{MinPassword: 15, Signup: true, AccessToken: time.Hour, Rates: DefaultRates(), Providers: map[string]Provider{}},
-		Limits:   Limits{Body: 2 << 20, Rows: 50, Depth: 8, Filters: 200, Timeout: 90 * time.Second, Header: 65536},
+		Limits: Limits{Body: 2 << 20, Rows: 50, Depth: 8, Filters: 200, Timeout: 90 * time.Second, Header: 65536},
+		GraphQL: GraphQL{
+			Introspection: IntrospectionOff, Documents: "queries", Document: 32 << 10, Tokens: 4000, Depth: 8, Aliases: 5, Fields: 20, Directives: 50, Batch: 10, Cost: 100_000,
+		},
 		Versions: []string{"v1", "v2"}, TLS: TLS{Cert: "cert.pem", Key: "key.pem"},
 		CORS: CORS{Origins: []string{"https://a.example", "https://b.example"}}, Log: Log{Format: "text", Level: "info"},
 	}

@@ -54,6 +54,13 @@ func (l *loader) config(d *document, raw *rawConfig) {
 		Body: or(lim.body, defaultBody), Header: or(lim.header, defaultHeader), Rows: or(lim.rows, defaultRows),
 		Depth: or(lim.depth, defaultDepth), Filters: or(lim.filters, defaultFilters), Timeout: or(lim.timeout, defaultTimeout),
 	}
+	g := raw.api.v.graphql.v
+	c.GraphQL = GraphQL{
+		Introspection: g.introspection.v, Documents: g.documents.v, Document: int(or(g.document, defaultGraphQLDocument)),
+		Tokens: or(g.tokens, defaultGraphQLTokens), Depth: or(g.depth, c.Limits.Depth), Aliases: or(g.aliases, defaultGraphQLAliases),
+		Fields: or(g.fields, defaultGraphQLFields), Directives: or(g.directives, defaultGraphQLDirectives),
+		Batch: or(g.batch, defaultGraphQLBatch), Cost: or(g.maxCost, defaultGraphQLCost),
+	}
 	for _, q := range raw.queues.v {
 		if q.ok && c.Queues == nil {
 			c.Queues = map[string]int{}

@@ -15,6 +15,7 @@ type rawConfig struct {
 	roles                            at[[]entry[rawRole]]
 	auth                             at[rawAuth]
 	limits                           at[rawLimits]
+	api                              at[rawAPI]
 	queues                           at[[]entry[int]]
 	versions                         at[[]at[string]]
 	tls                              at[rawTLS]
@@ -56,6 +57,16 @@ type rawLimits struct {
 	timeout              at[time.Duration]
 }
 
+type rawAPI struct {
+	graphql at[rawGraphQL]
+}
+
+type rawGraphQL struct {
+	introspection, documents                                   at[string]
+	document                                                   at[int64]
+	tokens, depth, aliases, fields, directives, batch, maxCost at[int]
+}
+
 type rawTLS struct {
 	cert, key at[string]
 }
@@ -89,6 +100,21 @@ const (
 	defaultDepth       = 8
 	defaultFilters     = 200
 	defaultTimeout     = 30 * time.Second
+
+	defaultGraphQLDocument   = 32 << 10
+	defaultGraphQLTokens     = 4000
+	defaultGraphQLAliases    = 30
+	defaultGraphQLFields     = 20
+	defaultGraphQLDirectives = 50
+	defaultGraphQLBatch      = 10
+	defaultGraphQLCost       = 100_000
+)
+
+// The values of api.graphql.introspection: who may ask for the schema.
+const (
+	IntrospectionOff      = "off"
+	IntrospectionSignedIn = "signed-in" // callers that are users or services
+	IntrospectionAll      = "all"
 )
 
 func configSpec() spec[rawConfig] {
@@ -131,6 +157,9 @@ func configSpec() spec[rawConfig] {
 			func(c *rawConfig) *at[[]entry[rawRole]] { return &c.roles }, example(map[string]any{"staff": map[string]any{}})),
 		bind("auth", "How users sign in.", authSpec(), func(c *rawConfig) *at[rawAuth] { return &c.auth }),
 		bind("limits", "What one request may ask for.", limitsSpec(), func(c *rawConfig) *at[rawLimits] { return &c.limits }),
+		bind("api", "The doors to rows, one by one.", object("api",
+			bind("graphql", "The GraphQL door.", graphqlSpec(), func(a *rawAPI) *at[rawGraphQL] { return &a.graphql })),
+			func(c *rawConfig) *at[rawAPI] { return &c.api }),
 		bind("queues", "How many jobs of each queue run at once on a node; 10 by default.", mapping("queues", identifier("a queue's name"), integer(1, 10_000)),
 			func(c *rawConfig) *at[[]entry[int]] { return &c.queues }, example(map[string]any{"mail": 2})),
 		bind("versions", "The API's versions, the oldest first.", list("a list of versions", version("a version like v1"), 1),
@@ -208,6 +237,27 @@ func limitsSpec() spec[rawLimits] {
 		bind("filters", "Conditions of one request.", integer(1, 10_000), func(l *rawLimits) *at[int] { return &l.filters }, defaults(defaultFilters)),
 		bind("timeout", "The time one request may take.", duration(), func(l *rawLimits) *at[time.Duration] { return &l.timeout }, defaults("30s")),
 		bind("header", "A request's headers, in bytes.", size(), func(l *rawLimits) *at[int64] { return &l.header }, defaults("32KiB")),
+	)
+}
+
+func graphqlSpec() spec[rawGraphQL] {
+	return object("graphql",
+		bind("introspection", "Who may ask for the schema; by default everybody in `pando dev`, and who is signed in otherwise.",
+			enum("who may ask for the schema", IntrospectionOff, IntrospectionSignedIn, IntrospectionAll),
+			func(g *rawGraphQL) *at[string] { return &g.introspection }, example(IntrospectionAll)),
+		bind("documents", "A folder with the only documents that are executed, one .graphql file each, or manifests that map a hash to a document.",
+			text("a folder"), func(g *rawGraphQL) *at[string] { return &g.documents }, example("documents")),
+		bind("document", "A document, in bytes.", size(), func(g *rawGraphQL) *at[int64] { return &g.document }, defaults("32KiB")),
+		bind("tokens", "Words and signs of a document.", integer(1, 1_000_000), func(g *rawGraphQL) *at[int] { return &g.tokens }, defaults(defaultGraphQLTokens)),
+		bind("depth", "How deep relations nest; by default limits.depth.", integer(1, 64), func(g *rawGraphQL) *at[int] { return &g.depth }, example(5)),
+		bind("aliases", "How often fields may be asked for again beside themselves.", integer(0, 10_000),
+			func(g *rawGraphQL) *at[int] { return &g.aliases }, defaults(defaultGraphQLAliases)),
+		bind("fields", "Root fields of an operation.", integer(1, 10_000), func(g *rawGraphQL) *at[int] { return &g.fields }, defaults(defaultGraphQLFields)),
+		bind("directives", "Directives of an operation.", integer(0, 10_000), func(g *rawGraphQL) *at[int] { return &g.directives }, defaults(defaultGraphQLDirectives)),
+		bind("batch", "Operations of one request; together they have the limits of one.", integer(1, 1000),
+			func(g *rawGraphQL) *at[int] { return &g.batch }, defaults(defaultGraphQLBatch)),
+		bind("cost", "Rows that an operation may read, as far as page sizes and the sizes of tables tell.", integer(1, 1_000_000_000),
+			func(g *rawGraphQL) *at[int] { return &g.maxCost }, defaults(defaultGraphQLCost)),
 	)
 }
 
