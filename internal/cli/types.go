@@ -12,6 +12,7 @@ import (
 
 	"github.com/pandobase/pando/internal/fault"
 	"github.com/pandobase/pando/internal/functions"
+	"github.com/pandobase/pando/internal/gen"
 	"github.com/pandobase/pando/internal/server"
 )
 
@@ -29,7 +30,7 @@ func (r *root) typesCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			text, path := functions.Types(app.Model), filepath.Join(r.dir, filepath.FromSlash(typesFile))
+			text, path := gen.FunctionTypes(app.Model, functions.ClientTypes), filepath.Join(r.dir, filepath.FromSlash(typesFile))
 			there, err := os.ReadFile(path) //nolint:gosec // in the application's folder
 			if err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err

@@ -8,6 +8,7 @@ import (
 	"testing/fstest"
 
 	"github.com/pandobase/pando/examples"
+	"github.com/pandobase/pando/internal/gen"
 	"github.com/pandobase/pando/internal/model"
 )
 
@@ -130,13 +131,13 @@ func TestTypes(t *testing.T) {
 	if len(problems) > 0 {
 		t.Fatalf("problems: %+v", problems)
 	}
-	tsc(map[string]string{"pando.d.ts": string(Types(app)), "all.ts": typedFunctions, "tsconfig.json": tsconfig})
+	tsc(map[string]string{"pando.d.ts": string(gen.FunctionTypes(app, ClientTypes)), "all.ts": typedFunctions, "tsconfig.json": tsconfig})
 	shop, problems := model.Load(examples.Shop(), nil, model.Features{})
 	if len(problems) > 0 {
 		t.Fatalf("problems: %+v", problems)
 	}
-	tsc(map[string]string{"pando.d.ts": string(Types(shop)), "tsconfig.json": tsconfig})
-	if first, again := string(Types(shop)), string(Types(shop)); first != again {
+	tsc(map[string]string{"pando.d.ts": string(gen.FunctionTypes(shop, ClientTypes)), "tsconfig.json": tsconfig})
+	if first, again := string(gen.FunctionTypes(shop, ClientTypes)), string(gen.FunctionTypes(shop, ClientTypes)); first != again {
 		t.Error("the same application gave other types")
 	}
 }
