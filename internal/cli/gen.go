@@ -2,11 +2,9 @@ package cli
 
 import (
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 
-	"github.com/pandobase/pando/internal/fault"
 	"github.com/pandobase/pando/internal/gen"
 	"github.com/pandobase/pando/internal/server"
 )
@@ -39,8 +37,8 @@ func (r *root) genGoCommand() *cobra.Command {
 				_, err := r.out.Write(src)
 				return err
 			}
-			if err := os.WriteFile(out, src, 0o644); err != nil { //nolint:gosec // a source is no secret
-				return fault.Wrap(err, fault.BadRequest, "%s cannot be written", out).WithDetails("%s", err)
+			if err := writeSource(out, src); err != nil {
+				return err
 			}
 			fmt.Fprintln(r.err, "wrote "+out)
 			return nil

@@ -3,16 +3,17 @@ package cli
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/pandobase/pando/internal/fault"
 	"github.com/pandobase/pando/internal/functions"
 	"github.com/pandobase/pando/internal/gen"
+	"github.com/pandobase/pando/internal/model"
 	"github.com/pandobase/pando/internal/server"
 )
 
@@ -20,39 +21,92 @@ import (
 const typesFile = "functions/pando.d.ts"
 
 func (r *root) typesCommand() *cobra.Command {
-	var check bool
+	var check, supabase bool
+	var version, out string
 	cmd := &cobra.Command{
-		Use: "types", Short: "Write the TypeScript types of the application, for editors",
-		Long: "Writes " + typesFile + ": the types of the module 'pando', with the entities, operations, events and\njobs of this application. Run it again when a module changes; commit the file or not, nothing needs it to run.",
+		Use: "types", Short: "Write the TypeScript types of the application, for editors and for supabase-js",
+		Long: "Writes " + typesFile + ": the types of the module 'pando', with the entities, operations, events and\njobs of this application. Run it again when a module changes; commit the file or not, nothing needs it to run.\n\n" +
+			"With --supabase it writes the type Database that supabase-js takes, createClient<Database>(url, key), to\nstandard output or to the file that --out names.",
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			app, err := server.Load(r.dir, r.env)
 			if err != nil {
 				return err
 			}
-			text, path := gen.FunctionTypes(app.Model, functions.ClientTypes), filepath.Join(r.dir, filepath.FromSlash(typesFile))
-			there, err := os.ReadFile(path) //nolint:gosec // in the application's folder
+			file, path, command := typesFile, filepath.Join(r.dir, filepath.FromSlash(typesFile)), "pando types"
+			if supabase {
+				command += " --supabase"
+			}
+			if version != "" {
+				command += " --version " + version
+			}
+			if out != "" {
+				file, path, command = out, out, command+" --out "+out
+			}
+			var text []byte
+			if supabase {
+				view, err := viewOf(app.Model, version)
+				if err != nil {
+					return err
+				}
+				text = gen.Supabase(view)
+			} else {
+				text = gen.FunctionTypes(app.Model, functions.ClientTypes)
+			}
+			switch {
+			case supabase && out == "" && check:
+				return fault.New(fault.BadRequest, "there is no file to compare with").WithHint("name it with --out")
+			case supabase && out == "":
+				_, err := r.out.Write(text)
+				return err
+			case !supabase && version != "":
+				return fault.New(fault.BadRequest, "functions have no versions: they see the model as it is").WithHint("--version goes with --supabase")
+			}
+			there, err := os.ReadFile(path) //nolint:gosec // in the application's folder, or named by its developer
 			if err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err
 			}
 			same := err == nil && bytes.Equal(there, text)
 			if check {
 				if !same {
-					return fault.New(fault.Conflict, "%s is not what the modules say", typesFile).WithHint("run `pando types`")
+					return fault.New(fault.Conflict, "%s is not what the modules say", file).WithHint("run `%s`", command)
 				}
-				return r.said(map[string]any{"file": typesFile, "changed": false}, typesFile+" is up to date")
+				return r.said(map[string]any{"file": file, "changed": false}, file+" is up to date")
 			}
 			if !same {
-				if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // an application's sources are no secret
-					return err
-				}
-				if err := os.WriteFile(path, text, 0o644); err != nil { //nolint:gosec // the same
+				if err := writeSource(path, text); err != nil {
 					return err
 				}
 			}
-			return r.said(map[string]any{"file": typesFile, "changed": !same}, fmt.Sprintf("%s: %s", typesFile, map[bool]string{true: "up to date", false: "written"}[same]))
+			return r.said(map[string]any{"file": file, "changed": !same}, file+": "+map[bool]string{true: "up to date", false: "written"}[same])
 		},
 	}
 	cmd.Flags().BoolVar(&check, "check", false, "write nothing; exit 1 when the file is out of date")
+	cmd.Flags().BoolVar(&supabase, "supabase", false, "write the type Database of supabase-js")
+	cmd.Flags().StringVar(&version, "version", "", "the version of the API, with --supabase (default: the newest)")
+	cmd.Flags().StringVar(&out, "out", "", "the file to write (default: "+typesFile+"; with --supabase standard output)")
 	return cmd
+}
+
+// viewOf is a version of an application; empty: the newest.
+func viewOf(app *model.App, version string) (*model.View, error) {
+	if version == "" {
+		return app.Latest(), nil
+	}
+	if v := app.View(version); v != nil {
+		return v, nil
+	}
+	return nil, fault.New(fault.BadRequest, "the application has no version %s", version).
+		WithHint("versions in pando.yaml: %s", strings.Join(app.Config.Versions, ", "))
+}
+
+// writeSource writes a file of source code, and the folder for it.
+func writeSource(path string, text []byte) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // a source is no secret
+		return fault.Wrap(err, fault.BadRequest, "%s cannot be written", path).WithDetails("%s", err)
+	}
+	if err := os.WriteFile(path, text, 0o644); err != nil { //nolint:gosec // the same
+		return fault.Wrap(err, fault.BadRequest, "%s cannot be written", path).WithDetails("%s", err)
+	}
+	return nil
 }

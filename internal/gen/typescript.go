@@ -38,6 +38,12 @@ type tsGeneric struct {
 	of   tsType
 }
 
+// tsArguments is a generic type of names.
+type tsArguments struct {
+	name string
+	of   []string
+}
+
 // tsObject always takes a line for each of its members.
 type tsObject []tsMember
 
@@ -70,9 +76,19 @@ func (u tsUnion) print(b *strings.Builder, indent, column, room int) {
 	if fits(b, u, column+room) {
 		return
 	}
+	if len(u) == 1 {
+		u[0].print(b, indent, column, room)
+		return
+	}
 	if object, ok := u[0].(tsObject); ok && len(u) == 2 && u[1] == tsType(tsName("null")) {
 		object.print(b, indent, column, room)
 		b.WriteString(" | null")
+		return
+	}
+	var line strings.Builder
+	if fits(&line, u, indent+2+room) {
+		newline(b, indent+2)
+		b.WriteString(line.String())
 		return
 	}
 	for _, t := range u {
@@ -132,6 +148,26 @@ func (g tsGeneric) flat() (string, bool) {
 func (g tsGeneric) print(b *strings.Builder, indent, column, room int) {
 	b.WriteString(g.name + "<")
 	g.of.print(b, indent, column+len(g.name)+1, room+1)
+	b.WriteByte('>')
+}
+
+func (a tsArguments) flat() (string, bool) {
+	return a.name + "<" + strings.Join(a.of, ", ") + ">", true
+}
+
+func (a tsArguments) print(b *strings.Builder, indent, column, room int) {
+	if fits(b, a, column+room) {
+		return
+	}
+	b.WriteString(a.name + "<")
+	for i, of := range a.of {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		newline(b, indent+2)
+		b.WriteString(of)
+	}
+	newline(b, indent)
 	b.WriteByte('>')
 }
 
