@@ -104,6 +104,9 @@ func (pl *Planner) CompileRead(q *query.Read, g policy.Guard, opt ReadOptions) (
 		root.conds = append(root.conds, cond)
 		p.reverse = opt.After.Before
 	}
+	if len(cols.sqls) == 0 { // only what the plan knows itself is selected
+		cols.add("1")
+	}
 	body := " FROM " + root.from() + root.tail()
 	p.rows.SQL = "SELECT " + strings.Join(cols.sqls, ",") + body + root.orderBy(terms, p.reverse) + c.page(&q.Node.Page, q.Unbounded)
 	p.params = c.params

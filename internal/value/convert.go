@@ -1,6 +1,7 @@
 package value
 
 import (
+	"encoding/json"
 	"math"
 	"math/big"
 	"strings"
@@ -27,7 +28,8 @@ func CastType(name string) (Type, bool) {
 // so only integers and decimals become decimals.
 func Castable(from, to Type) bool {
 	if from.List || to.List {
-		return from.List == to.List && from.Kind == to.Kind || from.List && (to.Kind == Text || to.Kind == JSON)
+		texts := isText(from.Kind) || from.Kind == Int || from.Kind == Decimal // whose elements are written alike everywhere
+		return from.List == to.List && (from.Kind == to.Kind || to.Kind == Text && texts) || from.List && (to.Kind == Text || to.Kind == JSON)
 	}
 	if from.Kind == to.Kind || to.Kind == Text || isText(from.Kind) && to.Kind != Decimal {
 		return true
@@ -67,6 +69,8 @@ func Convert(v Value, from, to Type) (Value, error) {
 			return to.FromJSON(string(from.AppendJSON(nil, v)))
 		}
 		return OfText(string(from.AppendJSON(nil, v))), nil
+	case to.Kind == Text && from.List && to.List:
+		return textElements(v.Str)
 	case to.Kind == Text && (from.Kind == JSON || from.List): // the strings inside stay as they are
 		return OfText(string(from.AppendText(nil, v))), nil
 	case to.Kind == Int && from.Kind == Float:
@@ -91,6 +95,26 @@ func Convert(v Value, from, to Type) (Value, error) {
 		return OfText(strings.TrimSuffix(v.Str[11:], "+00:00")), nil
 	}
 	return to.FromText(string(from.AppendText(nil, v)))
+}
+
+// textElements is a list with its elements as texts.
+func textElements(list string) (Value, error) {
+	var in []json.RawMessage
+	if err := json.Unmarshal([]byte(list), &in); err != nil {
+		return Value{}, fault.Wrap(err, fault.Internal, "an internal error occurred")
+	}
+	out := []byte{'['}
+	for i, el := range in {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		if el[0] == '"' {
+			out = append(out, el...)
+		} else {
+			out = AppendQuoted(out, el)
+		}
+	}
+	return OfText(string(append(out, ']'))), nil
 }
 
 // roundScaled drops the fraction, half away from zero as numeric rounds.

@@ -224,7 +224,10 @@ func (dialect) Cast(x string, from, to value.Type) (string, bool) {
 	if from.List == to.List && from.Kind == to.Kind && from.Scale == to.Scale {
 		return x, true
 	}
-	if textual(to) {
+	switch {
+	case textual(to) && to.List:
+		return "((" + x + ")::text[]" + collated + ")", true
+	case textual(to):
 		return "(" + castText(x, from) + collated + ")", true
 	}
 	return "(" + castOther(x, from, to) + ")", true
