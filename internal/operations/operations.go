@@ -183,6 +183,40 @@ func (o *Operations) Call(ctx context.Context, id policy.Identity, c *Call) (*en
 	return res, timedOut(ctx, err, op.QualifiedName(), op.Timeout)
 }
 
+// Within is Call as a part of a transaction that a door leads. One that fails with
+// something written fails all of it.
+func (o *Operations) Within(ctx context.Context, tx *engine.Tx, id policy.Identity, c *Call) ([]byte, error) {
+	return o.within(ctx, tx, id, c, "the request")
+}
+
+// within runs an operation in the transaction of what calls it, by its name.
+func (o *Operations) within(ctx context.Context, tx *engine.Tx, id policy.Identity, c *Call, caller string) ([]byte, error) {
+	op := c.Operation
+	if !op.Transaction {
+		return nil, fault.New(fault.Conflict, "%s cannot run within the transaction of %s", op.QualifiedName(), caller).
+			WithHint("%s has `transaction: false`: call it by itself, or from a job, or give what calls it that too", op.QualifiedName())
+	}
+	if err := o.allowed(ctx, tx, id, op); err != nil {
+		return nil, err
+	}
+	input, err := Input(op.Input, c.Input)
+	if err != nil {
+		return nil, err
+	}
+	s := &Scope{
+		o: o, exec: tx, tx: tx, id: through(id, op.QualifiedName()), module: op.Module, code: &op.Code,
+		name: op.QualifiedName(), depth: c.depth,
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, op.Timeout, errTimeout)
+	defer cancel()
+	var out []byte
+	err = tx.Whole(func() error {
+		out, err = s.perform(ctx, op, input)
+		return timedOut(ctx, err, s.name, op.Timeout)
+	})
+	return out, err
+}
+
 // apart runs an operation without a transaction of its own.
 func (o *Operations) apart(ctx context.Context, s *Scope, c *Call, input []byte) (*engine.Result, error) {
 	run := func(ctx context.Context) ([]byte, error) { return s.perform(ctx, c.Operation, input) }

@@ -176,29 +176,7 @@ func (s *Scope) Operation(ctx context.Context, service bool, name string, input 
 		}
 		return res.Body, nil
 	}
-	if !called.Transaction {
-		return nil, fault.New(fault.Conflict, "%s cannot run within the transaction of %s", called.QualifiedName(), s.name).
-			WithHint("%s has `transaction: false`: call it from a job, or give %s that too", called.QualifiedName(), s.name)
-	}
-	if err := s.o.allowed(ctx, s.tx, id, called); err != nil {
-		return nil, err
-	}
-	in, err := Input(called.Input, input)
-	if err != nil {
-		return nil, err
-	}
-	inner := &Scope{
-		o: s.o, exec: s.exec, tx: s.tx, id: through(id, called.QualifiedName()), module: module, code: &called.Code,
-		name: called.QualifiedName(), depth: s.depth + 1,
-	}
-	ctx, cancel := context.WithTimeoutCause(ctx, called.Timeout, errTimeout)
-	defer cancel()
-	var out []byte
-	err = s.tx.Whole(func() error {
-		out, err = inner.perform(ctx, called, in)
-		return timedOut(ctx, err, inner.name, called.Timeout)
-	})
-	return out, err
+	return s.o.within(ctx, s.tx, id, &Call{Operation: called, Input: input, depth: s.depth + 1}, s.name)
 }
 
 // Publish publishes an event of the module, with the transaction if there is one.
