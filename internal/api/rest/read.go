@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net/http"
 
+	"github.com/pandobase/pando/internal/api/position"
 	"github.com/pandobase/pando/internal/engine"
 	"github.com/pandobase/pando/internal/fault"
 	"github.com/pandobase/pando/internal/query"
@@ -28,7 +29,7 @@ func (q *request) read() error {
 	if q.rep.media == mediaNDJSON {
 		return q.stream(read)
 	}
-	res, err := q.engine.Read(q.r.Context(), q.id, read, engine.ReadOptions{Cursors: q.wantsCursors(), Consistency: q.prefer.age.consistency(), After: q.after()})
+	res, err := q.engine.Read(q.r.Context(), q.id, read, engine.ReadOptions{Cursors: q.wantsCursors(), Consistency: q.prefer.age.consistency(), After: position.Of(q.r)})
 	if err != nil {
 		return err
 	}
@@ -164,7 +165,7 @@ func (q *request) stream(read *query.Read) error {
 		q.params.limit = 0 // the rows would not be sent; that the query can run is to be known
 		read.Node.Page.Limit = &q.params.limit
 	}
-	res, err := q.engine.Read(q.r.Context(), q.id, read, engine.ReadOptions{Stream: out, Consistency: q.prefer.age.consistency(), After: q.after()})
+	res, err := q.engine.Read(q.r.Context(), q.id, read, engine.ReadOptions{Stream: out, Consistency: q.prefer.age.consistency(), After: position.Of(q.r)})
 	if err != nil {
 		if !out.begun {
 			return err

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 
+	"github.com/pandobase/pando/internal/api/position"
 	"github.com/pandobase/pando/internal/engine"
 	"github.com/pandobase/pando/internal/fault"
 	"github.com/pandobase/pando/internal/model"
@@ -144,7 +145,7 @@ func appendQueried(dst []byte, p *model.Param, text string) ([]byte, error) {
 
 func (q *request) answerCall(op *model.Operation, res *engine.Result) error {
 	h := q.w.Header()
-	q.tellPosition(res.Position)
+	position.Tell(h, res.Position, q.secure || q.r.TLS != nil)
 	if res.Replayed {
 		h.Set("Idempotency-Replayed", "true")
 	}

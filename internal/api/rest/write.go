@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/pandobase/pando/internal/api/position"
 	"github.com/pandobase/pando/internal/engine"
 	"github.com/pandobase/pando/internal/fault"
 	"github.com/pandobase/pando/internal/query"
@@ -104,7 +105,7 @@ func (q *request) answerWrite(res *engine.Result, out outcome) error {
 	}
 	h := q.w.Header()
 	q.prefer.apply(h, out.applied)
-	q.tellPosition(res.Position)
+	position.Tell(h, res.Position, q.secure || q.r.TLS != nil)
 	if res.Replayed {
 		h.Set("Idempotency-Replayed", "true")
 	}
