@@ -6,7 +6,6 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 
 	"github.com/pandobase/pando/internal/engine"
-	"github.com/pandobase/pando/internal/model"
 	"github.com/pandobase/pando/internal/policy"
 )
 
@@ -20,6 +19,12 @@ type call struct {
 	vars        map[string]any // those that are given or have a default
 	w           http.Header    // of the answer
 	idempotency *engine.Idempotency
+	reading     engine.ReadOptions // how old what is read may be
+	secure      bool               // the client came over TLS
+
+	door    *door
+	filters int // comparisons so far
+	nested  int // conditions that stand in each other
 }
 
 // answer is what executing a call gives.
@@ -27,11 +32,4 @@ type answer struct {
 	data []byte // the member data; nil: there is none
 	errs []*gqlError
 	free func() // nil, or called when data is not needed any more
-}
-
-// schema is what a class of callers sees of one version of the application. It
-// is immutable and shared.
-type schema struct {
-	ast  *ast.Schema
-	view *model.View
 }

@@ -1,17 +1,34 @@
-// Package graphql is the GraphQL door: GraphQL over HTTP, compiled to query
-// values that the engine executes, with one schema for each version of the API
-// and each class of callers.
-//
-// A caller's schema holds only what policies could ever show him: a name that
-// is not in it is unknown to validation, to introspection and to every message
-// alike.
+// Package graphql stand-in.
 package graphql
 
 import (
+	"github.com/vektah/gqlparser/v2/ast"
+
 	"github.com/pandobase/pando/internal/api/problem"
+	"github.com/pandobase/pando/internal/engine"
+	"github.com/pandobase/pando/internal/model"
+	"github.com/pandobase/pando/internal/operations"
+	"github.com/pandobase/pando/internal/policy"
 )
 
-// door serves one version of the application.
-type door struct {
-	problems problem.Writer
+type Config struct {
+	Engine     *engine.Engine
+	Operations *operations.Operations
+	Allows     func(*model.Operation, *policy.Identity) bool
 }
+
+type door struct {
+	Config
+	app         *model.App
+	problems    problem.Writer
+	library     *library
+	callers     callers
+	asksRequest bool
+}
+
+func newDoor(c Config) *door {
+	app := c.Engine.App()
+	return &door{Config: c, app: app, library: newLibrary(app), asksRequest: asksRequest(app)}
+}
+
+func (c *call) introspect(f *ast.Field) ([]byte, error) { return nil, nil }
