@@ -381,7 +381,7 @@ func (c *call) where(e *model.Entity, val any) (query.Expr, error) {
 	}
 	defer func() { c.nested-- }()
 	m, _ := val.(map[string]any)
-	def := c.schema.ast.Types[c.schema.library.rowName(c.schema.view, e)+"Filter"]
+	def := c.schema.ast.Types[rowName(c.schema.view, e)+"Filter"]
 	var args []query.Expr
 	for _, name := range slices.Sorted(maps.Keys(m)) {
 		val := m[name]
@@ -587,7 +587,7 @@ func (c *call) text(t value.Type, val any) (string, error) {
 // order compiles terms of an order: objects of one member each.
 func (c *call) order(e *model.Entity, val any) ([]query.Order, error) {
 	list, _ := val.([]any)
-	def := c.schema.ast.Types[c.schema.library.rowName(c.schema.view, e)+"Order"]
+	def := c.schema.ast.Types[rowName(c.schema.view, e)+"Order"]
 	out := make([]query.Order, 0, len(list))
 	for _, el := range list {
 		m, _ := el.(map[string]any)

@@ -1,6 +1,7 @@
 package graphql
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -42,7 +43,7 @@ type entityBuilder struct {
 // entity returns what an entity adds to the schema: that of another schema where
 // it would be the same.
 func (b *builder) entity(e *model.Entity, see entitySight) *part {
-	x := &entityBuilder{builder: b, e: e, see: see, name: b.rowName(b.view, e), out: &part{}}
+	x := &entityBuilder{builder: b, e: e, see: see, name: rowName(b.view, e), out: &part{}}
 	x.findFields()
 	x.findRelations()
 	key := x.key()
@@ -99,14 +100,11 @@ func (x *entityBuilder) findRelations() {
 		if !there || r.To.Internal || r.Via != nil && r.Via.Internal {
 			continue
 		}
-		if count[name] > 1 {
+		if chosen := r.Cardinality == model.ToOne || r.Cardinality == model.ToMany && r.Ref.Ref.Inverse != ""; count[name] > 1 && !chosen {
 			ref, _ := x.view.FieldName(r.Ref)
-			switch r.Cardinality {
-			case model.ToOne:
-				name += "_row"
-			case model.ToMany:
+			if r.Cardinality == model.ToMany {
 				name += "_by_" + strings.TrimSuffix(ref, "_id")
-			case model.ManyToMany:
+			} else {
 				local, _ := x.view.FieldName(r.ViaLocal)
 				via, _ := x.view.EntityName(r.Via)
 				name += "_via_" + via + "_" + strings.TrimSuffix(local, "_id")
@@ -121,7 +119,7 @@ func (x *entityBuilder) findRelations() {
 		}
 		to := x.builder.see.entities[r.To]
 		x.relations = append(x.relations, shownRelation{
-			Relation: r, name: name, to: x.rowName(x.view, r.To),
+			Relation: r, name: name, to: rowName(x.view, r.To),
 			nested: x.see.create && to.create && r.Cardinality != model.ManyToMany && to.read && x.creatable(r.Ref),
 		})
 	}
@@ -199,38 +197,23 @@ func (f *shownField) typeOf(non bool) *ast.Type {
 
 // searched reports whether the field has a search index.
 func (f *shownField) searched() bool {
-	for _, s := range f.Entity.Search {
-		if s == f.Field {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(f.Entity.Search, f.Field)
 }
 
-// comparisons is the input type of comparisons with the field.
+// comparisons is the input type of comparisons with the field. That of a scalar is
+// made once, and from then on every schema has it; that of an enum is the part's.
 func (x *entityBuilder) comparisons(f *shownField) *ast.Type {
-	def := filterDefinition(f.Type, f.scalar, f.searched())
-	if known := x.base.Types[def.Name]; known == nil && !x.has(def.Name) {
+	name := filterName(f.Type, f.scalar, f.searched())
+	if x.ast.Types[name] == nil && !slices.ContainsFunc(x.out.types, func(d *ast.Definition) bool { return d.Name == name }) {
+		def := filterDefinition(f.Type, f.scalar, f.searched())
 		if f.enum {
 			x.out.types = append(x.out.types, def)
-		} else { // of a scalar: every schema has it from now on
-			x.base.Types[def.Name] = def
+		} else {
+			x.base.Types[name] = def
+			x.add(def)
 		}
 	}
-	if def := x.base.Types[def.Name]; def != nil {
-		x.add(def)
-		x.base.Types[def.Name] = def
-	}
-	return ast.NamedType(def.Name, nil)
-}
-
-func (x *entityBuilder) has(name string) bool {
-	for _, d := range x.out.types {
-		if d.Name == name {
-			return true
-		}
-	}
-	return false
+	return ast.NamedType(name, nil)
 }
 
 // reading adds the row, its connection and what asks for them.

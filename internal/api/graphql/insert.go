@@ -63,7 +63,7 @@ type related struct {
 
 // relationsIn are the relations through which an object creates further rows.
 func (c *call) relationsIn(e *model.Entity, object map[string]any) []related {
-	def := c.schema.ast.Types[c.schema.library.rowName(c.schema.view, e)+"Insert"]
+	def := c.schema.ast.Types[rowName(c.schema.view, e)+"Insert"]
 	if def == nil {
 		return nil
 	}

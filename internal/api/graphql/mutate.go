@@ -202,7 +202,7 @@ func (c *call) appendChanged(dst []byte, f *collected, rows int, body []byte) []
 // cells are the values of input objects, by the fields that one of them gives.
 // Members that are relations are left out.
 func (c *call) cells(e *model.Entity, suffix string, objects []map[string]any) (columns []string, rows [][]query.Cell, err error) {
-	def := c.schema.ast.Types[c.schema.library.rowName(c.schema.view, e)+suffix]
+	def := c.schema.ast.Types[rowName(c.schema.view, e)+suffix]
 	if def == nil {
 		return nil, nil, unknownMember(suffix)
 	}

@@ -17,7 +17,7 @@ func (b *builder) operation(o *model.Operation, name string) *part {
 	}
 	key := "operation " + o.QualifiedName() + " " + x.name
 	if o.Output != nil && o.Output.Entity != nil {
-		key += " " + b.rowName(b.view, o.Output.Entity)
+		key += " " + rowName(b.view, o.Output.Entity)
 		for _, f := range o.Output.Entity.Fields {
 			n, _ := b.view.FieldName(f)
 			key += " " + n

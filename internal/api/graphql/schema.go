@@ -27,8 +27,7 @@ func (s *schema) meaning(f *ast.Field) meaning { return (*s.library.told.Load())
 // of versions or of callers, is one definition: another schema costs little
 // more than a table of its types.
 type library struct {
-	app   *model.App
-	names map[*model.Entity]string // of row types, by the newest names
+	app *model.App
 
 	// told is read by whoever executes; it is replaced by a larger one while mu is held.
 	told atomic.Pointer[map[*ast.FieldDefinition]meaning]
@@ -115,34 +114,14 @@ func (l *library) start() {
 	add(scalarDefinitions()...)
 	add(sharedInputs()...)
 	add(l.pageInfo())
-	l.names = l.rowNames()
 }
 
-// rowNames names the row types: {module}_{entity}, which is one name for one
-// entity but where the words run into each other.
-func (l *library) rowNames() map[*model.Entity]string {
-	names, taken := map[*model.Entity]string{}, map[string]bool{}
-	for _, m := range l.app.Modules {
-		for _, e := range m.Entities {
-			if e.Internal {
-				continue
-			}
-			name := m.Name + "_" + e.Name
-			for taken[name] {
-				name = strings.Replace(name, "_", "__", 1)
-			}
-			taken[name] = true
-			names[e] = name
-		}
-	}
-	return names
-}
-
-// rowName is an entity's row type in a version.
-func (l *library) rowName(v *model.View, e *model.Entity) string {
-	name, ok := v.EntityName(e)
-	if !ok || name == e.Name {
-		return l.names[e]
+// rowName is an entity's row type in a version: {module}_{entity}. The model sees
+// to it that this is one name for one entity.
+func rowName(v *model.View, e *model.Entity) string {
+	name, there := v.EntityName(e)
+	if !there {
+		name = e.Name
 	}
 	return e.Module.Name + "_" + name
 }
