@@ -118,10 +118,12 @@ type Limits struct {
 type Mount struct {
 	// Prefix is the path, such as "/rest/v1". It takes "/rest/v1" itself and
 	// all that begins with "/rest/v1/"; of several the longest counts. The
-	// handler sees the whole path. "/" takes what nothing else takes.
+	// handler sees the whole path. "/" takes what nothing else takes. With a star
+	// at its end, such as "/pando.app.*", it takes all that begins so.
 	Prefix string
 	// Route is http.route in metrics and traces, a template such as
-	// "/rest/v1/{entity}". Default: Prefix.
+	// "/rest/v1/{entity}". Default: Prefix. A handler that knows better says so
+	// with [SetRoute].
 	Route string
 	// Handler answers. It must observe its request's context, and give errors
 	// of the body on as they are: they are faults.

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 )
 
 // exchangeKey is the context key of a request's exchange.
@@ -113,5 +115,18 @@ func RequestIDOf(r *http.Request) string { return RequestID(r.Context()) }
 func SetCaller(ctx context.Context, id string) {
 	if x := exchangeOf(ctx); x != nil {
 		x.caller = id
+	}
+}
+
+// SetRoute names the route that the request takes, for metrics and traces, where
+// a door has several. Call it from the handler's goroutine, and with few texts:
+// each is a time series that stays.
+func SetRoute(ctx context.Context, route string) {
+	if x := exchangeOf(ctx); x != nil {
+		x.route = x.server.routeMetrics(route)
+		if x.span != nil {
+			x.span.SetName(knownMethod(x.method) + " " + route)
+			x.span.SetAttributes(semconv.HTTPRoute(route))
+		}
 	}
 }

@@ -12,7 +12,7 @@ import (
 //nolint:gochecknoglobals // constant tables; Go has no slice constants
 var (
 	anyOrigin      = []string{"*"}
-	corsExposed    = []string{"Content-Range, Content-Location, Location, Link, ETag, Preference-Applied, Pando-Consistency, X-Request-Id, traceparent, Idempotency-Replayed, Range-Unit, Retry-After, Allow, X-Total-Count, X-Supabase-Api-Version"}
+	corsExposed    = []string{"Content-Range, Content-Location, Location, Link, ETag, Preference-Applied, Pando-Consistency, X-Request-Id, traceparent, Idempotency-Replayed, Range-Unit, Retry-After, Allow, X-Total-Count, X-Supabase-Api-Version, Grpc-Status, Grpc-Message, Grpc-Status-Details-Bin"}
 	corsMethods    = []string{"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"}
 	corsMaxAge     = []string{"86400"}
 	varyDefault    = []string{"Accept-Encoding, Origin"}

@@ -168,6 +168,7 @@ func TestRouting(t *testing.T) {
 		{Prefix: "/rest/v1", Handler: at("rest")},
 		{Prefix: "/rest/v1/rpc", Handler: at("rpc")},
 		{Prefix: "/docs/", Handler: at("docs")},
+		{Prefix: "/pando.app.*", Handler: at("calls")},
 	}}, nil)
 	for path, want := range map[string]string{
 		"/rest/v1":            "rest /rest/v1",
@@ -180,12 +181,13 @@ func TestRouting(t *testing.T) {
 		"/rest/v1/.hidden":    "rest /rest/v1/.hidden",
 		"/rest/v1/%C3%A9":     "rest /rest/v1/é",
 		"/docs":               "docs /docs",
+		"/pando.app.a.v1.A/B": "calls /pando.app.a.v1.A/B",
 	} {
 		if got := n.get(t, path); string(got.body) != want || got.StatusCode != 200 {
 			t.Errorf("%s: %s %q, want %q", path, got.Status, got.body, want)
 		}
 	}
-	for path, hint := range map[string]string{"/rset/v1/orders": "/rest/v1", "/rest/v12": "/rest/v1", "/zzz": "/docs", "/doc": "/docs", "/rest": ""} {
+	for path, hint := range map[string]string{"/rset/v1/orders": "/rest/v1", "/rest/v12": "/rest/v1", "/zzz": "/docs", "/doc": "/docs", "/rest": "", "/pando.apps/B": ""} {
 		if got := wantProblem(t, n.get(t, path), 404, "not_found"); !strings.Contains(got, hint) {
 			t.Errorf("%s: hint %q", path, got)
 		}

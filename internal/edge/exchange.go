@@ -17,6 +17,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/pandobase/pando/internal/fault"
+	"github.com/pandobase/pando/internal/telemetry"
 )
 
 // exchange is one request and its answer: the one allocation that holds what
@@ -30,6 +31,8 @@ type exchange struct {
 	caller         string
 	client         string // its address
 	door           *door  // nil: none took the path
+	method         string // of HTTP
+	route          *telemetry.Route
 	span           trace.Span
 	ctx            requestContext
 	rec            recorder
@@ -48,10 +51,15 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		head:           r.Method == http.MethodHead,
 		acceptEncoding: r.Header["Accept-Encoding"],
 		client:         clientIP(r, s.cfg.Proxies),
+		method:         r.Method,
+		route:          s.noRoute,
 	}
 	x.rec.w, x.rec.exchange = w, x
 	rt := s.router.Load()
 	x.door = rt.find(r.URL.Path)
+	if x.door != nil {
+		x.route = x.door.metrics
+	}
 	parent := x.identify(r)
 	x.ctx.parent, x.ctx.exchange, x.ctx.deadline = parent, x, x.start.Add(s.cfg.Limits.Request)
 	req := r.WithContext(&x.ctx) //nolint:contextcheck // its parent is r.Context()
@@ -203,15 +211,11 @@ func (x *exchange) tell(r *http.Request) {
 	s := x.server
 	elapsed := time.Since(x.start)
 	s.metrics.End(r.Method)
-	route := s.noRoute
-	if x.door != nil {
-		route = x.door.metrics
-	}
 	status := x.rec.status
 	if status == 0 { // cut off before anything was said
 		status = http.StatusInternalServerError
 	}
-	route.Record(context.Background(), r.Method, status, elapsed)
+	x.route.Record(context.Background(), r.Method, status, elapsed)
 	if x.span != nil {
 		x.span.SetAttributes(semconv.HTTPResponseStatusCode(status))
 		if status >= http.StatusInternalServerError {

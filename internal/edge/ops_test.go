@@ -76,13 +76,20 @@ func TestReadiness(t *testing.T) {
 }
 
 func TestOpsPages(t *testing.T) {
-	n := start(t, edge.Config{Telemetry: newTelemetry(t)}, hello)
+	n := start(t, edge.Config{Telemetry: newTelemetry(t)}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/x/named" {
+			edge.SetRoute(r.Context(), "/x/named")
+		}
+		hello(w, r)
+	}))
 	n.get(t, "/x/1")
 	n.get(t, "/x/2")
+	n.get(t, "/x/named")
 	n.get(t, "/nowhere")
 	metrics := string(n.op(t, "/metrics").body)
 	for _, want := range []string{
 		`http_server_request_duration_seconds_count{http_request_method="GET",http_response_status_code="200",http_route="/x/{entity}",url_scheme="http"} 2`,
+		`http_server_request_duration_seconds_count{http_request_method="GET",http_response_status_code="200",http_route="/x/named",url_scheme="http"} 1`,
 		`http_server_request_duration_seconds_count{http_request_method="GET",http_response_status_code="404",url_scheme="http"} 1`,
 		`http_server_active_requests{http_request_method="GET",url_scheme="http"} 0`,
 	} {

@@ -20,7 +20,7 @@ type router struct {
 // door is a mount, ready to be met.
 type door struct {
 	prefix  string
-	below   string // prefix with its slash
+	open    bool // it takes what goes on within the segment too
 	route   string
 	handler http.Handler
 	metrics *telemetry.Route
@@ -30,7 +30,7 @@ func (s *Server) newRouter(mounts []Mount) (*router, error) {
 	var errs []error
 	rt := &router{}
 	for _, m := range mounts {
-		prefix := strings.TrimSuffix(m.Prefix, "/")
+		prefix, open := strings.CutSuffix(strings.TrimSuffix(m.Prefix, "/"), "*")
 		switch {
 		case !strings.HasPrefix(m.Prefix, "/"):
 			errs = append(errs, fault.New(fault.ConfigInvalid, "mount %q does not begin with a slash", m.Prefix))
@@ -41,7 +41,7 @@ func (s *Server) newRouter(mounts []Mount) (*router, error) {
 		}
 		setDefault(&m.Route, m.Prefix)
 		rt.doors = append(rt.doors, door{
-			prefix: prefix, below: prefix + "/", route: m.Route, handler: m.Handler, metrics: s.routeMetrics(m.Route),
+			prefix: prefix, open: open, route: m.Route, handler: m.Handler, metrics: s.routeMetrics(m.Route),
 		})
 		rt.prefixes = append(rt.prefixes, m.Prefix)
 	}
@@ -53,7 +53,7 @@ func (s *Server) newRouter(mounts []Mount) (*router, error) {
 func (rt *router) find(path string) *door {
 	for i := range rt.doors {
 		d := &rt.doors[i]
-		if strings.HasPrefix(path, d.prefix) && (len(path) == len(d.prefix) || path[len(d.prefix)] == '/') {
+		if strings.HasPrefix(path, d.prefix) && (d.open || len(path) == len(d.prefix) || path[len(d.prefix)] == '/') {
 			return d
 		}
 	}

@@ -46,7 +46,7 @@ type Server struct {
 	noRoute       *telemetry.Route
 	checks        []*checker
 
-	mu     sync.Mutex
+	mu     sync.RWMutex
 	routes map[string]*telemetry.Route // by http.route; they outlive an exchange of the doors
 
 	public, ops     *http.Server
@@ -99,10 +99,15 @@ func (s *Server) SetMounts(mounts []Mount) error {
 }
 
 func (s *Server) routeMetrics(route string) *telemetry.Route {
+	s.mu.RLock()
+	r, ok := s.routes[route]
+	s.mu.RUnlock()
+	if ok {
+		return r
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r, ok := s.routes[route]
-	if !ok {
+	if r, ok = s.routes[route]; !ok {
 		r = s.metrics.Route(route)
 		s.routes[route] = r
 	}

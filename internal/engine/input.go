@@ -74,6 +74,7 @@ func unknownColumn(e *model.Entity, name string, guard policy.Guard, action quer
 		}
 	}
 	f := fault.New(fault.UnknownInput, "Could not find the '%s' column of '%s' in the application", name, e.Name)
+	f.Field = name
 	if near := fault.Nearest(name, names); near != "" {
 		return f.WithHint("Perhaps you meant '%s'.", near)
 	}
@@ -233,6 +234,7 @@ func (in *input) required(f *model.Field, v value.Value) error {
 			WithHint("sign in first")
 	}
 	fl := fault.New(fault.NotNull, "null value in column %q of relation %q violates not-null constraint", f.Name, in.entity.Name)
+	fl.Field = f.Name
 	if f.Default != nil && f.Default.Kind == model.DefaultAuthUID {
 		return fl.WithHint("it defaults to the caller's id, which this key does not have: give it in the body")
 	}
@@ -242,6 +244,7 @@ func (in *input) required(f *model.Field, v value.Value) error {
 // named adds the field to a value's fault.
 func named(err error, f *model.Field) error {
 	fl := *fault.From(err)
+	fl.Field = f.Name
 	if fl.Details == "" {
 		fl.Details = fmt.Sprintf("in field '%s' (%s)", f.Name, f.Type)
 	} else {

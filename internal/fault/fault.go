@@ -21,6 +21,7 @@ type Error struct {
 	Hint    string // what to do, or the nearest valid thing
 	Cause   error  // internal: logged, never shown
 
+	Field      string         // the member of the input that is wrong; empty: not known
 	Status     int            // of HTTP, where it is not the code's own; 0: it is
 	RetryAfter time.Duration  // when to try again; 0: nothing is known
 	Extra      map[string]any // further members of the problem document

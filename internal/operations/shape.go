@@ -63,6 +63,7 @@ func (c *checker) wrong(path, format string, args ...any) *fault.Error {
 	f := fault.New(c.code, format, args...)
 	if path != "" {
 		f = fault.New(c.code, "%s: %s", path, fmt.Sprintf(format, args...))
+		f.Field = path
 	}
 	return f
 }

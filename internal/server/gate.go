@@ -110,6 +110,17 @@ func (g *gate) reading(w http.ResponseWriter, r *http.Request, serve http.Handle
 	first.flush()
 }
 
+// watching serves a request with a body that writes nothing but what goes on
+// record. It cannot be made again: while the gate may close any moment it waits
+// its turn as one that writes.
+func (g *gate) watching(w http.ResponseWriter, r *http.Request, serve http.HandlerFunc) {
+	if g.near.Load() {
+		g.passing(w, r, serve)
+		return
+	}
+	serve(w, r)
+}
+
 // refused holds an answer of 503 back. Every other goes through.
 type refused struct {
 	http.ResponseWriter

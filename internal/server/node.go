@@ -18,6 +18,7 @@ import (
 
 	"github.com/pandobase/pando/internal/api/openapi"
 	"github.com/pandobase/pando/internal/api/rest"
+	"github.com/pandobase/pando/internal/api/rpc"
 	"github.com/pandobase/pando/internal/audit"
 	"github.com/pandobase/pando/internal/auth"
 	"github.com/pandobase/pando/internal/edge"
@@ -127,6 +128,7 @@ type live struct {
 	functions  http.Handler
 	jobsDoor   http.Handler
 	hooks      http.Handler
+	rpc        *rpc.Door
 }
 
 // Open loads the application, locks its data folder and opens its store.
@@ -289,6 +291,7 @@ func (n *Node) use(app *Application) error {
 			RequestID: func(r *http.Request) string { return edge.RequestID(r.Context()) },
 		}),
 		operations: ops, queue: n.queue, jobs: jobs.New(app.Model), waysOut: out, webhooks: n.webhooks, functions: n.functionsDoor(app, ops), jobsDoor: n.jobsDoor(), hooks: hooks,
+		rpc: n.rpcDoor(eng, ops),
 	})
 	if was != nil {
 		n.leave(was.waysOut, out)

@@ -13,6 +13,7 @@ import (
 	hooksdoor "github.com/pandobase/pando/internal/api/hooks"
 	jobsdoor "github.com/pandobase/pando/internal/api/jobs"
 	"github.com/pandobase/pando/internal/api/openapi"
+	"github.com/pandobase/pando/internal/api/rpc"
 	"github.com/pandobase/pando/internal/edge"
 	"github.com/pandobase/pando/internal/lifecycle"
 	"github.com/pandobase/pando/internal/model"
@@ -176,6 +177,7 @@ func edgeConfig(cfg model.Config, opt *ServeOptions, at *address, node *Node, te
 			{Prefix: jobsdoor.Prefix, Route: jobsdoor.Prefix + "/{id}", Handler: node.door(func(l *live) http.Handler { return l.jobsDoor })},
 			{Prefix: hooksdoor.Prefix, Route: hooksdoor.Prefix + "/{integration}", Handler: node.writing(func(l *live) http.Handler { return l.hooks })},
 			{Prefix: openapi.PagePath, Handler: openapi.Page()},
+			{Prefix: rpc.Prefix, Handler: http.HandlerFunc(node.serveRPC)},
 		},
 		Checks:     []edge.Check{{Name: "store", Func: node.Ready}},
 		DrainDelay: opt.Drain,
