@@ -148,6 +148,7 @@ type column struct {
 	present string // obj: null when the joined row is not there; empty: it is always there
 	agg     bool
 	fixed   []byte // JSON that the plan knows; there is no sql
+	quoted  bool   // a number, which is answered as a text
 	cursor  bool   // sql is the row's cursor, see [level.point]
 }
 
@@ -269,7 +270,12 @@ func (l *level) selectItem(it query.Item) error {
 		if col.name == "" {
 			col.name = pathName(item.Path)
 		}
-		if col.sql, col.typ, err = l.cast(col.sql, col.typ, item.Cast); err != nil {
+		if item.Aggregate == query.NoAggregate {
+			err = l.castColumn(&col, item.Cast)
+		} else {
+			col.sql, col.typ, err = l.cast(col.sql, col.typ, item.Cast)
+		}
+		if err != nil {
 			return err
 		}
 	case item.Aggregate != query.CountRows:
@@ -309,8 +315,20 @@ func (l *level) aggregate(col *column, item *query.Column) error {
 	if item.Alias == "" {
 		col.name = name
 	}
+	return l.castColumn(col, item.AggCast)
+}
+
+// castColumn casts what is answered. A number as a text is the number between
+// quotes: there is nothing to be computed, and groups keep the order of numbers.
+func (l *level) castColumn(col *column, name string) error {
+	if col.typ.Kind == value.Int || col.typ.Kind == value.Decimal {
+		if to, ok := value.CastType(name); ok && to.Kind == value.Text && !to.List && !col.typ.List {
+			col.quoted = true
+			return nil
+		}
+	}
 	var err error
-	col.sql, col.typ, err = l.cast(col.sql, col.typ, item.AggCast)
+	col.sql, col.typ, err = l.cast(col.sql, col.typ, name)
 	return err
 }
 
@@ -332,7 +350,7 @@ func (l *level) distinctNames() error {
 	for i := range l.out {
 		col := l.out[i]
 		if other, ok := seen[col.name]; ok {
-			if other.sql == col.sql && col.obj == nil && other.obj == nil && string(col.fixed) == string(other.fixed) {
+			if other.sql == col.sql && other.quoted == col.quoted && col.obj == nil && other.obj == nil && string(col.fixed) == string(other.fixed) {
 				continue
 			}
 			return fault.New(fault.DuplicateField, "the name '%s' is selected twice", col.name).
@@ -444,6 +462,11 @@ func (c *compiler) texts(cols []column) []string {
 			texts[i] = "CASE WHEN " + col.present + " IS NULL THEN 'null' ELSE " + c.object(col.obj) + " END"
 		case col.json:
 			texts[i] = col.sql
+		case col.quoted:
+			texts[i] = `'"'||` + c.d.JSONText(col.typ, true, col.sql) + `||'"'`
+			if !col.notNull {
+				texts[i] = "CASE WHEN " + col.sql + " IS NULL THEN 'null' ELSE " + texts[i] + " END"
+			}
 		default:
 			texts[i] = c.d.JSONText(col.typ, col.notNull, col.sql)
 		}

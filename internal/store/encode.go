@@ -58,6 +58,7 @@ type member struct {
 	enc   encoding
 	scale int
 	obj   *object
+	text  bool   // a number between quotes
 	fixed []byte // JSON that is always the same; nil: there is a column or an object
 }
 
@@ -86,9 +87,20 @@ func (o *object) appendJSON(dst []byte, row Row) []byte {
 	return append(dst, '}')
 }
 
-// append appends the column's value. Null is asked for last where a cheaper
-// sign exists: an empty text or a zero may be null, anything else is not.
+// append appends the column's value.
 func (m *member) append(dst []byte, row Row) []byte {
+	if !m.text {
+		return m.appendValue(dst, row)
+	}
+	if row.Null(m.col) {
+		return append(dst, "null"...)
+	}
+	return append(m.appendValue(append(dst, '"'), row), '"')
+}
+
+// appendValue appends the value itself. Null is asked for last where a cheaper
+// sign exists: an empty text or a zero may be null, anything else is not.
+func (m *member) appendValue(dst []byte, row Row) []byte {
 	switch m.enc {
 	case encInt:
 		if n := row.Int(m.col); n != 0 {
@@ -182,7 +194,7 @@ func (o *object) appendCSV(dst []byte, row Row) []byte {
 		case m.enc == encBytes:
 			cell = value.Type{Kind: value.Bytes}.AppendText(cell[:0], value.OfBytes(string(row.Append(nil, m.col))))
 		default:
-			cell = m.append(cell[:0], row)
+			cell = m.appendValue(cell[:0], row)
 		}
 		dst = appendCell(dst, cell)
 	}

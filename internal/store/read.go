@@ -191,7 +191,7 @@ func (r *resultColumns) object(cols []column, present string) *object {
 		case col.obj != nil:
 			m.obj = r.object(col.obj, col.present)
 		default:
-			m.col, m.enc, m.scale = r.add(col.sql), encodingOf(col.typ), col.typ.Scale
+			m.col, m.enc, m.scale, m.text = r.add(col.sql), encodingOf(col.typ), col.typ.Scale, col.quoted
 		}
 		o.members = append(o.members, m)
 	}

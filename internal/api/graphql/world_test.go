@@ -82,7 +82,7 @@ operations:
 
 // world is an application behind the door.
 type world struct {
-	*testing.T
+	testing.TB
 	door *door
 	sql  *counting
 }
@@ -110,9 +110,11 @@ func loadApp(t testing.TB, files map[string]string) (*model.App, *policy.Rules) 
 	return app, rules
 }
 
-func newWorld(t *testing.T) *world { return newWorldOf(t, map[string]string{"modules/shop.yaml": shop}) }
+func newWorld(t testing.TB) *world {
+	return newWorldOf(t, map[string]string{"modules/shop.yaml": shop})
+}
 
-func newWorldOf(t *testing.T, files map[string]string) *world {
+func newWorldOf(t testing.TB, files map[string]string) *world {
 	t.Helper()
 	app, rules := loadApp(t, files)
 	driver := teststore.Open(t)
@@ -127,7 +129,7 @@ func newWorldOf(t *testing.T, files map[string]string) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{T: t, sql: &counting{Driver: driver, Serial: driver.(store.Serial)}}
+	w := &world{TB: t, sql: &counting{Driver: driver, Serial: driver.(store.Serial)}}
 	eng := engine.New(engine.Config{App: app, Rules: rules, Driver: w.sql, Signer: signer})
 	ops := operations.New(operations.Config{Engine: eng, Rules: rules, Go: map[string]operations.Func{
 		"shop.count": func(_ context.Context, _ *operations.Scope, in []byte) ([]byte, error) {

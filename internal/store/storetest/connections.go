@@ -40,7 +40,9 @@ func aggregate(field, alias string, fn query.Aggregate) query.Item {
 	return &query.Column{Path: query.Path{Field: field}, Alias: alias, Aggregate: fn}
 }
 
-func books(n query.Node) *query.Read { return &query.Read{Target: query.Target{Entity: "books"}, Node: n} }
+func books(n query.Node) *query.Read {
+	return &query.Read{Target: query.Target{Entity: "books"}, Node: n}
+}
 
 // pageInfo asks for all that a page tells of itself.
 func pageInfo(more ...query.Member) []query.Member {

@@ -35,6 +35,7 @@ CREATE TABLE IF NOT EXISTS "pando_dead_events" ("consumer" TEXT NOT NULL, "id" T
 CREATE TABLE IF NOT EXISTS "pando_webhooks" ("name" TEXT PRIMARY KEY NOT NULL, "failures" INTEGER NOT NULL, "failing" INTEGER, "succeeded" INTEGER, "disabled" INTEGER, "reason" TEXT) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS "pando_webhook_deliveries" ("endpoint" TEXT NOT NULL, "id" TEXT NOT NULL, "at" INTEGER NOT NULL, "outcome" TEXT NOT NULL, "status" INTEGER NOT NULL, "tries" INTEGER NOT NULL, "took" INTEGER NOT NULL, "error" TEXT, "event" TEXT, "body" BLOB, PRIMARY KEY ("endpoint","id")) STRICT;
 CREATE INDEX IF NOT EXISTS "pando_webhook_deliveries_at" ON "pando_webhook_deliveries" ("endpoint","at");
+CREATE TABLE IF NOT EXISTS "pando_usage" ("day" INTEGER NOT NULL, "thing" TEXT NOT NULL, "version" TEXT NOT NULL, "door" TEXT NOT NULL, "key" TEXT NOT NULL, "client" TEXT NOT NULL, "count" INTEGER NOT NULL, "first" INTEGER NOT NULL, "last" INTEGER NOT NULL, PRIMARY KEY ("day","thing","version","door","key","client")) STRICT, WITHOUT ROWID;
 
 -- create table
 CREATE TABLE "m.people" ("id" TEXT PRIMARY KEY NOT NULL, "name" TEXT, "rank" TEXT, "state" TEXT NOT NULL DEFAULT 'it''s', "share" REAL DEFAULT 5e-01, "total" INTEGER, "photo" BLOB DEFAULT x'00ff', "tags" TEXT, "boss_id" TEXT REFERENCES "m.people"("id") ON DELETE SET NULL) STRICT;
