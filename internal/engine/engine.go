@@ -69,6 +69,7 @@ type Engine struct {
 	whole   map[*model.Entity]*store.Statement // a row's fields, where updates are events
 
 	meter meter
+	sizes sizes
 
 	mu      sync.Mutex
 	running map[string]bool // idempotent writes in flight, by scope

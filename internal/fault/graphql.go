@@ -23,6 +23,6 @@ var graphqlEntries = map[Code]entry{
 	GraphQLOperation:     {http.StatusBadRequest, RPCInvalidArgument, "No such operation in the document"},
 	GraphQLNotFound:      {http.StatusNotFound, RPCNotFound, "Persisted document not found"},
 	GraphQLNotPersisted:  {http.StatusBadRequest, RPCInvalidArgument, "Persisting not supported"},
-	GraphQLNotListed:     {http.StatusForbidden, RPCPermissionDenied, "Document not in the list"},
-	GraphQLIntrospection: {http.StatusForbidden, RPCPermissionDenied, "Introspection is off"},
+	GraphQLNotListed:     {http.StatusBadRequest, RPCPermissionDenied, "Document not in the list"},
+	GraphQLIntrospection: {http.StatusBadRequest, RPCPermissionDenied, "Introspection is off"},
 }

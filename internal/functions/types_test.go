@@ -3,7 +3,7 @@ package functions
 import (
 	"testing"
 
-	"github.com/pandobase/pando/test/types/tstest"
+	"github.com/pandobase/pando/test/types"
 )
 
 // TestPreludeTypes compiles the prelude with the TypeScript compiler.
@@ -25,5 +25,5 @@ declare function setTimeout(run: (...args: any[]) => void, ms?: number, ...args:
 		}
 		files[e.Name()] = string(b)
 	}
-	tstest.Check(t, files)
+	types.Check(t, files)
 }

@@ -54,6 +54,9 @@ type Options struct {
 	// is lost: what a developer wants at the desk, and an operator wants to
 	// decide.
 	Convert bool
+	// Develop is for a developer's desk: pages that try the API out, and more is
+	// told of it.
+	Develop bool
 	// Note receives what a person at the terminal should know, one line each.
 	Note func(line string)
 	// URL is where clients reach the node; empty: as pando.yaml says.
@@ -113,12 +116,13 @@ type Node struct {
 
 // live is the application that is served right now, and from which store.
 type live struct {
-	app    *Application
-	engine *engine.Engine
-	driver store.Driver
-	rest   http.Handler
-	auth   http.Handler
-	audit  http.Handler
+	app     *Application
+	engine  *engine.Engine
+	driver  store.Driver
+	rest    http.Handler
+	graphql http.Handler
+	auth    http.Handler
+	audit   http.Handler
 
 	operations *operations.Operations
 	queue      *queue.Queue
@@ -284,6 +288,10 @@ func (n *Node) use(app *Application) error {
 		return err
 	}
 	ops := n.operations(app, eng)
+	graphql, err := n.graphqlDoor(app, eng, ops)
+	if err != nil {
+		return err
+	}
 	was := n.live.Swap(&live{
 		app: app, engine: eng, driver: n.driver, auth: n.authDoor(), audit: n.auditDoor(app), rest: rest.New(rest.Config{
 			Engine: eng, Operations: ops, Authenticate: n.caller("rest"), OpenAPI: document, Logger: n.opt.Log,
@@ -291,7 +299,7 @@ func (n *Node) use(app *Application) error {
 			RequestID: func(r *http.Request) string { return edge.RequestID(r.Context()) },
 		}),
 		operations: ops, queue: n.queue, jobs: jobs.New(app.Model), waysOut: out, webhooks: n.webhooks, functions: n.functionsDoor(app, ops), jobsDoor: n.jobsDoor(), hooks: hooks,
-		rpc: n.rpcDoor(eng, ops),
+		graphql: graphql, rpc: n.rpcDoor(eng, ops),
 	})
 	if was != nil {
 		n.leave(was.waysOut, out)
@@ -326,7 +334,17 @@ func (n *Node) Reload(ctx context.Context) error {
 
 // ServeHTTP serves the REST door of the application that is live.
 func (n *Node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	serve := func(w http.ResponseWriter, r *http.Request) { n.live.Load().rest.ServeHTTP(w, r) }
+	n.byMethod(w, r, func(l *live) http.Handler { return l.rest })
+}
+
+// reading is a door that reads where the method says so.
+func (n *Node) reading(door func(*live) http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { n.byMethod(w, r, door) })
+}
+
+// byMethod serves a door whose requests read or write as their method says.
+func (n *Node) byMethod(w http.ResponseWriter, r *http.Request, door func(*live) http.Handler) {
+	serve := func(w http.ResponseWriter, r *http.Request) { door(n.live.Load()).ServeHTTP(w, r) }
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions:
 		n.gate.reading(w, r, serve)

@@ -10,6 +10,7 @@ import (
 
 	auditdoor "github.com/pandobase/pando/internal/api/audit"
 	functionsdoor "github.com/pandobase/pando/internal/api/functions"
+	graphqldoor "github.com/pandobase/pando/internal/api/graphql"
 	hooksdoor "github.com/pandobase/pando/internal/api/hooks"
 	jobsdoor "github.com/pandobase/pando/internal/api/jobs"
 	"github.com/pandobase/pando/internal/api/openapi"
@@ -74,7 +75,7 @@ func Serve(ctx context.Context, opt ServeOptions) error {
 		return errors.Join(err, tel.Close(ctx))
 	}
 	defer func() { _ = at.close() }() // the edge has closed it, unless it never took it over
-	opt.Migrate, opt.Work, opt.Convert, opt.URL = true, true, opt.Watch, at.url
+	opt.Migrate, opt.Work, opt.Convert, opt.Develop, opt.URL = true, true, opt.Watch, opt.Watch, at.url
 	w := &waiting{ops: cfg.Ops, log: logs.log, note: opt.Note, until: time.Now().Add(opt.Wait)}
 	if opt.Ops != "" {
 		w.ops = opt.Ops
@@ -171,6 +172,7 @@ func edgeConfig(cfg model.Config, opt *ServeOptions, at *address, node *Node, te
 		Proxies: cfg.Proxies,
 		Mounts: []edge.Mount{
 			{Prefix: "/rest/v1", Route: "/rest/v1/{entity}", Handler: node},
+			{Prefix: graphqldoor.Prefix, Route: graphqldoor.Prefix + "/{version}", Handler: node.reading(func(l *live) http.Handler { return l.graphql })},
 			{Prefix: auditdoor.Prefix, Route: auditdoor.Prefix + "/{resource}", Handler: node.writing(func(l *live) http.Handler { return l.audit })},
 			{Prefix: "/auth/v1", Route: "/auth/v1", Handler: node.writing(func(l *live) http.Handler { return l.auth })},
 			{Prefix: functionsdoor.Prefix, Route: functionsdoor.Prefix + "/{function}", Handler: node.writing(func(l *live) http.Handler { return l.functions })},

@@ -22,9 +22,9 @@ const maxVariableErrors = 10
 // mean nothing, as the specification has it.
 //
 // strict are the variables of a type with null that stand, by virtue of a
-// default, where null must not be.
-func (c *call) coerce(given map[string]any, strict map[string]bool) []error {
-	in := &coercion{call: c}
+// default, where null must not be. open lets messages suggest names of the schema.
+func (c *call) coerce(given map[string]any, strict map[string]bool, open bool) []error {
+	in := &coercion{call: c, open: open}
 	c.vars = make(map[string]any, len(c.op.VariableDefinitions))
 	for _, def := range c.op.VariableDefinitions {
 		in.def, in.path = def, in.path[:0]
@@ -51,6 +51,7 @@ func (c *call) coerce(given map[string]any, strict map[string]bool) []error {
 // coercion is the reading of variables.
 type coercion struct {
 	*call
+	open bool                    // messages may suggest names
 	def  *ast.VariableDefinition // the variable that is being read
 	path []any                   // within it
 	errs []error
@@ -138,7 +139,7 @@ func (in *coercion) enum(def *ast.Definition, val any) (any, bool) {
 		for i, v := range def.EnumValues {
 			known[i] = v.Name
 		}
-		return nil, in.wrong(val, "Value %q does not exist in %q enum.%s", short(name), def.Name, didYouMean("the enum value ", name, known))
+		return nil, in.wrong(val, "Value %q does not exist in %q enum.%s", short(name), def.Name, in.didYouMean("the enum value ", name, known))
 	}
 	return name, true
 }
@@ -186,7 +187,7 @@ func (in *coercion) unknown(def *ast.Definition, given, out map[string]any) bool
 		known[i] = f.Name
 	}
 	for _, name := range names[:min(len(names), maxVariableErrors)] {
-		in.wrong(given, "Field %q is not defined by type %q.%s", short(name), def.Name, didYouMean("", name, known))
+		in.wrong(given, "Field %q is not defined by type %q.%s", short(name), def.Name, in.didYouMean("", name, known))
 	}
 	return false
 }
@@ -205,7 +206,10 @@ func (in *coercion) oneOf(def *ast.Definition, given map[string]any) bool {
 }
 
 // didYouMean suggests what a name may have meant.
-func didYouMean(what, name string, known []string) string {
+func (in *coercion) didYouMean(what, name string, known []string) string {
+	if !in.open {
+		return ""
+	}
 	near := core.SuggestionList(short(name), known)
 	if len(near) == 0 {
 		return ""

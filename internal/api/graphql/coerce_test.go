@@ -95,7 +95,7 @@ func TestCoerceStrict(t *testing.T) {
 	if errs != nil {
 		t.Fatal(errs)
 	}
-	if errs = c.coerce(map[string]any{"m": nil}, map[string]bool{"m": true}); len(errs) != 1 || !strings.Contains(errs[0].Error(), "must not be null") {
+	if errs = c.coerce(map[string]any{"m": nil}, map[string]bool{"m": true}, true); len(errs) != 1 || !strings.Contains(errs[0].Error(), "must not be null") {
 		t.Errorf("null where it is not allowed: %v", errs)
 	}
 }

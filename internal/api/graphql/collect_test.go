@@ -52,7 +52,7 @@ func callOf(t testing.TB, doc, variables string) (*call, []error) {
 			t.Fatal(err)
 		}
 	}
-	return c, c.coerce(given, nil)
+	return c, c.coerce(given, nil, true)
 }
 
 // keys are the response keys of a selection, those below in brackets.

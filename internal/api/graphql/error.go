@@ -90,6 +90,12 @@ func invalid(pos *ast.Position, code fault.Code, format string, args ...any) *re
 	return &refused{fault: fault.New(code, format, args...), pos: locations(pos)}
 }
 
+// because says more of the fault, and returns it.
+func (r *refused) because(extra map[string]any, hint string) *refused {
+	r.fault.Extra, r.fault.Hint = extra, hint
+	return r
+}
+
 // maxDocumentErrors is how many errors of a document an answer tells of.
 const maxDocumentErrors = 10
 

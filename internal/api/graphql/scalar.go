@@ -57,7 +57,7 @@ func coerceInt(v any) (any, string) {
 	switch {
 	case ok:
 		return n, ""
-	case isNumber(v) && integral(string(v.(json.Number))):
+	case isNumeral(v) && integral(string(v.(json.Number))):
 		return nil, "non 32-bit signed integer value"
 	}
 	return nil, "non-integer value"
@@ -72,7 +72,7 @@ func coerceInt64(v any) (any, string) {
 	switch {
 	case ok:
 		return n, ""
-	case isNumber(v) && integral(string(v.(json.Number))):
+	case isNumeral(v) && integral(string(v.(json.Number))):
 		return nil, "non 64-bit signed integer value"
 	}
 	return nil, "non-integer value"
@@ -106,7 +106,7 @@ func integral(s string) bool {
 	return isNumberText(s) && !strings.ContainsAny(s, ".eE")
 }
 
-func isNumber(v any) bool {
+func isNumeral(v any) bool {
 	_, ok := v.(json.Number)
 	return ok
 }
