@@ -135,6 +135,10 @@ type Result struct {
 	Total      int64
 	TotalExact bool
 	Next, Prev string // cursors; empty: no such page or not asked for
+	// More says that rows follow, First and Last are the row cursors of the first
+	// row and of the last, where the read asks for its edges.
+	More        bool
+	First, Last string
 	// Inserted counts the rows of a create that were new (not merged).
 	Inserted int
 	// Key is the primary key, as text, of the row of a single create.

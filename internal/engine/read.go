@@ -61,7 +61,7 @@ func (e *Engine) read(ctx context.Context, in *Tx, id policy.Identity, q *query.
 		}
 	}
 	res := &Result{}
-	run := store.RunOptions{Format: q.Format, Limit: e.limit(q), AtCursor: q.Cursor != ""}
+	run := store.RunOptions{Format: q.Format, Limit: e.limit(q), AtCursor: q.Cursor != "", Edges: q.Edges}
 	if opt.Stream == nil {
 		res.buf = buffers.Get().(*[]byte) //nolint:forcetypeassert // the pool holds nothing else
 		run.Buffer = (*res.buf)[:0]
@@ -102,6 +102,10 @@ func (e *Engine) read(ctx context.Context, in *Tx, id policy.Identity, q *query.
 		}
 	} else {
 		res.Body = page.Body
+	}
+	if q.Edges {
+		res.More = page.More
+		res.First, res.Last = page.Edges()
 	}
 	if popt.Cursors {
 		e.links(res, page, shape, id)

@@ -20,6 +20,9 @@ type Read struct {
 	Count  Count
 	Cursor string // opaque keyset position; empty: the first page
 	Format Format
+	// Edges asks whether rows follow the page, and for the [RowCursor]s of its
+	// first row and its last.
+	Edges bool
 	// Unbounded lifts the row limit of the application: exports and streams.
 	Unbounded bool
 }

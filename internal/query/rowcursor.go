@@ -21,6 +21,20 @@ func (k *Keys) null(i int) bool { return k.JSON[i] == "null" }
 // maxRowCursor is in bytes; the values of an order's fields may be long.
 const maxRowCursor = 64 << 10
 
+// AppendRowCursor appends the text of a [RowCursor] with n keys; key appends the
+// JSON of the i-th.
+func AppendRowCursor(dst []byte, n int, key func(dst []byte, i int) []byte) []byte {
+	var room [128]byte
+	raw := append(room[:0], '[')
+	for i := range n {
+		if i > 0 {
+			raw = append(raw, ',')
+		}
+		raw = key(raw, i)
+	}
+	return hex.AppendEncode(dst, append(raw, ']'))
+}
+
 // OpenRowCursor reads the text of a [RowCursor]: the hexadecimal digits of a
 // JSON array of the keys. The fault is InvalidCursor.
 func OpenRowCursor(text string) (*Keys, error) {

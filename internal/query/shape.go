@@ -11,6 +11,7 @@ func (r *Read) Shape(key []byte, args []Arg) ([]byte, []Arg) {
 	s.name(r.Target.Module)
 	s.name(r.Target.Entity)
 	s.node(&r.Node)
+	s.flag(r.Edges)
 	s.byte('0' + byte(r.Count))
 	s.byte('0' + byte(r.Format))
 	return s.key, s.args

@@ -487,7 +487,7 @@ func (c *compiler) reach(w *query.Write, e *model.Entity) (string, error) {
 	if len(key) > 1 {
 		row = "(" + row + ")"
 	}
-	return " WHERE " + row + " IN (SELECT " + pk + " FROM " + l.from() + l.tail() + l.orderBy(terms, false) + c.page(&w.Page, true) + ")", nil
+	return " WHERE " + row + " IN (SELECT " + pk + " FROM " + l.from() + l.tail() + l.orderBy(terms, false) + c.page(&w.Page, true, 0) + ")", nil
 }
 
 // Judge judges a new row in memory, where its rules are about the row by

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"encoding/json"
 	"strconv"
 
@@ -160,14 +161,16 @@ func (x *connection) rows(items []query.Item, objects bool) (string, error) {
 	if err := l.beyond(x.n, terms); err != nil {
 		return "", err
 	}
-	l.point(l.out, terms)
+	if err := l.point(l.out, terms); err != nil {
+		return "", err
+	}
 	what := l.c.object(l.out)
 	if !objects {
 		what = l.c.texts(l.out)[0]
 	}
 	tail := " FROM " + from + l.tail(link)
 	if !x.n.Page.Last {
-		return "SELECT " + what + " AS j" + tail + l.orderBy(terms, false) + l.c.page(&x.n.Page, false), nil
+		return "SELECT " + what + " AS j" + tail + l.orderBy(terms, false) + l.c.page(&x.n.Page, false, 0), nil
 	}
 	// The last ones come first by the opposite order, and are turned around.
 	names := make([]term, len(terms))
@@ -178,7 +181,7 @@ func (x *connection) rows(items []query.Item, objects bool) (string, error) {
 		names[i] = t
 		names[i].sql = name
 	}
-	return "SELECT j FROM (SELECT " + what + " AS j" + keys + tail + l.orderBy(terms, true) + l.c.page(&x.n.Page, false) + ") AS r" + l.orderBy(names, false), nil
+	return "SELECT j FROM (SELECT " + what + " AS j" + keys + tail + l.orderBy(terms, true) + l.c.page(&x.n.Page, false, 0) + ") AS r" + l.orderBy(names, false), nil
 }
 
 // end is the cursor of a row of the page, by its index.
@@ -207,7 +210,7 @@ func (x *connection) groups(items []query.Item) (string, error) {
 		return "", err
 	}
 	page := query.Page{}
-	return l.c.d.JSONArray("SELECT " + l.c.object(l.out) + " AS j FROM " + from + l.tail(link) + l.orderBy(terms, false) + l.c.page(&page, false)), nil
+	return l.c.d.JSONArray("SELECT " + l.c.object(l.out) + " AS j FROM " + from + l.tail(link) + l.orderBy(terms, false) + l.c.page(&page, false, 0)), nil
 }
 
 // totals is one object of aggregates of all rows.
@@ -233,8 +236,8 @@ func (l *level) beyond(n *query.Node, terms []term) error {
 		if k == nil {
 			continue
 		}
-		if l.aggregated {
-			return fault.New(fault.InvalidCursor, "groups have no cursors")
+		if walks, err := l.walks(); err != nil || !walks {
+			return cmp.Or(err, noCursors())
 		}
 		cur := &Cursor{Before: k == n.Before, Keys: k.JSON, Null: make([]bool, len(k.JSON))}
 		for i, key := range k.JSON {
@@ -256,15 +259,26 @@ func (l *level) beyond(n *query.Node, terms []term) error {
 	return nil
 }
 
-// point fills in the cursors among the columns, once the order is known.
-func (l *level) point(cols []column, terms []term) {
+// noCursors is the fault of a level that cannot be walked by cursors.
+func noCursors() error {
+	return fault.New(fault.InvalidCursor, "this result has no cursors: it is grouped, or its key is not yours to read")
+}
+
+// point fills in the cursors among the columns, once the order is known. A cursor
+// holds the primary key, so that only who may read that is given one.
+func (l *level) point(cols []column, terms []term) error {
 	for i := range cols {
 		if cols[i].obj != nil && cols[i].present == "" {
-			l.point(cols[i].obj, terms)
+			if err := l.point(cols[i].obj, terms); err != nil {
+				return err
+			}
 			continue
 		}
 		if !cols[i].cursor {
 			continue
+		}
+		if walks, err := l.walks(); err != nil || !walks {
+			return cmp.Or(err, noCursors())
 		}
 		keys := ""
 		for j, t := range terms {
@@ -275,6 +289,7 @@ func (l *level) point(cols []column, terms []term) {
 		}
 		cols[i].sql = `'"'||` + l.c.d.Hex("'['||"+keys+"||']'") + `||'"'`
 	}
+	return nil
 }
 
 // fixed is a text that the plan knows, as JSON.
@@ -289,7 +304,7 @@ func (c *compiler) jsonBool(cond string) string {
 // compileConnection plans a read whose root is a connection: one row of one
 // text, and, where the keys of the page's rows are asked for, those.
 func (pl *Planner) compileConnection(c *compiler, p *ReadPlan, q *query.Read, opt ReadOptions) error {
-	if opt.Cursors || opt.After != nil || len(opt.Within) > 0 || opt.To != query.ReadRows || q.Count != query.CountNone || q.Unbounded {
+	if opt.Cursors || opt.After != nil || len(opt.Within) > 0 || opt.To != query.ReadRows || q.Count != query.CountNone || q.Unbounded || q.Edges {
 		return fault.New(fault.Internal, "an internal error occurred").WithDetails("a connection has cursors and counts of its own")
 	}
 	x := &connection{c: c, n: &q.Node, open: func(exists bool) (*level, string, string, error) {

@@ -138,8 +138,10 @@ func (l *level) array(x *embedded) error {
 	if err != nil {
 		return err
 	}
-	sub.point(sub.out, terms)
-	sql := "SELECT " + l.c.object(sub.out) + " AS j FROM " + from + sub.tail(link) + sub.orderBy(terms, false) + l.c.page(&em.Node.Page, false)
+	if err := sub.point(sub.out, terms); err != nil {
+		return err
+	}
+	sql := "SELECT " + l.c.object(sub.out) + " AS j FROM " + from + sub.tail(link) + sub.orderBy(terms, false) + l.c.page(&em.Node.Page, false, 0)
 	l.out = append(l.out, column{name: em.Name(), sql: l.c.d.JSONArray(sql), typ: value.Type{Kind: value.JSON}, notNull: true, json: true})
 	return nil
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"strconv"
 
+	"github.com/pandobase/pando/internal/query"
 	"github.com/pandobase/pando/internal/value"
 )
 
@@ -59,6 +60,7 @@ type member struct {
 	scale int
 	obj   *object
 	text  bool   // a number between quotes
+	keys  []key  // the row's cursor is made of these; nil: it is no cursor
 	fixed []byte // JSON that is always the same; nil: there is a column or an object
 }
 
@@ -74,6 +76,8 @@ func (o *object) appendJSON(dst []byte, row Row) []byte {
 		switch {
 		case m.fixed != nil:
 			dst = append(dst, m.fixed...)
+		case m.keys != nil:
+			dst = m.appendCursor(dst, row)
 		case m.obj != nil:
 			dst = m.obj.appendJSON(dst, row)
 		default:
@@ -85,6 +89,18 @@ func (o *object) appendJSON(dst []byte, row Row) []byte {
 	}
 	dst[open] = '{' // each key starts with a comma
 	return append(dst, '}')
+}
+
+// appendCursor appends the row's cursor.
+func (m *member) appendCursor(dst []byte, row Row) []byte {
+	dst = query.AppendRowCursor(append(dst, '"'), len(m.keys), func(dst []byte, i int) []byte {
+		k := &m.keys[i]
+		if row.Null(k.col) {
+			return append(dst, "null"...)
+		}
+		return k.typ.AppendJSON(dst, row.Value(k.col))
+	})
+	return append(dst, '"')
 }
 
 // append appends the column's value.
@@ -179,6 +195,8 @@ func (o *object) appendCSV(dst []byte, row Row) []byte {
 		switch {
 		case m.fixed != nil:
 			cell = append(cell[:0], m.fixed...)
+		case m.keys != nil:
+			cell = m.appendCursor(cell[:0], row)
 		case m.obj != nil:
 			cell = m.obj.appendJSON(cell[:0], row)
 			if string(cell) == "null" {

@@ -146,8 +146,8 @@ func (l *level) orderBy(terms []term, reverse bool) string {
 }
 
 // page writes LIMIT and OFFSET. A page without a limit of its own gets the
-// application's, and none may pass it.
-func (c *compiler) page(p *query.Page, unbounded bool) string {
+// application's, and none may pass it. more rows than that are looked at.
+func (c *compiler) page(p *query.Page, unbounded bool, more int64) string {
 	var b strings.Builder
 	bound := c.pl.MaxRows
 	if unbounded {
@@ -157,13 +157,15 @@ func (c *compiler) page(p *query.Page, unbounded bool) string {
 	switch {
 	case given:
 		b.WriteString(" LIMIT " + c.param(param{slot: slot, read: func(a query.Arg) (value.Value, error) {
+			n, err := notNegative(a.Number)
 			if bound > 0 && a.Number > bound {
-				return value.OfInt(bound), nil
+				n = value.OfInt(bound)
 			}
-			return notNegative(a.Number)
+			n.Int += more
+			return n, err
 		}}))
 	case bound > 0:
-		b.WriteString(" LIMIT " + c.param(param{slot: -1, fixed: value.OfInt(bound)}))
+		b.WriteString(" LIMIT " + c.param(param{slot: -1, fixed: value.OfInt(bound + more)}))
 	}
 	if slot, ok := c.slots[query.OffsetOf{Page: p}]; ok {
 		if b.Len() == 0 { // SQLite has no OFFSET without LIMIT

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -75,11 +76,19 @@ func (pl *Planner) CompileRead(q *query.Read, g policy.Guard, opt ReadOptions) (
 	if err := root.beyond(&q.Node, terms); err != nil {
 		return nil, err
 	}
-	root.point(root.out, terms)
 	if len(root.out) == 0 {
 		return nil, fault.New(fault.UndefinedField, "'%s' has no field that may be read", e.Name)
 	}
 	cols := &resultColumns{index: map[string]int{}}
+	if pointed(root.out) {
+		walks, err := root.walks()
+		if err != nil || !walks {
+			return nil, cmp.Or(err, noCursors())
+		}
+		for _, t := range terms {
+			cols.keys = append(cols.keys, key{col: cols.add(t.read()), typ: unlimited(t.typ)})
+		}
+	}
 	p.out = cols.object(root.out, "")
 	if opt.Primary && !root.aggregated {
 		p.primary = cols.add(root.col(e.Primary))
@@ -88,14 +97,17 @@ func (pl *Planner) CompileRead(q *query.Read, g policy.Guard, opt ReadOptions) (
 	if err != nil {
 		return nil, err
 	}
-	if opt.Cursors && walks {
+	if q.Edges && !walks {
+		return nil, noCursors()
+	}
+	if (opt.Cursors || q.Edges) && walks {
 		for _, t := range terms {
 			p.keys = append(p.keys, key{col: cols.add(t.read()), typ: unlimited(t.typ)})
 		}
 	}
 	if opt.After != nil {
 		if !walks {
-			return nil, fault.New(fault.InvalidCursor, "this result has no cursors: it is grouped, or its key is not yours to read")
+			return nil, noCursors()
 		}
 		cond, err := root.after(terms, opt.After, first, func(t value.Type, key string) (value.Value, error) { return t.FromText(key) })
 		if err != nil {
@@ -108,7 +120,7 @@ func (pl *Planner) CompileRead(q *query.Read, g policy.Guard, opt ReadOptions) (
 		cols.add("1")
 	}
 	body := " FROM " + root.from() + root.tail()
-	p.rows.SQL = "SELECT " + strings.Join(cols.sqls, ",") + body + root.orderBy(terms, p.reverse) + c.page(&q.Node.Page, q.Unbounded)
+	p.rows.SQL = "SELECT " + strings.Join(cols.sqls, ",") + body + root.orderBy(terms, p.reverse) + c.page(&q.Node.Page, q.Unbounded, peek(q))
 	p.params = c.params
 	p.plain = root.plainColumns(cols)
 	if q.Count != query.CountNone {
@@ -121,6 +133,19 @@ func (pl *Planner) CompileRead(q *query.Read, g policy.Guard, opt ReadOptions) (
 	never, ok := c.rules[policy.Use{Entity: e, Rule: policy.RuleRead}].(*query.Const)
 	p.nothing = ok && !never.Value && !root.aggregated
 	return p, nil
+}
+
+// pointed reports whether a row's cursor is among the columns.
+func pointed(cols []column) bool {
+	return slices.ContainsFunc(cols, func(c column) bool { return c.cursor || c.obj != nil && c.present == "" && pointed(c.obj) })
+}
+
+// peek is how many rows behind the page are looked at.
+func peek(q *query.Read) int64 {
+	if q.Edges {
+		return 1
+	}
+	return 0
 }
 
 // walks reports whether the rows can be walked by cursors, which hold their keys.
@@ -167,6 +192,7 @@ func (pl *Planner) compileCount(c *compiler, p *ReadPlan, q *query.Read) error {
 type resultColumns struct {
 	sqls  []string
 	index map[string]int
+	keys  []key // of the order, where a row's cursor is selected
 }
 
 func (r *resultColumns) add(sql string) int {
@@ -188,6 +214,8 @@ func (r *resultColumns) object(cols []column, present string) *object {
 		switch {
 		case col.fixed != nil:
 			m.fixed = col.fixed
+		case col.cursor:
+			m.keys = r.keys
 		case col.obj != nil:
 			m.obj = r.object(col.obj, col.present)
 		default:
@@ -208,6 +236,7 @@ type Page struct {
 	Exact bool
 	First Cursor // Before the first row; without keys: no such page
 	Last  Cursor // after the last row
+	More  bool   // rows follow, where the read asks for its edges
 	// Primary holds the primary keys of the rows, in order, where asked for,
 	// and Ends the end of each row in Body.
 	Primary []value.Value
@@ -246,6 +275,9 @@ type RunOptions struct {
 	// AtCursor says that the page was reached by a cursor: one without has no
 	// page before it.
 	AtCursor bool
+	// Edges keeps the keys of the first row and of the last, and does not answer
+	// the row behind Limit.
+	Edges bool
 	// Limit is the page's size where the caller knows it; a page that is full
 	// gets a Last cursor. 0: unknown.
 	Limit int64
@@ -333,6 +365,10 @@ func (pg *Page) row(row Row) error {
 		}
 		return nil
 	}
+	if pg.opt.Edges && pg.opt.Limit > 0 && int64(pg.Rows) == pg.opt.Limit {
+		pg.More = true
+		return nil
+	}
 	switch pg.opt.Format {
 	case query.JSON:
 		if pg.Rows > 0 {
@@ -352,11 +388,11 @@ func (pg *Page) row(row Row) error {
 		pg.Ends = append(pg.Ends, len(pg.Body))
 	}
 	if pg.p.keys != nil {
-		if pg.Rows == 1 && pg.opt.AtCursor {
-			pg.first = pg.keys(row)
+		if pg.Rows == 1 && (pg.opt.AtCursor || pg.opt.Edges) {
+			pg.first = pg.keys(row, pg.first)
 		}
-		if int64(pg.Rows) == pg.opt.Limit {
-			pg.last = pg.keys(row)
+		if int64(pg.Rows) == pg.opt.Limit || pg.opt.Edges {
+			pg.last = pg.keys(row, pg.last)
 		}
 	}
 	if len(pg.Body) > MaxAnswer {
@@ -370,12 +406,29 @@ func (pg *Page) row(row Row) error {
 	return nil
 }
 
-func (pg *Page) keys(row Row) []value.Value {
-	out := make([]value.Value, len(pg.p.keys))
-	for i, k := range pg.p.keys {
-		out[i] = row.Value(k.col)
+func (pg *Page) keys(row Row, out []value.Value) []value.Value {
+	out = out[:0]
+	for _, k := range pg.p.keys {
+		out = append(out, row.Value(k.col))
 	}
 	return out
+}
+
+// Edges are the row cursors of the first row and of the last; empty where
+// there are no rows.
+func (pg *Page) Edges() (first, last string) {
+	if pg.Rows == 0 {
+		return "", ""
+	}
+	cursor := func(keys []value.Value) string {
+		return string(query.AppendRowCursor(nil, len(keys), func(dst []byte, i int) []byte {
+			if keys[i].IsNull() {
+				return append(dst, "null"...)
+			}
+			return pg.p.keys[i].typ.AppendJSON(dst, keys[i])
+		}))
+	}
+	return cursor(pg.first), cursor(pg.last)
 }
 
 func (pg *Page) finish() {
@@ -386,6 +439,9 @@ func (pg *Page) finish() {
 		pg.Body = append(pg.Body, ']')
 	}
 	first, last := pg.first, pg.last
+	if pg.opt.Edges {
+		return
+	}
 	if pg.p.reverse {
 		// Read backwards: the row met first is the page's last one, and there
 		// is a page before only when this one is full.

@@ -9,18 +9,19 @@ import (
 
 	"github.com/vektah/gqlparser/v2/ast"
 
+	"github.com/pandobase/pando/internal/engine"
 	"github.com/pandobase/pando/internal/fault"
 	"github.com/pandobase/pando/internal/model"
 	"github.com/pandobase/pando/internal/query"
 	"github.com/pandobase/pando/internal/value"
 )
 
-// question is a field of a root type as a read: its body, between before and
-// behind, is the field's value.
+// question is a field of a root type as a read.
 type question struct {
-	read           *query.Read
-	before, behind string
-	one            bool // the body is an array of at most one row, which is the value
+	read *query.Read
+	// members, not nil, are what is told of the rows that the read answers; else it
+	// answers an array of at most one element, which is the value.
+	members []query.Member
 }
 
 func targetOf(e *model.Entity) query.Target {
@@ -28,10 +29,10 @@ func targetOf(e *model.Entity) query.Target {
 }
 
 // rows compiles a connection at the root. Where it asks for the rows of a page
-// and nothing about them, they are a plain read, whose rows need no database to
-// be put into an array.
+// and at most where that stands, they are a plain read, whose rows need no
+// database to be put into an array.
 func (c *call) rows(f *collected, e *model.Entity) (*question, error) {
-	q := &question{read: &query.Read{Target: targetOf(e)}, one: true}
+	q := &question{read: &query.Read{Target: targetOf(e)}}
 	n := &q.read.Node
 	if err := c.page(n, f.field(), e); err != nil {
 		return nil, err
@@ -40,37 +41,77 @@ func (c *call) rows(f *collected, e *model.Entity) (*question, error) {
 	if err != nil {
 		return nil, err
 	}
-	at := -1
-	for i := range members {
-		switch {
-		case members[i].Kind == query.MemberFixed:
-		case members[i].Kind == query.MemberRows && at < 0 && !n.Page.Last:
-			at = i
-		default:
-			n.Connection = members
-			return q, nil
-		}
-	}
-	if at < 0 { // nothing is read
+	rows, edges, plain := plainly(members, nil)
+	if !plain || rows == nil || n.Page.Last || n.Page.Limit != nil && *n.Page.Limit == 0 {
 		n.Connection = members
 		return q, nil
 	}
-	q.one = false
-	n.Select = members[at].Items
-	before := []byte{'{'}
-	for i := range members {
-		if i > 0 {
-			before = append(before, ',')
-		}
-		before = append(value.AppendQuoted(before, members[i].Name), ':')
-		if i == at {
-			q.before, before = string(before), nil
-			continue
-		}
-		before = value.AppendQuoted(before, members[i].Text)
-	}
-	q.behind = string(before) + "}"
+	q.members, n.Select, q.read.Edges = members, rows.Items, edges
 	return q, nil
+}
+
+// plainly finds the rows among members; plain is false where there are others
+// than these, where they stand, and texts.
+func plainly(members []query.Member, rows *query.Member) (found *query.Member, edges, plain bool) {
+	for i := range members {
+		m := &members[i]
+		switch m.Kind {
+		case query.MemberFixed:
+		case query.MemberRows:
+			if rows != nil {
+				return nil, false, false
+			}
+			rows = m
+		case query.MemberNext, query.MemberPrevious, query.MemberFirstCursor, query.MemberLastCursor:
+			edges = true
+		case query.MemberObject:
+			var inner bool
+			if rows, inner, plain = plainly(m.Members, rows); !plain {
+				return nil, false, false
+			}
+			edges = edges || inner
+		case query.MemberGroups, query.MemberTotals, query.MemberCount:
+			return nil, false, false
+		}
+	}
+	return rows, edges, true
+}
+
+// appendMembers appends what is told of the rows of a plain read.
+func appendMembers(dst []byte, members []query.Member, n *query.Node, res *engine.Result) []byte {
+	dst = append(dst, '{')
+	for i := range members {
+		m := &members[i]
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(value.AppendQuoted(dst, m.Name), ':')
+		switch m.Kind {
+		case query.MemberRows:
+			dst = append(dst, res.Body...)
+		case query.MemberNext:
+			dst = strconv.AppendBool(dst, res.More)
+		case query.MemberPrevious:
+			dst = strconv.AppendBool(dst, n.After != nil || n.Page.Offset > 0)
+		case query.MemberFirstCursor:
+			dst = appendText(dst, res.First)
+		case query.MemberLastCursor:
+			dst = appendText(dst, res.Last)
+		case query.MemberObject:
+			dst = appendMembers(dst, m.Members, n, res)
+		default:
+			dst = value.AppendQuoted(dst, m.Text)
+		}
+	}
+	return append(dst, '}')
+}
+
+// appendText appends a text, or null where it is empty.
+func appendText(dst []byte, text string) []byte {
+	if text == "" {
+		return append(dst, "null"...)
+	}
+	return value.AppendQuoted(dst, text)
 }
 
 // byKey compiles a row that is asked for by its key.
@@ -83,7 +124,7 @@ func (c *call) byKey(f *collected, e *model.Entity) (*question, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &question{read: &query.Read{Target: targetOf(e), Node: query.Node{Select: items, Where: where}}, one: true}, nil
+	return &question{read: &query.Read{Target: targetOf(e), Node: query.Node{Select: items, Where: where}}}, nil
 }
 
 // keyed is the condition of the arguments that name one row.

@@ -94,11 +94,10 @@ func (c *call) ask(ctx context.Context, exec engine.Executor, dst []byte, q *que
 		return dst, err
 	}
 	defer res.Release()
-	if q.one {
+	if q.members == nil {
 		return appendOne(dst, res.Body), nil
 	}
-	dst = append(append(dst, q.before...), res.Body...)
-	return append(dst, q.behind...), nil
+	return appendMembers(dst, q.members, &q.read.Node, res), nil
 }
 
 // appendOne appends the one element of an array, or null.

@@ -108,7 +108,7 @@ func (dialect) JSONElement(array string, at int64) string {
 }
 
 // Hex implements store.Dialect.
-func (dialect) Hex(text string) string { return "hex(" + text + ")" }
+func (dialect) Hex(text string) string { return "lower(hex(" + text + "))" }
 
 // JSONPath implements store.Dialect.
 func (dialect) JSONPath(t value.Type, x string, steps []query.Step) string {
