@@ -7,6 +7,7 @@ import (
 
 	"github.com/pandobase/pando/internal/engine"
 	"github.com/pandobase/pando/internal/policy"
+	"github.com/pandobase/pando/internal/usage"
 )
 
 // call is one operation of a validated document, with its coerced variables.
@@ -23,8 +24,10 @@ type call struct {
 	secure      bool               // the client came over TLS
 
 	door    *door
-	filters int // comparisons so far
-	nested  int // conditions that stand in each other
+	things  []usage.Thing // deprecated, of the field that is compiled
+	told    []usage.Thing // of those before it
+	filters int           // comparisons so far
+	nested  int           // conditions that stand in each other
 }
 
 // answer is what executing a call gives.

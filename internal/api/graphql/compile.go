@@ -34,6 +34,7 @@ func targetOf(e *model.Entity) query.Target {
 func (c *call) rows(f *collected, e *model.Entity) (*question, error) {
 	q := &question{read: &query.Read{Target: targetOf(e)}}
 	n := &q.read.Node
+	c.names(e)
 	if err := c.page(n, f.field(), e); err != nil {
 		return nil, err
 	}
@@ -116,6 +117,7 @@ func appendText(dst []byte, text string) []byte {
 
 // byKey compiles a row that is asked for by its key.
 func (c *call) byKey(f *collected, e *model.Entity) (*question, error) {
+	c.names(e)
 	where, err := c.keyed(f.field(), e)
 	if err != nil {
 		return nil, err
@@ -330,10 +332,12 @@ func (c *call) aggregates(sets []ast.SelectionSet, e *model.Entity) (out []query
 			out = append(out, &query.Object{Alias: f.key, Items: items})
 			n += more
 		case aggField:
+			c.namesField(m.field)
 			t, _ := typeOfAggregate(m.aggregate)(m.field.Type)
 			out = append(out, &query.Column{Path: query.Path{Field: m.field.Name}, Alias: f.key, Aggregate: m.aggregate, AggCast: asText(t)})
 			n++
 		case groupField:
+			c.namesField(m.field)
 			out = append(out, &query.Column{Path: query.Path{Field: m.field.Name}, Alias: f.key, Cast: asText(m.field.Type)})
 		default:
 			out = append(out, typename(f))
@@ -361,6 +365,7 @@ func (c *call) items(sets []ast.SelectionSet, e *model.Entity) ([]query.Item, er
 		m := c.schema.meaning(f.field())
 		switch m.kind {
 		case rowColumn:
+			c.namesField(m.field)
 			col := &query.Column{Path: query.Path{Field: m.field.Name}, Alias: f.key, Cast: asText(m.field.Type)}
 			if val, _ := c.argument(f.field(), "path"); val != nil {
 				steps, err := steps(val)
@@ -371,12 +376,14 @@ func (c *call) items(sets []ast.SelectionSet, e *model.Entity) ([]query.Item, er
 			}
 			out = append(out, col)
 		case rowToOne:
+			c.names(m.entity)
 			items, err := c.items(f.sets(), m.entity)
 			if err != nil {
 				return nil, err
 			}
 			out = append(out, &query.Embed{Relation: m.relation.Name, Hint: m.relation.ID(), Alias: f.key, Node: query.Node{Select: items}})
 		case rowToMany:
+			c.names(m.entity)
 			em := &query.Embed{Relation: m.relation.Name, Hint: m.relation.ID(), Alias: f.key}
 			if err := c.page(&em.Node, f.field(), m.entity); err != nil {
 				return nil, err
@@ -496,9 +503,11 @@ func (c *call) about(def *ast.Definition, name string, val any) (query.Expr, err
 	}
 	m := (*c.schema.library.told.Load())[f]
 	if m.relation != nil {
+		c.names(m.entity)
 		where, err := c.where(m.entity, val)
 		return &query.Related{Relation: m.relation.Name, Hint: m.relation.ID(), Where: where}, err
 	}
+	c.namesField(m.field)
 	return c.comparisons(m.field.Type, query.Path{Field: m.field.Name}, name, val)
 }
 
@@ -642,7 +651,9 @@ func (c *call) order(e *model.Entity, val any) ([]query.Order, error) {
 			if f == nil || word == "" {
 				return nil, fault.New(fault.InvalidInput, "`orderBy.%s` has no direction", name)
 			}
-			o := query.Order{Path: query.Path{Field: (*c.schema.library.told.Load())[f].field.Name}, Desc: strings.HasPrefix(word, "DESC")}
+			field := (*c.schema.library.told.Load())[f].field
+			c.namesField(field)
+			o := query.Order{Path: query.Path{Field: field.Name}, Desc: strings.HasPrefix(word, "DESC")}
 			switch {
 			case strings.HasSuffix(word, "_FIRST"):
 				o.Nulls = query.NullsFirst

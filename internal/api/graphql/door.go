@@ -20,6 +20,7 @@ import (
 	"github.com/pandobase/pando/internal/model"
 	"github.com/pandobase/pando/internal/operations"
 	"github.com/pandobase/pando/internal/policy"
+	"github.com/pandobase/pando/internal/usage"
 )
 
 // Prefix is where the door stands; the version of the API follows it.
@@ -46,6 +47,8 @@ type Config struct {
 	// Rows is about how many rows an entity has, for the cost of documents; false:
 	// nobody knows. Default: nobody knows.
 	Rows func(context.Context, *model.Entity) (int64, bool)
+	// Usage counts who uses deprecated things; nil: nobody does.
+	Usage *usage.Counter
 	// RequestID returns the id of a request. Default: errors have none.
 	RequestID func(*http.Request) string
 	// Logger receives faults that are the server's. Default: slog.Default.

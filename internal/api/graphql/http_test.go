@@ -157,6 +157,18 @@ func TestSuggestions(t *testing.T) {
 	}
 }
 
+// TestStranger: who is not signed in hears that this may be the reason.
+func TestStranger(t *testing.T) {
+	w := spoken(t, "")
+	const doc = `mutation { shop_close(number: 1) { id } }`
+	if got := w.send("POST", graphqlV1, asks(doc)).Body.String(); !strings.Contains(got, "you are not signed in") {
+		t.Errorf("a stranger is told %s", got)
+	}
+	if got := w.send("POST|Apikey: service", graphqlV1, asks(`{ nothing }`)).Body.String(); strings.Contains(got, "you are not signed in") {
+		t.Errorf("the service is told %s", got)
+	}
+}
+
 func TestIntrospectionModes(t *testing.T) {
 	doc := asks(`{ __schema { queryType { name } } }`)
 	for _, tt := range []struct {

@@ -81,6 +81,7 @@ func (c *call) relationsIn(e *model.Entity, object map[string]any) []related {
 
 // insert creates rows and appends what is selected of the answer.
 func (c *call) insert(ctx context.Context, exec engine.Executor, dst []byte, f *collected, m meaning) ([]byte, error) {
+	c.names(m.entity)
 	objects, one := c.objects(f), m.kind == rootInsertOne
 	conflict, err := c.conflict(f, m.entity)
 	if err != nil {
@@ -102,6 +103,9 @@ func (c *call) insert(ctx context.Context, exec engine.Executor, dst []byte, f *
 		return dst, err
 	}
 	returning, err := c.returning(f, m.entity, one)
+	if err == nil {
+		err = c.notify()
+	}
 	if err != nil {
 		return dst, err
 	}

@@ -106,6 +106,7 @@ func (c *call) change(ctx context.Context, exec engine.Executor, dst []byte, f *
 
 // alter changes or deletes rows that are there.
 func (c *call) alter(ctx context.Context, exec engine.Executor, dst []byte, f *collected, m meaning) ([]byte, error) {
+	c.names(m.entity)
 	w := &query.Write{Action: query.Delete, Target: targetOf(m.entity)}
 	one := m.kind == rootUpdateByKey || m.kind == rootDeleteByKey
 	var err error
@@ -133,6 +134,9 @@ func (c *call) alter(ctx context.Context, exec engine.Executor, dst []byte, f *c
 // what was changed.
 func (c *call) write(ctx context.Context, exec engine.Executor, dst []byte, f *collected, m meaning, w *query.Write, one bool) ([]byte, error) {
 	returning, err := c.returning(f, m.entity, one)
+	if err == nil {
+		err = c.notify()
+	}
 	if err != nil {
 		return dst, err
 	}
@@ -214,6 +218,7 @@ func (c *call) cells(e *model.Entity, suffix string, objects []map[string]any) (
 		}
 		for _, o := range objects {
 			if _, given := o[f.Name]; given {
+				c.namesField(told[f].field)
 				used = append(used, f)
 				columns = append(columns, told[f].field.Name)
 				break

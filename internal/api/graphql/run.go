@@ -81,6 +81,9 @@ func (c *call) field(ctx context.Context, exec engine.Executor, dst []byte, f *c
 	default:
 		err = fault.New(fault.Internal, "an internal error occurred").WithDetails("the field %s means nothing", f.field().Name)
 	}
+	if err == nil {
+		err = c.notify()
+	}
 	if err != nil {
 		return dst, err
 	}
@@ -134,7 +137,11 @@ func (c *call) operation(ctx context.Context, exec engine.Executor, dst []byte, 
 	if c.door.Operations == nil {
 		return dst, fault.New(fault.UnknownOperation, "there is nothing that runs %s", op.QualifiedName())
 	}
+	c.namesOperation(op)
 	input, err := c.input(f.field())
+	if err == nil {
+		err = c.notify()
+	}
 	if err != nil {
 		return dst, err
 	}

@@ -2,6 +2,7 @@ package graphql
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strconv"
 
@@ -87,7 +88,7 @@ func (s *session) ready(o *operation, left *int) *run {
 	open := s.mayIntrospect()
 	p, errs := s.door.prepare(s.schema, text, open)
 	if errs != nil {
-		return &run{errs: errs}
+		return &run{errs: s.toStranger(errs)}
 	}
 	if o.hash != "" && o.query != "" {
 		s.persists.put(o.hash, text, len(text))
@@ -117,6 +118,20 @@ func (s *session) ready(o *operation, left *int) *run {
 	}
 	*left -= r.cost
 	return r
+}
+
+// toStranger says to an anonymous caller that others may have more in their
+// schema.
+func (s *session) toStranger(errs []error) []error {
+	if s.id.Role != policy.Anon {
+		return errs
+	}
+	for _, err := range errs {
+		if at, ok := errors.AsType[*refused](err); ok && at.fault.Code == fault.GraphQLInvalid && at.fault.Hint == "" {
+			at.fault.WithHint("you are not signed in: what policies keep for users is not in your schema")
+		}
+	}
+	return errs
 }
 
 // answer executes what is ready and answers.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"net/http"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -168,6 +169,18 @@ func (c countingReader) Query(st *store.Statement, args []value.Value, each func
 // try executes a document and returns what the answer's data and errors are.
 func (w *world) try(id policy.Identity, doc string, vars map[string]any) (string, []*gqlError) {
 	w.Helper()
+	return w.tryOf(&call{id: id, vars: vars}, doc)
+}
+
+// tryWith is try with the headers of the answer.
+func (w *world) tryWith(id policy.Identity, doc string, h http.Header) (string, []*gqlError) {
+	w.Helper()
+	return w.tryOf(&call{id: id, w: h}, doc)
+}
+
+func (w *world) tryOf(c *call, doc string) (string, []*gqlError) {
+	w.Helper()
+	id := c.id
 	guard := w.door.Engine.Guard(id)
 	s := w.door.schemaFor(w.door.app.Latest(), &id, guard)
 	parsed, err := parser.ParseQuery(&ast.Source{Input: doc})
@@ -177,7 +190,7 @@ func (w *world) try(id policy.Identity, doc string, vars map[string]any) (string
 	if errs := validator.ValidateWithRules(s.ast, parsed, rules.NewDefaultRules()); len(errs) > 0 {
 		return "", []*gqlError{{Message: errs.Error()}}
 	}
-	c := &call{schema: s, id: id, guard: guard, doc: parsed, op: parsed.Operations[0], vars: vars}
+	c.schema, c.guard, c.doc, c.op = s, guard, parsed, parsed.Operations[0]
 	a := w.door.execute(w.Context(), c)
 	var out bytes.Buffer
 	if err := json.Compact(&out, a.data); err != nil {
