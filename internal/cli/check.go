@@ -13,15 +13,18 @@ import (
 )
 
 func (r *root) checkCommand() *cobra.Command {
-	return &cobra.Command{
+	var lock bool
+	cmd := &cobra.Command{
 		Use: "check", Short: "Check the application without starting it",
-		Long: "Reads pando.yaml, modules/*.yaml, the policy tests and pando.lock, checks them and every\nexpression in them, and lists all problems with their places. Exits 1 when there are any. Warnings\nare not wrong, and worth a look.",
+		Long: "Reads pando.yaml, modules/*.yaml, the policy tests and pando.lock, checks them and every\nexpression in them, and lists all problems with their places. Exits 1 when there are any. Warnings\nare not wrong, and worth a look.\n\nA pando.lock that lacks a name or a number is a problem: `pando dev` completes it, and so does --lock.",
 		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error { return r.check() },
+		RunE: func(*cobra.Command, []string) error { return r.check(lock) },
 	}
+	cmd.Flags().BoolVar(&lock, "lock", false, "complete pando.lock")
+	return cmd
 }
 
-func (r *root) check() error {
+func (r *root) check(lock bool) error {
 	app, err := server.Load(r.dir, r.env)
 	var invalid *server.InvalidError
 	if err == nil {
@@ -29,6 +32,11 @@ func (r *root) check() error {
 	}
 	if err == nil {
 		err = app.CheckCode()
+	}
+	if err == nil && lock {
+		err = app.WriteLock()
+	} else if err == nil {
+		err = app.CheckLock()
 	}
 	if err == nil && r.opt.Check != nil {
 		if problems := r.opt.Check(app.Model); len(problems) > 0 {

@@ -42,27 +42,30 @@ type App struct {
 
 // Config is pando.yaml. Every field has its default filled in.
 type Config struct {
-	App      string
-	Listen   string         // default 127.0.0.1:7263
-	URL      string         // where clients reach the public API, as in links and tokens; empty: the listener's address
-	Proxies  []netip.Prefix // whose X-Forwarded-For counts
-	Ops      string         // default 127.0.0.1:7264
-	Data     string         // default ./data
-	Store    Store
-	Cache    string // default memory://
-	Broker   string // default embedded://
-	Files    string // default file://files
-	Keys     string // default file://keys
-	Mail     string // default mailbox://
-	Roles    map[string]Role
-	Auth     Auth
-	Limits   Limits
-	GraphQL  GraphQL
-	Queues   map[string]int // how many jobs of a queue run at once on a node; default 10
-	Versions []string       // default [v1]
-	TLS      TLS
-	CORS     CORS
-	Log      Log
+	App     string
+	Listen  string         // default 127.0.0.1:7263
+	URL     string         // where clients reach the public API, as in links and tokens; empty: the listener's address
+	Proxies []netip.Prefix // whose X-Forwarded-For counts
+	Ops     string         // default 127.0.0.1:7264
+	Data    string         // default ./data
+	Store   Store
+	Cache   string // default memory://
+	Broker  string // default embedded://
+	Files   string // default file://files
+	Keys    string // default file://keys
+	Mail    string // default mailbox://
+	Roles   map[string]Role
+	Auth    Auth
+	Limits  Limits
+	GraphQL GraphQL
+	// Reflection is who may ask the gRPC door for its services: IntrospectionOff
+	// and its like; empty: everybody in `pando dev`, and who is signed in otherwise.
+	Reflection string
+	Queues     map[string]int // how many jobs of a queue run at once on a node; default 10
+	Versions   []string       // default [v1]
+	TLS        TLS
+	CORS       CORS
+	Log        Log
 }
 
 // Store is the store's URL with its read replicas.

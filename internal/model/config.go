@@ -54,6 +54,7 @@ func (l *loader) config(d *document, raw *rawConfig) {
 		Body: or(lim.body, defaultBody), Header: or(lim.header, defaultHeader), Rows: or(lim.rows, defaultRows),
 		Depth: or(lim.depth, defaultDepth), Filters: or(lim.filters, defaultFilters), Timeout: or(lim.timeout, defaultTimeout),
 	}
+	c.Reflection = raw.api.v.reflection.v
 	g := raw.api.v.graphql.v
 	c.GraphQL = GraphQL{
 		Introspection: g.introspection.v, Documents: g.documents.v, Document: int(or(g.document, defaultGraphQLDocument)),

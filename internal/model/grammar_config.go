@@ -58,7 +58,8 @@ type rawLimits struct {
 }
 
 type rawAPI struct {
-	graphql at[rawGraphQL]
+	graphql    at[rawGraphQL]
+	reflection at[string]
 }
 
 type rawGraphQL struct {
@@ -110,7 +111,8 @@ const (
 	defaultGraphQLCost       = 100_000
 )
 
-// The values of api.graphql.introspection: who may ask for the schema.
+// The values of api.graphql.introspection and api.reflection: who may ask for the
+// schema.
 const (
 	IntrospectionOff      = "off"
 	IntrospectionSignedIn = "signed-in" // callers that are users or services
@@ -158,7 +160,10 @@ func configSpec() spec[rawConfig] {
 		bind("auth", "How users sign in.", authSpec(), func(c *rawConfig) *at[rawAuth] { return &c.auth }),
 		bind("limits", "What one request may ask for.", limitsSpec(), func(c *rawConfig) *at[rawLimits] { return &c.limits }),
 		bind("api", "The doors to rows, one by one.", object("api",
-			bind("graphql", "The GraphQL door.", graphqlSpec(), func(a *rawAPI) *at[rawGraphQL] { return &a.graphql })),
+			bind("graphql", "The GraphQL door.", graphqlSpec(), func(a *rawAPI) *at[rawGraphQL] { return &a.graphql }),
+			bind("reflection", "Who may ask the gRPC door for its services; by default everybody in `pando dev`, and who is signed in otherwise.",
+				enum("who may ask for the services", IntrospectionOff, IntrospectionSignedIn, IntrospectionAll),
+				func(a *rawAPI) *at[string] { return &a.reflection }, example(IntrospectionAll))),
 			func(c *rawConfig) *at[rawAPI] { return &c.api }),
 		bind("queues", "How many jobs of each queue run at once on a node; 10 by default.", mapping("queues", identifier("a queue's name"), integer(1, 10_000)),
 			func(c *rawConfig) *at[[]entry[int]] { return &c.queues }, example(map[string]any{"mail": 2})),

@@ -155,3 +155,21 @@ func (a *Application) WriteLock() error {
 	}
 	return nil
 }
+
+// CheckLock reports what pando.lock does not fix yet. Before the first version of it
+// nothing is fixed.
+func (a *Application) CheckLock() error {
+	names, written := a.Model.Unlocked()
+	if !written || len(names) == 0 {
+		return nil
+	}
+	const most = 5
+	list := strings.Join(names[:min(most, len(names))], ", ")
+	if len(names) > most {
+		list += fmt.Sprintf(" and %d more", len(names)-most)
+	}
+	return &InvalidError{[]model.Problem{{
+		Pos: model.Pos{File: model.LockFile, Line: 1, Column: 1}, Message: "there are no numbers for " + list,
+		Hint: "`pando dev` or `pando check --lock` writes them; commit the file",
+	}}}
+}

@@ -299,7 +299,7 @@ func (n *Node) use(app *Application) error {
 			RequestID: func(r *http.Request) string { return edge.RequestID(r.Context()) },
 		}),
 		operations: ops, queue: n.queue, jobs: jobs.New(app.Model), waysOut: out, webhooks: n.webhooks, functions: n.functionsDoor(app, ops), jobsDoor: n.jobsDoor(), hooks: hooks,
-		graphql: graphql, rpc: n.rpcDoor(eng, ops),
+		graphql: graphql, rpc: n.rpcDoor(app, eng, ops),
 	})
 	if was != nil {
 		n.leave(was.waysOut, out)

@@ -6,13 +6,19 @@ import (
 	"github.com/pandobase/pando/internal/api/rpc"
 	"github.com/pandobase/pando/internal/edge"
 	"github.com/pandobase/pando/internal/engine"
+	"github.com/pandobase/pando/internal/model"
 	"github.com/pandobase/pando/internal/operations"
 )
 
 // rpcDoor is the door of gRPC for an application.
-func (n *Node) rpcDoor(eng *engine.Engine, ops *operations.Operations) *rpc.Door {
+func (n *Node) rpcDoor(app *Application, eng *engine.Engine, ops *operations.Operations) *rpc.Door {
+	reflection := app.Model.Config.Reflection
+	if reflection == "" && n.opt.Develop {
+		reflection = model.IntrospectionAll
+	}
 	return rpc.New(rpc.Config{
-		Engine: eng, Operations: ops, Authenticate: n.caller("grpc"), Route: edge.SetRoute, RequestID: edge.RequestIDOf, Logger: n.opt.Log,
+		Engine: eng, Operations: ops, Allows: app.Rules.Allow, Authenticate: n.caller("grpc"), Ready: n.Ready, Reflection: reflection,
+		Route: edge.SetRoute, RequestID: edge.RequestIDOf, Logger: n.opt.Log,
 	})
 }
 

@@ -164,7 +164,7 @@ func edgeConfig(cfg model.Config, opt *ServeOptions, at *address, node *Node, te
 	if opt.Ops != "" {
 		ops = opt.Ops
 	}
-	return edge.Config{
+	config := edge.Config{
 		Listen: at.listen, Listener: at.listener, Ops: ops,
 		TLS:     edge.TLS{Cert: cfg.TLS.Cert, Key: cfg.TLS.Key},
 		Limits:  edge.Limits{Body: cfg.Limits.Body, Header: int(cfg.Limits.Header), Request: cfg.Limits.Timeout},
@@ -179,7 +179,6 @@ func edgeConfig(cfg model.Config, opt *ServeOptions, at *address, node *Node, te
 			{Prefix: jobsdoor.Prefix, Route: jobsdoor.Prefix + "/{id}", Handler: node.door(func(l *live) http.Handler { return l.jobsDoor })},
 			{Prefix: hooksdoor.Prefix, Route: hooksdoor.Prefix + "/{integration}", Handler: node.writing(func(l *live) http.Handler { return l.hooks })},
 			{Prefix: openapi.PagePath, Handler: openapi.Page()},
-			{Prefix: rpc.Prefix, Handler: http.HandlerFunc(node.serveRPC)},
 		},
 		Checks:     []edge.Check{{Name: "store", Func: node.Ready}},
 		DrainDelay: opt.Drain,
@@ -188,6 +187,10 @@ func edgeConfig(cfg model.Config, opt *ServeOptions, at *address, node *Node, te
 		Telemetry:  tel,
 		Redact:     node.redact,
 	}
+	for _, prefix := range rpc.Prefixes() {
+		config.Mounts = append(config.Mounts, edge.Mount{Prefix: prefix, Handler: http.HandlerFunc(node.serveRPC)})
+	}
+	return config
 }
 
 // logs are the application's log and the access log.

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"net/http"
 
+	"github.com/pandobase/pando/internal/api/position"
 	"github.com/pandobase/pando/internal/engine"
 	"github.com/pandobase/pando/internal/fault"
 	"github.com/pandobase/pando/internal/policy"
@@ -40,25 +41,24 @@ func (c *call) serve(ctx context.Context, req *frame) ([]byte, error) {
 			return out, nil
 		}
 	}
-	return nil, c.door.fault(c.r, c.method, err) //nolint:contextcheck // it is the request's
+	return nil, c.door.fault(c.r, c.method, err)
 }
 
 // Metadata of requests and answers, as the REST door has it in headers.
 const (
-	positionName    = "Pando-Consistency"
 	idempotencyName = "Idempotency-Key"
 	replayedName    = "Idempotency-Replayed"
 )
 
 // options are those of a read: it sees what the caller has written.
 func (c *call) options() engine.ReadOptions {
-	return engine.ReadOptions{After: c.r.Header.Get(positionName)}
+	return engine.ReadOptions{After: position.Of(c.r)}
 }
 
 // told puts what a client has to know of a write into the answer's metadata.
 func (c *call) told(res *engine.Result) {
 	if res.Position != "" {
-		c.tell(positionName, res.Position)
+		c.tell(position.Name, res.Position)
 	}
 	if res.Replayed {
 		c.tell(replayedName, "true")

@@ -299,10 +299,9 @@ func (f *field) timestamp(wire []byte) (string, error) {
 			return "", about(fault.New(fault.InvalidBody, "this is no Timestamp"), f.name)
 		}
 		wire = wire[n:]
-		switch number {
-		case secondsNumber:
+		if number == secondsNumber {
 			sec = int64(v) //nolint:gosec // two's complement is what the wire has
-		case nanosNumber:
+		} else if number == nanosNumber {
 			nanos = int64(v) //nolint:gosec // as above
 		}
 	}

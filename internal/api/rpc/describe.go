@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protodesc"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
@@ -33,21 +32,30 @@ type sight struct {
 	field  func(*model.Field) bool
 }
 
-// registry are the descriptors of a schema.
-func (d describing) registry(s *schema) (*protoregistry.Files, error) {
+// registry are the descriptors of schemas.
+func (d describing) registry(schemas ...*schema) (*protoregistry.Files, error) {
 	files := new(protoregistry.Files)
 	for _, known := range []protoreflect.FileDescriptor{emptypb.File_google_protobuf_empty_proto, fieldmaskpb.File_google_protobuf_field_mask_proto, timestamppb.File_google_protobuf_timestamp_proto} {
 		if err := files.RegisterFile(known); err != nil {
 			return nil, err
 		}
 	}
-	for _, f := range s.files {
-		fd, err := protodesc.NewFile(d.file(f), files)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", f.path, err)
-		}
-		if err := files.RegisterFile(fd); err != nil {
-			return nil, err
+	for _, s := range schemas {
+		for _, f := range s.files {
+			if _, err := files.FindFileByPath(f.path); err == nil { // the filters, which all versions share
+				continue
+			}
+			described := d.file(f)
+			if d.see != nil && len(described.GetMessageType())+len(described.GetEnumType())+len(described.GetService()) == 0 {
+				continue
+			}
+			fd, err := protodesc.NewFile(described, files)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", f.path, err)
+			}
+			if err := files.RegisterFile(fd); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return files, nil
@@ -84,7 +92,7 @@ type fileDescriptor struct {
 
 func (d describing) file(f *file) *descriptorpb.FileDescriptorProto {
 	out := &fileDescriptor{describing: d, file: f, comments: &descriptorpb.SourceCodeInfo{}}
-	out.proto = &descriptorpb.FileDescriptorProto{Name: &f.path, Package: &f.pkg, Syntax: proto.String("proto3")}
+	out.proto = &descriptorpb.FileDescriptorProto{Name: &f.path, Package: &f.pkg, Syntax: new("proto3")}
 	out.comment(f.doc, filePackage)
 	for _, m := range f.messages {
 		if d.shows(m) {
@@ -133,7 +141,7 @@ func (d *fileDescriptor) comment(doc string, path ...int) {
 	for line := range strings.SplitSeq(doc, "\n") {
 		lines.WriteString(strings.TrimRight(" "+strings.TrimSpace(line), " ") + "\n")
 	}
-	loc.LeadingComments = proto.String(lines.String())
+	loc.LeadingComments = new(lines.String())
 }
 
 // need imports the file of a type.
@@ -151,14 +159,14 @@ func (d *fileDescriptor) typeName(m *message) *string {
 	default:
 		d.need(m.file.path)
 	}
-	return proto.String("." + m.full)
+	return new("." + m.full)
 }
 
 func (d *fileDescriptor) message(m *message, path ...int) *descriptorpb.DescriptorProto {
 	out := &descriptorpb.DescriptorProto{Name: &m.name}
 	d.comment(m.doc, path...)
 	if m.deprecated {
-		out.Options = &descriptorpb.MessageOptions{Deprecated: proto.Bool(true)}
+		out.Options = &descriptorpb.MessageOptions{Deprecated: new(true)}
 	}
 	if m.oneof != "" {
 		out.OneofDecl = []*descriptorpb.OneofDescriptorProto{{Name: &m.oneof}}
@@ -185,12 +193,12 @@ func (d *fileDescriptor) message(m *message, path ...int) *descriptorpb.Descript
 	}
 	for _, f := range out.Field { // behind the oneof that is one
 		if f.GetProto3Optional() {
-			f.OneofIndex = proto.Int32(int32(len(out.OneofDecl))) //nolint:gosec // as many as fields
-			out.OneofDecl = append(out.OneofDecl, &descriptorpb.OneofDescriptorProto{Name: proto.String("_" + f.GetName())})
+			f.OneofIndex = new(int32(len(out.OneofDecl))) //nolint:gosec // as many as fields
+			out.OneofDecl = append(out.OneofDecl, &descriptorpb.OneofDescriptorProto{Name: new("_" + f.GetName())})
 		}
 	}
 	for _, r := range hidden {
-		out.ReservedRange = append(out.ReservedRange, &descriptorpb.DescriptorProto_ReservedRange{Start: proto.Int32(int32(r.number)), End: proto.Int32(int32(r.number) + 1)}) //nolint:gosec // numbers have 29 bits
+		out.ReservedRange = append(out.ReservedRange, &descriptorpb.DescriptorProto_ReservedRange{Start: new(int32(r.number)), End: new(int32(r.number) + 1)}) //nolint:gosec // numbers have 29 bits
 		if d.source && r.name != "" && m.byName(r.name) == nil {
 			out.ReservedName = append(out.ReservedName, r.name)
 		}
@@ -210,19 +218,19 @@ func (d *fileDescriptor) field(m *message, f *field, path ...int) *descriptorpb.
 	if f.list {
 		label = descriptorpb.FieldDescriptorProto_LABEL_REPEATED
 	}
-	out := &descriptorpb.FieldDescriptorProto{Name: &f.name, Number: proto.Int32(int32(f.number)), Label: &label}
+	out := &descriptorpb.FieldDescriptorProto{Name: &f.name, Number: new(int32(f.number)), Label: &label}
 	if f.deprecated {
-		out.Options = &descriptorpb.FieldOptions{Deprecated: proto.Bool(true)}
+		out.Options = &descriptorpb.FieldOptions{Deprecated: new(true)}
 	}
 	switch {
 	case f.message != nil:
 		out.Type, out.TypeName = descriptorpb.FieldDescriptorProto_TYPE_MESSAGE.Enum(), d.typeName(f.message)
 	case f.typ.Kind == value.Timestamp:
 		d.need("google/protobuf/timestamp.proto")
-		out.Type, out.TypeName = descriptorpb.FieldDescriptorProto_TYPE_MESSAGE.Enum(), proto.String("."+timestampName)
+		out.Type, out.TypeName = descriptorpb.FieldDescriptorProto_TYPE_MESSAGE.Enum(), new("."+timestampName)
 	case f.enum != nil:
 		d.need(f.enum.file.path)
-		out.Type, out.TypeName = descriptorpb.FieldDescriptorProto_TYPE_ENUM.Enum(), proto.String("."+f.enum.full)
+		out.Type, out.TypeName = descriptorpb.FieldDescriptorProto_TYPE_ENUM.Enum(), new("."+f.enum.full)
 	default:
 		typ, ok := scalarTypes[f.typ.Kind]
 		if !ok {
@@ -232,23 +240,26 @@ func (d *fileDescriptor) field(m *message, f *field, path ...int) *descriptorpb.
 	}
 	switch {
 	case m.oneof != "":
-		out.OneofIndex = proto.Int32(0)
+		out.OneofIndex = new(int32(0))
 	case !f.list && f.message == nil:
-		out.Proto3Optional = proto.Bool(true)
+		out.Proto3Optional = new(true)
 	}
 	return out
 }
 
 func (d *fileDescriptor) enum(en *enum, path ...int) *descriptorpb.EnumDescriptorProto {
 	d.comment(en.doc, path...)
-	out := &descriptorpb.EnumDescriptorProto{Name: &en.name, Value: []*descriptorpb.EnumValueDescriptorProto{{Name: &en.zero, Number: proto.Int32(0)}}}
+	out := &descriptorpb.EnumDescriptorProto{Name: &en.name, Value: []*descriptorpb.EnumValueDescriptorProto{{Name: &en.zero, Number: new(int32(0))}}}
 	d.comment("None.", append(slices.Clip(path), enumValues, 0)...)
 	for i, v := range en.values {
-		out.Value = append(out.Value, &descriptorpb.EnumValueDescriptorProto{Name: &v.name, Number: proto.Int32(int32(v.number))}) //nolint:gosec // numbers have 29 bits
+		out.Value = append(out.Value, &descriptorpb.EnumValueDescriptorProto{Name: &v.name, Number: new(int32(v.number))}) //nolint:gosec // numbers have 29 bits
 		d.comment(v.word+".", append(slices.Clip(path), enumValues, i+1)...)
 	}
 	for _, r := range en.gone {
-		out.ReservedRange = append(out.ReservedRange, &descriptorpb.EnumDescriptorProto_EnumReservedRange{Start: proto.Int32(int32(r.number)), End: proto.Int32(int32(r.number))}) //nolint:gosec // as above
+		out.ReservedRange = append(out.ReservedRange, &descriptorpb.EnumDescriptorProto_EnumReservedRange{Start: new(int32(r.number)), End: new(int32(r.number))}) //nolint:gosec // as above
+		if d.source {
+			out.ReservedName = append(out.ReservedName, r.name)
+		}
 	}
 	return out
 }
@@ -264,7 +275,7 @@ func (d *fileDescriptor) service(s *service) {
 		md := &descriptorpb.MethodDescriptorProto{Name: &m.name, InputType: d.typeName(m.in), Options: &descriptorpb.MethodOptions{}}
 		if m.out == nil {
 			d.need("google/protobuf/empty.proto")
-			md.OutputType = proto.String("." + emptyName)
+			md.OutputType = new("." + emptyName)
 		} else {
 			md.OutputType = d.typeName(m.out)
 		}
@@ -272,10 +283,10 @@ func (d *fileDescriptor) service(s *service) {
 			md.Options.IdempotencyLevel = descriptorpb.MethodOptions_NO_SIDE_EFFECTS.Enum()
 		}
 		if m.deprecated {
-			md.Options.Deprecated = proto.Bool(true)
+			md.Options.Deprecated = new(true)
 		}
 		if m.stream {
-			md.ServerStreaming = proto.Bool(true)
+			md.ServerStreaming = new(true)
 		}
 		out.Method = append(out.Method, md)
 	}

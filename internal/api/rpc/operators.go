@@ -97,14 +97,13 @@ func newFilters() *filters {
 		file:  &file{path: "pando/filter/v1/filter.proto", pkg: filterPackage, doc: "What the fields of a row can be compared with. Of several comparisons all have to hold."},
 		lists: map[value.Kind]*message{}, ofs: map[value.Kind]*message{}, many: map[value.Kind]*message{},
 	}
-	fs.is = newEnum(scope{}, fs.file, "Is", filterPackage+".Is", isWords[1:], func(w string) int {
-		for i, word := range isWords {
-			if word == w {
-				return i
-			}
+	numbers := map[string]int{}
+	for i, word := range isWords {
+		if word != "" {
+			numbers[word] = i
 		}
-		return 0
-	})
+	}
+	fs.is = newEnum(scope{}, fs.file, "Is", filterPackage+".Is", isWords[1:], numbers)
 	fs.file.enums = []*enum{fs.is}
 	for k := value.Text; k <= value.File; k++ {
 		if k == value.Enum {

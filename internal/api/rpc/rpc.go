@@ -17,6 +17,7 @@ import (
 	"sync"
 
 	"connectrpc.com/connect"
+	"connectrpc.com/grpchealth"
 
 	"github.com/pandobase/pando/internal/api/problem"
 	"github.com/pandobase/pando/internal/engine"
@@ -35,6 +36,13 @@ type Config struct {
 	Operations *operations.Operations
 	// Authenticate names the caller of a request, or returns a fault.
 	Authenticate func(*http.Request) (policy.Identity, error)
+	// Allows tells whether a caller may run an operation.
+	Allows func(*model.Operation, *policy.Identity) bool
+	// Ready tells whether the node serves, for grpc.health.v1. Default: it does.
+	Ready func(context.Context) error
+	// Reflection is who may ask for the services: a value of pando.yaml's
+	// api.reflection. Default: who is signed in.
+	Reflection string
 	// Route is told which of the door's routes a request takes. Default: nobody is.
 	Route func(ctx context.Context, route string)
 	// RequestID returns the id of a request. Default: faults tell none.
@@ -52,6 +60,9 @@ type Door struct {
 	problems problem.Writer
 	errors   *connect.ErrorWriter
 	versions map[string]*version
+	health   http.Handler
+
+	reflections reflections
 }
 
 // version is a version of the application, made when somebody asks for it.
@@ -65,24 +76,29 @@ func New(c Config) *Door {
 	if c.Route == nil {
 		c.Route = func(context.Context, string) {}
 	}
+	if c.Ready == nil {
+		c.Ready = func(context.Context) error { return nil }
+	}
 	d := &Door{
 		cfg: c, app: c.Engine.App(), limits: c.Engine.App().Config.Limits,
 		problems: problem.Writer{RequestID: c.RequestID, Logger: c.Logger},
 		errors:   connect.NewErrorWriter(connect.WithCodec(protoCodec{})),
 		versions: map[string]*version{},
 	}
+	_, d.health = grpchealth.NewHandler(health{c.Ready}, connect.WithReadMaxBytes(int(d.limits.Body)))
 	for _, name := range d.app.Config.Versions {
 		d.versions[name] = &version{schema: sync.OnceValue(func() *schema { return newSchema(d.app.View(name)) })}
 	}
 	return d
 }
 
-// pathPrefix begins the paths of the applications' services, and Prefix is where
-// the edge mounts them.
-const (
-	pathPrefix = "/" + packagePrefix
-	Prefix     = pathPrefix + "*"
-)
+// pathPrefix begins the paths of the applications' services.
+const pathPrefix = "/" + packagePrefix
+
+const healthPrefix = "/" + grpchealth.HealthV1ServiceName
+
+// Prefixes is where the edge mounts the door.
+func Prefixes() []string { return []string{pathPrefix + "*", reflectionPrefix + "*", healthPrefix} }
 
 // find returns the method of a path and its version, or nil.
 func (d *Door) find(path string) (*version, *method) {
@@ -111,6 +127,14 @@ func (d *Door) Reads(path string) bool {
 
 // ServeHTTP implements [http.Handler].
 func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case strings.HasPrefix(r.URL.Path, reflectionPrefix):
+		d.reflect(w, r)
+		return
+	case strings.HasPrefix(r.URL.Path, healthPrefix):
+		d.health.ServeHTTP(w, r)
+		return
+	}
 	v, m := d.find(r.URL.Path)
 	if m != nil {
 		d.cfg.Route(r.Context(), m.path)

@@ -253,30 +253,25 @@ func (p *part) fillFilter(e *entity) {
 // wordsOf makes the enum of a field, inside of its message.
 func (p *part) wordsOf(m *message, f *field, types scope, numbers model.Numbers) {
 	name := types.take(pascal(f.name), "_")
-	f.enum = newEnum(types, m.file, name, m.full+"."+name, f.typ.Values, func(word string) int { return numbers[word] })
-	for word, n := range numbers {
-		if f.enum.numbers[word] == 0 {
-			f.enum.numbers[word] = n
-			f.enum.gone = append(f.enum.gone, reserved{number: n})
-		}
-	}
-	slices.SortFunc(f.enum.gone, func(a, b reserved) int { return a.number - b.number })
+	f.enum = newEnum(types, m.file, name, m.full+"."+name, f.typ.Values, numbers)
 	f.enum.model = f.model
 	m.enums = append(m.enums, f.enum)
 }
 
-// newEnum makes an enum of words.
-func newEnum(names scope, in *file, name, full string, words []string, number func(string) int) *enum {
-	en := &enum{name: name, full: full, file: in, numbers: map[string]int{}, words: map[int]string{}}
+// newEnum makes an enum of words. numbers has those that are gone too: their names
+// are not given to others.
+func newEnum(names scope, in *file, name, full string, words []string, numbers map[string]int) *enum {
+	en := &enum{name: name, full: full, file: in, numbers: numbers, words: map[int]string{}}
 	prefix := strings.ToUpper(underscored(name))
-	en.zero = names.take(constant(prefix, "unspecified"), "_")
-	for _, word := range words {
-		n := number(word)
-		en.numbers[word], en.words[n] = n, word
-	}
-	for _, n := range slices.Sorted(maps.Keys(en.words)) {
-		word := en.words[n]
-		en.values = append(en.values, enumValue{name: names.take(constant(prefix, word), "_N"), word: word, number: n})
+	en.zero = names.take(constant(prefix, "unspecified"), "_N")
+	for _, word := range slices.SortedFunc(maps.Keys(numbers), func(a, b string) int { return numbers[a] - numbers[b] }) {
+		n, known := numbers[word], names.take(constant(prefix, word), "_N")
+		if !slices.Contains(words, word) {
+			en.gone = append(en.gone, reserved{n, known})
+			continue
+		}
+		en.words[n] = word
+		en.values = append(en.values, enumValue{name: known, word: word, number: n})
 	}
 	return en
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -155,7 +156,7 @@ func newWorldOf(t *testing.T, files fstest.MapFS) *world {
 			return nil, io.ErrUnexpectedEOF
 		},
 	}})
-	w.door = rpc.New(rpc.Config{Engine: w.engine, Operations: ops, Authenticate: callerOf, Logger: slog.New(slog.DiscardHandler), RequestID: func(*http.Request) string { return "r1" }})
+	w.door = rpc.New(rpc.Config{Engine: w.engine, Operations: ops, Allows: rules.Allow, Authenticate: callerOf, Logger: slog.New(slog.DiscardHandler), RequestID: func(*http.Request) string { return "r1" }})
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
 	protocols.SetUnencryptedHTTP2(true)
@@ -250,9 +251,7 @@ func request(t *testing.T, m protoreflect.MethodDescriptor, a *asked, in string)
 		t.Fatalf("%s: %v", in, err)
 	}
 	req := connect.NewRequest(msg)
-	for name, values := range a.header {
-		req.Header()[name] = values
-	}
+	maps.Copy(req.Header(), a.header)
 	if a.key == "" {
 		a.key = "service"
 	}
