@@ -111,7 +111,7 @@ func (o *oracle) create(e *entity, q *ask, res *result) {
 		w = w.with(e, is["id"], is)
 		written = append(written, is)
 	}
-	res.after = w
+	res.after, res.affected = w, len(written)
 	o.represent(e, q, res, w, written)
 }
 
@@ -167,7 +167,7 @@ func (o *oracle) update(e *entity, q *ask, res *result) {
 		w = w.with(e, was["id"], after)
 		written = append(written, after)
 	}
-	res.after = w
+	res.after, res.affected = w, len(written)
 	o.represent(e, q, res, w, written)
 }
 
@@ -191,6 +191,6 @@ func (o *oracle) remove(e *entity, q *ask, res *result) {
 			}
 		}
 	}
-	res.after = w
+	res.after, res.affected = w, len(gone)
 	o.represent(e, q, res, o.world, gone)
 }

@@ -56,7 +56,13 @@ type judged struct {
 type clause struct {
 	cel   string
 	holds func(*judged) truth
-	could func(*caller) outcomes
+	could func(asking) outcomes
+}
+
+// asking is what is known before there is a row: who asks, and how.
+type asking struct {
+	who    *caller
+	method string
 }
 
 // ofCaller is a clause that knows the caller only.
@@ -64,20 +70,20 @@ func ofCaller(cel string, holds func(*caller) truth) *clause {
 	return &clause{
 		cel:   cel,
 		holds: func(j *judged) truth { return holds(j.who) },
-		could: func(c *caller) outcomes { return only(holds(c)) },
+		could: func(a asking) outcomes { return only(holds(a.who)) },
 	}
 }
 
 // ofRow is a clause that knows the row only.
 func ofRow(cel string, holds func(*judged) truth) *clause {
-	return &clause{cel: cel, holds: holds, could: func(*caller) outcomes { return anything }}
+	return &clause{cel: cel, holds: holds, could: func(asking) outcomes { return anything }}
 }
 
 // ofBoth compares the row with something that callers may lack: then it is
 // without, whatever the row holds.
 func ofBoth(cel string, has func(*caller) bool, without outcomes, holds func(*judged) truth) *clause {
-	return &clause{cel: cel, holds: holds, could: func(c *caller) outcomes {
-		if has(c) {
+	return &clause{cel: cel, holds: holds, could: func(a asking) outcomes {
+		if has(a.who) {
 			return anything
 		}
 		return without
@@ -100,10 +106,10 @@ func either(a, b *clause) *clause {
 	}
 }
 
-func combined(a, b *clause, with func(x, y truth) truth) func(*caller) outcomes {
-	return func(c *caller) (out outcomes) {
-		a.could(c).each(func(x truth) {
-			b.could(c).each(func(y truth) { out |= only(with(x, y)) })
+func combined(a, b *clause, with func(x, y truth) truth) func(asking) outcomes {
+	return func(by asking) (out outcomes) {
+		a.could(by).each(func(x truth) {
+			b.could(by).each(func(y truth) { out |= only(with(x, y)) })
 		})
 		return out
 	}
@@ -113,8 +119,8 @@ func not(a *clause) *clause {
 	return &clause{
 		cel:   "!(" + a.cel + ")",
 		holds: func(j *judged) truth { return yes - a.holds(j) },
-		could: func(c *caller) (out outcomes) {
-			a.could(c).each(func(x truth) { out |= only(yes - x) })
+		could: func(by asking) (out outcomes) {
+			a.could(by).each(func(x truth) { out |= only(yes - x) })
 			return out
 		},
 	}
@@ -168,7 +174,7 @@ func reading() *clause {
 	return &clause{
 		cel:   "request.method == 'GET'",
 		holds: func(j *judged) truth { return truly(j.method == "GET") },
-		could: func(*caller) outcomes { return anything },
+		could: func(a asking) outcomes { return only(truly(a.method == "GET")) },
 	}
 }
 

@@ -61,6 +61,7 @@ type result struct {
 	rows     []any  // nil: none are answered
 	ordered  bool
 	total    int // -1: not asked for
+	affected int // rows that were written or deleted
 	inserted bool
 	why      string
 	after    *world
@@ -146,6 +147,14 @@ func (o *oracle) lets(e *entity, r rule, w *world, is, was row) bool {
 	return o.judge(e, c, w, is, was)
 }
 
+func (o *oracle) asking() asking { return asking{o.who, o.method} }
+
+// might tells whether a rule may allow a row at all, whatever it holds.
+func (o *oracle) might(e *entity, r rule) bool {
+	c, free, shut := o.rule(e, r)
+	return free || !shut && c.could(o.asking()).mayBe(yes)
+}
+
 func (o *oracle) judge(e *entity, c *clause, w *world, is, was row) bool {
 	return c.holds(&judged{world: w, who: o.who, method: o.method, entity: e, row: is, old: was}) == yes
 }
@@ -153,7 +162,7 @@ func (o *oracle) judge(e *entity, c *clause, w *world, is, was row) bool {
 // sees tells whether the caller may name a field at all.
 func (o *oracle) sees(e *entity, f *field) bool {
 	_, _, shut := o.rule(e, toRead)
-	return !f.hidden && !shut && (f.read == nil || o.who.role == serviceRole || f.read.could(o.who).mayBe(yes))
+	return !f.hidden && !shut && (f.read == nil || o.who.role == serviceRole || f.read.could(o.asking()).mayBe(yes))
 }
 
 // writes tells whether the caller may give a field in an action.
@@ -168,7 +177,7 @@ func (o *oracle) writes(e *entity, f *field, r rule) bool {
 	if r == toUpdate && e.only != nil && !slices.Contains(e.only, f.name) {
 		return false
 	}
-	return f.write == nil || f.write.could(o.who).mayBe(yes)
+	return f.write == nil || f.write.could(o.asking()).mayBe(yes)
 }
 
 // value is a field as the caller may know it.
@@ -267,7 +276,11 @@ func (o *oracle) read(e *entity, q *ask, res *result) {
 	}
 	if by != "" {
 		slices.SortStableFunc(found, func(x, y row) int {
-			c := order(o.value(e, o.world, x, by), o.value(e, o.world, y, by))
+			a, b := o.value(e, o.world, x, by), o.value(e, o.world, y, by)
+			c := order(a, b)
+			if a == nil || b == nil { // nulls are the greatest
+				c = -c
+			}
 			if down {
 				c = -c
 			}

@@ -1,40 +1,12 @@
 package matrix
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
-	"reflect"
-	"slices"
 	"strings"
 )
-
-// door is one way to the rows. A further one is a further line of doors.
-type door struct {
-	name string
-	// method is what request.method of a rule is for an ask.
-	method func(*ask) string
-	// put sends an ask.
-	put func(*node, *caller, *entity, *ask) (*reply, error)
-	// compare tells how the answer differs from the one that must come; empty:
-	// it does not.
-	compare func(*caller, *ask, *result, *reply) string
-}
-
-// doors are all ways to the rows that there are.
-func doors() []door {
-	return []door{{name: "rest", method: restMethod, put: restPut, compare: restCompare}}
-}
-
-// reply is what a door has answered.
-type reply struct {
-	request string // as a person would repeat it
-	status  int
-	header  http.Header
-	body    []byte
-}
 
 func restMethod(q *ask) string {
 	switch q.action {
@@ -53,7 +25,7 @@ func restMethod(q *ask) string {
 }
 
 // restPut says an ask in PostgREST's grammar.
-func restPut(n *node, c *caller, e *entity, q *ask) (*reply, error) {
+func restPut(n *node, o *oracle, e *entity, q *ask) (*reply, error) {
 	v := url.Values{}
 	var columns []string
 	columns = append(columns, q.fields...)
@@ -77,9 +49,9 @@ func restPut(n *node, c *caller, e *entity, q *ask) (*reply, error) {
 		v.Add(w.field, w.text())
 	}
 	if by, down := strings.CutPrefix(q.by, "-"); down {
-		v.Set("order", by+".desc.nullslast,id.asc")
+		v.Set("order", by+".desc,id.asc")
 	} else if q.by != "" {
-		v.Set("order", q.by+".asc.nullsfirst,id.asc")
+		v.Set("order", q.by+".asc,id.asc")
 	}
 	if q.limit > 0 {
 		v.Set("limit", itoa(q.limit))
@@ -113,7 +85,7 @@ func restPut(n *node, c *caller, e *entity, q *ask) (*reply, error) {
 	if q.ifMatch != "" {
 		h.Set("If-Match", q.ifMatch)
 	}
-	return n.send(c, restMethod(q), "/rest/v1/"+e.name+"?"+v.Encode(), restBody(q), h)
+	return n.send(o.who, restMethod(q), "/rest/v1/"+e.name+"?"+v.Encode(), restBody(q), h)
 }
 
 // text is a condition's operator and value.
@@ -196,12 +168,12 @@ func restSuccess(q *ask, res *result) int {
 	return http.StatusNoContent
 }
 
-func restCompare(c *caller, q *ask, res *result, got *reply) string {
+func restCompare(o *oracle, _ *entity, q *ask, res *result, got *reply) string {
 	if res.code != "" {
 		var p struct{ Code string }
 		err := json.Unmarshal(got.body, &p)
-		if err != nil || p.Code != res.code || got.status != restStatus(c, res.code) {
-			return fmt.Sprintf("%d %s", restStatus(c, res.code), res.code)
+		if err != nil || p.Code != res.code || got.status != restStatus(o.who, res.code) {
+			return fmt.Sprintf("%d %s", restStatus(o.who, res.code), res.code)
 		}
 		return ""
 	}
@@ -231,33 +203,4 @@ func restCompare(c *caller, q *ask, res *result, got *reply) string {
 		return string(text)
 	}
 	return ""
-}
-
-// sameRows compares rows with a JSON array of them.
-func sameRows(rows []any, body []byte, ordered bool) bool {
-	text, err := json.Marshal(rows)
-	if err != nil {
-		panic(err)
-	}
-	var want, have []any
-	if json.Unmarshal(text, &want) != nil || json.Unmarshal(body, &have) != nil || have == nil {
-		return false
-	}
-	if !ordered {
-		inOrder(want)
-		inOrder(have)
-	}
-	return reflect.DeepEqual(want, have)
-}
-
-// inOrder sorts rows by their text.
-func inOrder(rows []any) {
-	slices.SortFunc(rows, func(x, y any) int {
-		a, err1 := json.Marshal(x)
-		b, err2 := json.Marshal(y)
-		if err1 != nil || err2 != nil {
-			panic("JSON that was read cannot be written")
-		}
-		return bytes.Compare(a, b)
-	})
 }
