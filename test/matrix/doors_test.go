@@ -17,8 +17,9 @@ type door struct {
 	says func(*entity, *ask) bool
 	// method is what request.method of a rule is for an ask.
 	method func(*ask) string
-	// more is an ask with what the door answers unasked; nil: nothing.
-	more func(*oracle, *entity, *ask) *ask
+	// expect is what has to come of an ask: what the oracle says, as far as the
+	// door lets it get there.
+	expect func(*oracle, *entity, *ask) result
 	// put sends an ask of the oracle's caller.
 	put func(*node, *oracle, *entity, *ask) (*reply, error)
 	// compare tells how the answer differs from the one that must come; empty:
@@ -29,8 +30,9 @@ type door struct {
 // doors are all ways to the rows that there are.
 func doors() []door {
 	return []door{
-		{name: "rest", says: sayAll, method: restMethod, put: restPut, compare: restCompare},
-		{name: "connect", says: connectSays, method: connectMethod, more: rpcMore, put: connectPut, compare: rpcCompare},
+		{name: "rest", says: sayAll, method: restMethod, expect: (*oracle).answer, put: restPut, compare: restCompare},
+		{name: "graphql", says: graphqlSays, method: graphqlMethod, expect: graphqlExpect, put: graphqlPut, compare: graphqlCompare},
+		{name: "connect", says: connectSays, method: connectMethod, expect: rpcExpect, put: connectPut, compare: rpcCompare},
 	}
 }
 

@@ -85,6 +85,9 @@ func (c *tally) report() {
 	}
 }
 
+// refusedTurns: who is let in nowhere tries one in so many entities.
+const refusedTurns = 4
+
 // TestMatrix lets every caller do everything to every entity.
 func TestMatrix(t *testing.T) {
 	seed := uint64(1)
@@ -103,6 +106,9 @@ func TestMatrix(t *testing.T) {
 	for _, d := range doors() {
 		for i, c := range who {
 			for j, e := range append(slices.Clone(a.entities), a.users, a.roles) {
+				if c.refused != "" && (i+j)%refusedTurns != 0 && os.Getenv(allName) == "" {
+					continue
+				}
 				list := slices.DeleteFunc(asks(m.world, e, c, p), func(q *ask) bool { return !d.says(e, q) })
 				if os.Getenv(allName) == "" {
 					list = rotate(list, c.share, i+j)
@@ -152,15 +158,11 @@ func (m *matrix) load() {
 // differs from what the oracle says.
 func (m *matrix) cell(d door, c *caller, e *entity, q *ask) string {
 	o := &oracle{world: m.world, who: c, method: d.method(q)}
-	asked := q
-	if d.more != nil {
-		asked = d.more(o, e, q)
-	}
 	var want result
 	if c.refused != "" {
-		want = result{code: c.refused, why: "the caller is not let in", total: -1, after: m.world}
+		want = o.refused(c.refused, "the caller is not let in")
 	} else {
-		want = o.answer(e, asked)
+		want = d.expect(o, e, q)
 	}
 	got, err := d.put(m.n, o, e, q)
 	if err != nil {

@@ -91,6 +91,11 @@ type refusal struct{ code, why string }
 
 func refuse(code, why string, args ...any) { panic(refusal{code, fmt.Sprintf(why, args...)}) }
 
+// refused is the result of what is refused before any rule is asked.
+func (o *oracle) refused(code, why string) result {
+	return result{code: code, why: why, total: -1, after: o.world}
+}
+
 // answer tells what has to come of an ask.
 func (o *oracle) answer(e *entity, q *ask) (res result) {
 	res = result{total: -1, after: o.world}
@@ -98,7 +103,7 @@ func (o *oracle) answer(e *entity, q *ask) (res result) {
 		switch r := recover().(type) {
 		case nil:
 		case refusal:
-			res = result{code: r.code, why: r.why, total: -1, after: o.world}
+			res = o.refused(r.code, r.why)
 		default:
 			panic(r)
 		}

@@ -50,14 +50,6 @@ func connectMethod(q *ask) string {
 	return http.MethodPost
 }
 
-// rpcMore: a row that was written is answered to who may read rows at all.
-func rpcMore(o *oracle, e *entity, q *ask) *ask {
-	out := *q
-	_, _, shut := o.rule(e, toRead)
-	out.returns = (q.action == doCreate || q.action == doUpdate) && !shut
-	return &out
-}
-
 // pascal is a name as protobuf has it: an underscore that no letter follows
 // stays.
 func pascal(name string) string {
@@ -264,31 +256,31 @@ func rpcCanonical(c *caller, code string) string {
 	return "invalid_argument"
 }
 
-// rpcCode is the code that has to come; empty: none.
-func rpcCode(o *oracle, e *entity, q *ask, res *result) string {
+// rpcExpect: a row that was written is answered to who may read rows at all, and
+// one that is not there is a fault.
+func rpcExpect(o *oracle, e *entity, q *ask) result {
 	hidden := func(name string) bool { return name != "" && e.field(strings.TrimPrefix(name, "-")).hidden }
 	switch {
-	case o.who.refused != "":
-		return res.code
 	case e.builtin && q.action != doRead:
-		return noSuchMethod
+		return o.refused(noSuchMethod, "identity's tables have no such methods")
 	case slices.ContainsFunc(q.where, func(w cond) bool { return hidden(w.field) }):
-		return notTheMessage // no filter has it
+		return o.refused(notTheMessage, "no filter has it")
 	case hidden(q.by), slices.ContainsFunc(q.fields, hidden):
-		return noSuchField // whoever asks
-	case res.code != "":
-		return res.code
-	case q.action == doRead && rpcMessage(e, q).rows == "" && len(res.rows) == 0,
-		(q.action == doUpdate || q.action == doDelete) && res.affected == 0:
-		return noSuchRow
+		return o.refused(noSuchField, "it is hidden from everybody")
 	}
-	return ""
+	more := *q
+	_, _, shut := o.rule(e, toRead)
+	more.returns = (q.action == doCreate || q.action == doUpdate) && !shut
+	res := o.answer(e, &more)
+	if res.code == "" && (q.action == doRead && rpcMessage(e, q).rows == "" && len(res.rows) == 0 || (q.action == doUpdate || q.action == doDelete) && res.affected == 0) {
+		return o.refused(noSuchRow, "there is no such row for the caller")
+	}
+	return res
 }
 
 func rpcCompare(o *oracle, e *entity, q *ask, res *result, got *reply) string {
-	code := rpcCode(o, e, q, res)
-	if code != "" {
-		want := rpcCanonical(o.who, code) + " " + code
+	if res.code != "" {
+		want := rpcCanonical(o.who, res.code) + " " + res.code
 		if have, err := rpcFault(got.body); err != nil || have != want {
 			return want + ", not " + have
 		}
