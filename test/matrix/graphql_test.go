@@ -303,7 +303,7 @@ func inSchema(o *oracle, e *entity, q *ask) bool {
 	}
 	for _, x := range q.embeds {
 		at := relation(o.world.app, e, &x)
-		if at.one != "" && !sees(e, at.one) || at.many != "" && !sees(at.to, at.many) || at.via != nil && !(sees(at.via, at.near) && sees(at.via, at.far)) || !o.might(at.to, toRead) {
+		if !o.might(at.to, toRead) || !sees(e, at.one) || !sees(at.to, at.many) || at.via != nil && (!sees(at.via, at.near) || !sees(at.via, at.far)) {
 			return false
 		}
 		for _, name := range x.fields {
