@@ -55,6 +55,10 @@ bench-logic: ## Measure what events, operations and functions cost.
 bench-queue: ## Measure the job queue beside River, on PostgreSQL and SQLite.
 	@bench/queue.sh
 
+.PHONY: graphiql
+graphiql: ## Build the GraphiQL that `pando dev` serves, from web/graphiql.
+	@cd web/graphiql && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && npm run --silent build
+
 .PHONY: build
 build: ## Build static binaries for linux and darwin, amd64 and arm64, into bin/.
 	@for platform in $(PLATFORMS); do \
@@ -117,7 +121,7 @@ vuln: ## Look dependencies up in Go's vulnerability database (needs the network)
 
 .PHONY: clean
 clean: ## Remove what the other targets made.
-	@rm -rf bin bench/.work test/*/node_modules test/*/*/node_modules
+	@rm -rf bin bench/.work test/*/node_modules test/*/*/node_modules web/*/node_modules
 
 $(GOLANGCI):
 	@echo "building golangci-lint $(GOLANGCI_VERSION) into bin/tools: a few minutes, once"

@@ -45,7 +45,7 @@ export CGO_ENABLED=0
 
 node_ok() { have node && have npm && [ "$(node -p 'process.versions.node.split(".")[0] >= 20')" = true ]; }
 if node_ok || { package "nodejs npm" "tests with Node" && node_ok; }; then
-  for dir in test/*/package-lock.json; do
+  for dir in test/*/package-lock.json web/*/package-lock.json; do
     dir=${dir%/package-lock.json}
     step "npm ci in $dir" modules "$dir"
   done

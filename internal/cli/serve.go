@@ -93,7 +93,7 @@ func (r *root) devCommand() *cobra.Command {
 				return err
 			}
 			return server.Serve(cmd.Context(), r.serveOptions(a, r.dir, true, func(run *server.Running) {
-				fmt.Fprintf(r.out, "docs on %s/docs\n\n", run.URL)
+				fmt.Fprintf(r.out, "docs on %s/docs\ngraphiql on %s/graphql\n\n", run.URL, run.URL)
 				if e := firstEntity(run.Node.Application().Model); e != nil {
 					fmt.Fprintf(r.out, "try:  curl -H \"apikey: $(pando%s keys secret)\" %s/rest/v1/%s\n\n", r.dirFlag(), run.URL, e.Name)
 				}

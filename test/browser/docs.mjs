@@ -8,38 +8,9 @@
 //   PANDO_SHOTS    a folder for screenshots; default: none
 
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
-import { chromium } from 'playwright-core';
+import { join } from 'node:path';
+import { browser, key, url, watch } from './browser.mjs';
 
-const env = (name) => {
-  const value = process.env[name];
-  if (!value) {
-    console.error(`${name} is not set`);
-    process.exit(2);
-  }
-  return value;
-};
-const url = env('PANDO_URL').replace(/\/$/, '');
-const key = env('PANDO_KEY');
-
-function browserPath() {
-  if (process.env.PANDO_CHROMIUM) return process.env.PANDO_CHROMIUM;
-  for (const name of ['chromium', 'chromium-browser', 'google-chrome']) {
-    for (const dir of (process.env.PATH ?? '').split(delimiter)) {
-      if (existsSync(join(dir, name))) return join(dir, name);
-    }
-  }
-  console.error('no chromium in the PATH; install it with: apt-get install -y chromium');
-  process.exit(2);
-}
-
-const browser = await chromium.launch({
-  executablePath: browserPath(),
-  headless: true,
-  args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-    '--disable-component-update', '--disable-sync'],
-});
 const shot = async (page, name) => {
   if (process.env.PANDO_SHOTS) await page.screenshot({ path: join(process.env.PANDO_SHOTS, `${name}.png`), fullPage: true });
 };
@@ -48,15 +19,7 @@ try {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
   const page = await context.newPage();
   page.setDefaultTimeout(15_000);
-  const wrong = [];
-  page.on('pageerror', (err) => wrong.push(`error: ${err.message}`));
-  page.on('console', (m) => {
-    // Chromium reports every 4xx as an error; those are asked for below.
-    if (m.type() === 'error' && !/Failed to load resource/.test(m.text())) wrong.push(`console: ${m.text()}`);
-  });
-  page.on('request', (r) => {
-    if (!r.url().startsWith(`${url}/`)) wrong.push(`request to another host: ${r.url()}`);
-  });
+  const wrong = watch(page);
 
   await asksForAKey(page);
   await refusesAWrongKey(page);

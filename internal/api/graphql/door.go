@@ -69,6 +69,7 @@ type door struct {
 	limits      model.GraphQL
 	library     *library
 	callers     callers
+	page        http.Handler // GraphiQL; nil: there is none
 	problems    problem.Writer
 	prepared    cache[preparedKey, *prepared] // documents that are valid, by schema and text
 	persists    cache[string, string]         // texts by the hash under which clients have stored them
@@ -78,6 +79,9 @@ func newDoor(c Config) *door {
 	app := c.Engine.App()
 	d := &door{Config: c, app: app, limits: app.Config.GraphQL, library: newLibrary(app), asksRequest: asksRequest(app), problems: problem.Writer{RequestID: c.RequestID, Logger: c.Logger}}
 	d.prepared.max, d.persists.max = maxCached, maxCached
+	if c.Develop {
+		d.page = graphiql(app.Config.Versions)
+	}
 	return d
 }
 
@@ -88,6 +92,10 @@ const varies = "Accept, Apikey, Authorization"
 
 // ServeHTTP implements [http.Handler].
 func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if d.page != nil && d.app.View(versionOf(r.URL.Path)) == nil {
+		d.page.ServeHTTP(w, r)
+		return
+	}
 	h := w.Header()
 	h["Vary"] = append(h["Vary"], varies)
 	h.Set("Cache-Control", "no-store")
@@ -108,15 +116,17 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	out := &reply{door: d, w: w, r: r, media: kind}
-	if err := d.serve(out, view); err != nil {
-		out.refuse(err)
+	if err := d.serve(out, view); err != nil { //nolint:contextcheck // it is the request's
+		out.refuse(err) //nolint:contextcheck // it is the request's
 	}
 }
 
-// view is the version of the API that a path names.
+// versionOf is the version of the API that a path names.
+func versionOf(path string) string { return strings.TrimPrefix(strings.TrimPrefix(path, Prefix), "/") }
+
+// view is the version of the API that a path names, where there is one.
 func (d *door) view(path string) (*model.View, error) {
-	version := strings.TrimPrefix(strings.TrimPrefix(path, Prefix), "/")
-	if v := d.app.View(version); v != nil {
+	if v := d.app.View(versionOf(path)); v != nil {
 		return v, nil
 	}
 	at := make([]string, len(d.app.Config.Versions))

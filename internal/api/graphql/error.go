@@ -3,6 +3,7 @@ package graphql
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 
 	"github.com/vektah/gqlparser/v2/ast"
@@ -49,9 +50,7 @@ func (d *door) errorOf(ctx context.Context, err error, path []any, pos *ast.Posi
 	if at, ok := errors.AsType[*refused](err); ok {
 		out.Locations = at.pos
 	}
-	for name, val := range f.Extra {
-		out.Extensions[name] = val
-	}
+	maps.Copy(out.Extensions, f.Extra)
 	out.Extensions["code"], out.Extensions["status"] = doc.Code, doc.Status
 	if doc.Details != nil {
 		out.Extensions["details"] = *doc.Details

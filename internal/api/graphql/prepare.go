@@ -152,7 +152,7 @@ func checkScalar(v *ast.Value, addError core.AddErrFunc) {
 			addError(core.Message("%s cannot represent a name: %s", def.Name, short(name.Raw)), core.At(name.Position))
 		}
 	default:
-		if builtin(def.Name) && !(def.Name == "Int" && v.Kind == ast.IntValue) {
+		if builtin(def.Name) && (def.Name != "Int" || v.Kind != ast.IntValue) {
 			return
 		}
 		if _, not := coerceScalar(def.Name, (&call{}).scalarLiteral("", v)); not != "" {

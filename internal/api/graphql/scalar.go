@@ -14,16 +14,16 @@ import (
 var scalars = map[string]func(any) (any, string){
 	"Int":      coerceInt,
 	"Float":    coerceFloat,
-	"String":   coerceText("a non string value"),
+	"String":   coerceText,
 	"Boolean":  coerceBoolean,
 	"ID":       coerceID,
 	"Int64":    coerceInt64,
 	"Decimal":  coerceDecimal,
-	"UUID":     coerceText("a non string value"),
-	"DateTime": coerceText("a non string value"),
-	"Date":     coerceText("a non string value"),
-	"Time":     coerceText("a non string value"),
-	"Bytes":    coerceText("a non string value"),
+	"UUID":     coerceText,
+	"DateTime": coerceText,
+	"Date":     coerceText,
+	"Time":     coerceText,
+	"Bytes":    coerceText,
 }
 
 // coerceScalar is a value as the scalar has it. A scalar that is not in the
@@ -35,13 +35,11 @@ func coerceScalar(scalar string, v any) (any, string) {
 	return v, ""
 }
 
-func coerceText(not string) func(any) (any, string) {
-	return func(v any) (any, string) {
-		if s, ok := v.(string); ok {
-			return s, ""
-		}
-		return nil, not
+func coerceText(v any) (any, string) {
+	if s, ok := v.(string); ok {
+		return s, ""
 	}
+	return nil, "a non string value"
 }
 
 func coerceBoolean(v any) (any, string) {

@@ -154,7 +154,7 @@ func (s *session) answer(in *asked) {
 // result executes one operation, unless it is refused.
 func (s *session) result(ctx context.Context, r *run) *result {
 	if r.errs != nil {
-		return s.out.refused(r.errs...)
+		return s.out.refused(r.errs...) //nolint:contextcheck // it is the request's
 	}
 	a := s.execute(ctx, r.call)
 	return &result{answer: a, cost: costOf(r.cost, s.limits.Cost)}
