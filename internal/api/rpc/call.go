@@ -21,7 +21,6 @@ type call struct {
 	w      http.ResponseWriter
 	r      *http.Request
 	ctx    context.Context    //nolint:containedctx // the call's own: it ends with its deadline
-	wire   []byte             // the request
 	send   func([]byte) error // of a stream
 	reply  map[string]string  // metadata of the answer
 }
@@ -35,7 +34,6 @@ func (c *call) serve(ctx context.Context, req *frame) ([]byte, error) {
 	c.ctx = ctx
 	in, err := req.read()
 	if err == nil {
-		c.wire = req.wire
 		var out []byte
 		if out, err = c.method.serve(c, in); err == nil {
 			return out, nil
@@ -76,7 +74,7 @@ func (c *call) tell(name, text string) {
 const longestIdempotencyKey = 255
 
 // idempotency reads the key of a call that may be repeated; nil without one.
-func (c *call) idempotency() (*engine.Idempotency, error) {
+func (c *call) idempotency(in *given) (*engine.Idempotency, error) {
 	keys := c.r.Header[idempotencyName]
 	if keys == nil {
 		return nil, nil //nolint:nilnil // there is none, and nothing is wrong
@@ -85,7 +83,11 @@ func (c *call) idempotency() (*engine.Idempotency, error) {
 		return nil, fault.New(fault.BadRequest, "idempotency-key must be one text of 1 to %d bytes", longestIdempotencyKey).
 			WithHint("a random UUID is a good one")
 	}
-	return &engine.Idempotency{Key: keys[0], Method: http.MethodPost, Path: c.method.path, Digest: sha256.Sum256(c.wire)}, nil
+	wire, err := in.appendWire(nil)
+	if err != nil {
+		return nil, err
+	}
+	return &engine.Idempotency{Key: keys[0], Method: http.MethodPost, Path: c.method.path, Digest: sha256.Sum256(wire)}, nil
 }
 
 // field is a field of the rows by its name in the version.

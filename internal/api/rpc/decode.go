@@ -175,6 +175,33 @@ func (g *given) mask(name string) ([]string, error) {
 	return paths, nil
 }
 
+// appendWire appends the message in one form of the many that the wire allows: two
+// requests that mean the same have the same.
+func (g *given) appendWire(dst []byte) ([]byte, error) {
+	for _, f := range g.of.fields {
+		for _, v := range g.items[f.index] {
+			dst = protowire.AppendTag(dst, f.number, f.wireType())
+			switch {
+			case f.message != nil:
+				inner, err := f.message.read(v.bytes)
+				if err != nil {
+					return dst, err
+				}
+				start := len(dst)
+				if dst, err = inner.appendWire(dst); err != nil {
+					return dst, err
+				}
+				dst = measured(dst, start)
+			case f.wireType() == protowire.BytesType:
+				dst = protowire.AppendBytes(dst, v.bytes)
+			default:
+				dst = protowire.AppendVarint(dst, v.number)
+			}
+		}
+	}
+	return dst, nil
+}
+
 // appendJSON appends the message as the JSON object that operations take.
 func (g *given) appendJSON(dst []byte) ([]byte, error) {
 	dst = append(dst, '{')

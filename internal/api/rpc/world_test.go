@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"testing/fstest"
 
@@ -247,6 +248,14 @@ func (w *world) client(m protoreflect.MethodDescriptor, a *asked) *connect.Clien
 func request(t *testing.T, m protoreflect.MethodDescriptor, a *asked, in string) *connect.Request[dynamicpb.Message] {
 	t.Helper()
 	msg := dynamicpb.NewMessage(m.Input())
+	in, star := strings.CutSuffix(in, `,"update_mask":"*"}`) // which the JSON of masks cannot write
+	if star {
+		in += "}"
+		mask := m.Input().Fields().ByName("update_mask")
+		paths := msg.Mutable(mask).Message()
+		paths.Mutable(mask.Message().Fields().ByName("paths")).List().Append(protoreflect.ValueOfString("*"))
+		defer func(kept protoreflect.Value) { msg.Set(mask, kept) }(msg.Get(mask))
+	}
 	if err := protojson.Unmarshal([]byte(in), msg); err != nil {
 		t.Fatalf("%s: %v", in, err)
 	}

@@ -34,7 +34,7 @@ func (c *call) write(in *given, read func(*call, *given) (*change, error)) ([]by
 	if err != nil {
 		return nil, err
 	}
-	idem, err := c.idempotency()
+	idem, err := c.idempotency(in)
 	if err != nil {
 		return nil, err
 	}
@@ -231,7 +231,7 @@ func (c *call) batch(in *given) ([]byte, error) {
 			return nil, numbered(err, i)
 		}
 	}
-	idem, err := c.idempotency()
+	idem, err := c.idempotency(in)
 	if err != nil {
 		return nil, err
 	}
@@ -305,7 +305,7 @@ func (c *call) operation(in *given) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	idem, err := c.idempotency()
+	idem, err := c.idempotency(in)
 	if err != nil {
 		return nil, err
 	}
