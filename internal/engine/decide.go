@@ -139,7 +139,7 @@ func (e *Engine) statements(g policy.Guard, q *Question, ent *model.Entity) ([]s
 		plan, err = e.planner.CompileInsert(ent, g, e.rules, &store.Insert{Given: given})
 	case query.Update:
 		if len(given) == 0 {
-			return nil, fault.New(fault.Forbidden, "no field of %s may be changed", ent.QualifiedName())
+			return nil, fault.New(fault.Forbidden, "no field of %s may be changed", ent.Qualified())
 		}
 		for _, f := range given {
 			w.Columns = append(w.Columns, f.Name)

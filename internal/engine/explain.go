@@ -63,11 +63,7 @@ func (c *change) firstTaken(tx store.Tx, f *fault.Error, vals []value.Value) *fa
 			continue
 		}
 		out := *f
-		names := make([]string, len(k.Fields))
-		for i, fd := range k.Fields {
-			names[i] = fd.Name
-		}
-		return out.WithDetails("Key (%s) already exists.", strings.Join(names, ", "))
+		return out.WithDetails("Key (%s) already exists.", fault.List(k.Fields))
 	}
 	return f
 }
@@ -104,20 +100,17 @@ func (c *change) explainUnique(f *fault.Error, fields []*model.Field, vals []val
 	names := strings.Split(list, ", ")
 	if c.entity.PartitionKey() != nil {
 		names = c.asWritten(names)
-		list = strings.Join(names, ", ")
-		plain := *f
-		plain.Details = "Key (" + list + ") already exists."
-		f = &plain
 	}
-	shown, told := make([]string, len(names)), true
+	key, told := make([]*model.Field, len(names)), true
+	shown := make([]string, len(names))
 	for i, n := range names {
 		j := slices.IndexFunc(c.entity.Fields, func(fd *model.Field) bool { return fd.Column == n })
 		if j < 0 || !known(c.entity.Fields[j], c.guard) {
 			out.Details = "" // nor is it named
 			return &out
 		}
-		names[i] = c.entity.Fields[j].Name
-		j = slices.Index(fields, c.entity.Fields[j])
+		key[i] = c.entity.Fields[j]
+		j = slices.Index(fields, key[i])
 		if j < 0 || j >= len(vals) || !c.guard.Visible(fields[j]) {
 			told = false
 			continue
@@ -125,15 +118,14 @@ func (c *change) explainUnique(f *fault.Error, fields []*model.Field, vals []val
 		shown[i] = string(fields[j].Type.AppendText(nil, vals[j]))
 	}
 	if !told {
-		return f
+		return out.WithDetails("Key (%s) already exists.", fault.List(key))
 	}
-	key := c.entity.Name + "_" + strings.Join(names, "_") + "_key"
-	if len(names) == 1 && names[0] == c.entity.Primary.Name {
-		key = c.entity.Name + "_pkey"
+	constraint := fault.Joined("_", c.entity, fault.Names{Of: fault.List(key).Of, Sep: "_"}, "key")
+	if len(key) == 1 && key[0] == c.entity.Primary {
+		constraint = fault.Joined("_", c.entity, "pkey")
 	}
-	out.Message = "duplicate key value violates unique constraint \"" + key + "\""
-	out.Details = "Key (" + strings.Join(names, ", ") + ")=(" + strings.Join(shown, ", ") + ") already exists."
-	return &out
+	return out.WithMessage("duplicate key value violates unique constraint %q", constraint).
+		WithDetails("Key (%s)=(%s) already exists.", fault.List(key), strings.Join(shown, ", "))
 }
 
 // asWritten is a unique key as the model has it, without the partition key that
@@ -154,8 +146,8 @@ func (c *change) asWritten(names []string) []string {
 func (c *change) elsewhere(vals []value.Value) error {
 	for i, f := range c.plan.Fields {
 		if i < len(vals) && c.w.Action == query.Update && f.Colocates() {
-			return fault.New(fault.ForeignKey, "the row cannot be moved to another partition with %q of %q", f.Name, c.entity.Name).
-				WithDetails("Key (%s)=(%s) is in another partition of table %q.", f.Name, shown(f, vals[i]), f.Ref.Target.Name).
+			return fault.New(fault.ForeignKey, "the row cannot be moved to another partition with %q of %q", f, c.entity).
+				WithDetails("Key (%s)=(%s) is in another partition of table %q.", f, shown(f, vals[i]), f.Ref.Target).
 				WithHint("delete the row and create it anew there")
 		}
 	}
@@ -163,22 +155,22 @@ func (c *change) elsewhere(vals []value.Value) error {
 }
 
 func missing(ent *model.Entity, f *model.Field, v value.Value) *fault.Error {
-	return fault.New(fault.ForeignKey, "insert or update on table %q violates foreign key constraint \"%s_%s_fkey\"", ent.Name, ent.Name, f.Name).
-		WithDetails("Key (%s)=(%s) is not present in table %q.", f.Name, shown(f, v), f.Ref.Target.Name).
-		WithHint("create the row of '%s' first", f.Ref.Target.Name)
+	return fault.New(fault.ForeignKey, "insert or update on table %q violates foreign key constraint %q", ent, fault.Joined("_", ent, f, "fkey")).
+		WithDetails("Key (%s)=(%s) is not present in table %q.", f, shown(f, v), f.Ref.Target).
+		WithHint("create the row of '%s' first", f.Ref.Target)
 }
 
 func (c *change) stillReferenced(f *fault.Error) error {
 	out := *f
-	out.Message = "update or delete on table \"" + c.entity.Name + "\" violates a foreign key constraint"
-	var from []string
+	out.WithMessage("update or delete on table %q violates a foreign key constraint", c.entity)
+	from := fault.Names{Sep: " or "}
 	for _, r := range c.entity.Relations {
 		if r.Cardinality == model.ToMany && r.Ref.Ref.OnDelete == model.Restrict && !r.Ref.Ref.Loose && known(r.Ref, c.guard) {
-			from = append(from, r.To.Name+"."+r.Ref.Name)
+			from.Of = append(from.Of, fault.Joined(".", r.To, r.Ref))
 		}
 	}
-	if len(from) > 0 {
-		out.Details = "The row is still referenced by " + strings.Join(from, " or ") + "."
+	if len(from.Of) > 0 {
+		out.WithDetails("The row is still referenced by %s.", from)
 		out.Hint = "delete or change those rows first, or declare 'on_delete: cascade' there"
 	}
 	return &out

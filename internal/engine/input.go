@@ -1,8 +1,6 @@
 package engine
 
 import (
-	"fmt"
-	"strings"
 	"time"
 
 	"github.com/pandobase/pando/internal/fault"
@@ -67,18 +65,18 @@ func known(f *model.Field, guard policy.Guard) bool {
 }
 
 func unknownColumn(e *model.Entity, name string, guard policy.Guard, action query.Action) error {
-	var names []string
+	var fields []*model.Field
 	for _, f := range e.Fields {
 		if guard.Visible(f) && guard.Writable(f, action) {
-			names = append(names, f.Name)
+			fields = append(fields, f)
 		}
 	}
-	f := fault.New(fault.UnknownInput, "Could not find the '%s' column of '%s' in the application", name, e.Name)
+	f := fault.New(fault.UnknownInput, "Could not find the '%s' column of '%s' in the application", name, e)
 	f.Field = name
-	if near := fault.Nearest(name, names); near != "" {
+	if near, ok := fault.NearestOf(name, fields); ok {
 		return f.WithHint("Perhaps you meant '%s'.", near)
 	}
-	return f.WithHint("'%s' has: %s.", e.Name, strings.Join(names, ", "))
+	return f.WithHint("'%s' has: %s.", e, fault.List(fields))
 }
 
 // row reads one row for a create: a value for every field of the entity, the
@@ -102,7 +100,7 @@ func (in *input) fill(vals []value.Value, cells []query.Cell) error {
 			case f.Made() && j < 0:
 				continue
 			case f.Made():
-				return fault.New(fault.NotImplemented, "'%s' is given in some rows of the request and left to the database in others", f.Name).
+				return fault.New(fault.NotImplemented, "'%s' is given in some rows of the request and left to the database in others", f).
 					WithHint("send the rows that have it in a request of their own")
 			case f.Default != nil && f.Default.Kind == model.DefaultCEL:
 				late = append(late, i)
@@ -230,27 +228,25 @@ func (in *input) required(f *model.Field, v value.Value) error {
 	}
 	if f.Default != nil && f.Default.Kind == model.DefaultAuthUID && in.id.UID == "" && in.id.Role != policy.Service {
 		// A stranger's row has no owner: that is a matter of who writes it.
-		return fault.New(fault.Forbidden, "permission denied for %s: %q is the caller's id, and the caller is nobody", in.entity.QualifiedName(), f.Name).
+		return fault.New(fault.Forbidden, "permission denied for %s: %q is the caller's id, and the caller is nobody", in.entity.Qualified(), f).
 			WithHint("sign in first")
 	}
-	fl := fault.New(fault.NotNull, "null value in column %q of relation %q violates not-null constraint", f.Name, in.entity.Name)
+	fl := fault.New(fault.NotNull, "null value in column %q of relation %q violates not-null constraint", f, in.entity)
 	fl.Field = f.Name
 	if f.Default != nil && f.Default.Kind == model.DefaultAuthUID {
 		return fl.WithHint("it defaults to the caller's id, which this key does not have: give it in the body")
 	}
-	return fl.WithHint("give '%s' a value, or make it optional in %s", f.Name, in.entity.QualifiedName())
+	return fl.WithHint("give '%s' a value, or make it optional in %s", f, in.entity.Qualified())
 }
 
 // named adds the field to a value's fault.
 func named(err error, f *model.Field) error {
 	fl := *fault.From(err)
 	fl.Field = f.Name
-	if fl.Details == "" {
-		fl.Details = fmt.Sprintf("in field '%s' (%s)", f.Name, f.Type)
-	} else {
-		fl.Details += fmt.Sprintf(", in field '%s' (%s)", f.Name, f.Type)
+	if fl.Details != "" {
+		fl.AddDetails(", ")
 	}
-	return &fl
+	return fl.AddDetails("in field '%s' (%s)", f, f.Type)
 }
 
 // numbered adds the row's number to a fault where there are several rows.
@@ -260,8 +256,8 @@ func numbered(err error, i, rows int) error {
 	}
 	fl := *fault.From(err)
 	if fl.Details != "" {
-		fl.Details += " "
+		fl.AddDetails(" ")
 	}
-	fl.Details += fmt.Sprintf("(row %d of %d)", i+1, rows)
+	fl.AddDetails("(row %d of %d)", i+1, rows)
 	return &fl
 }

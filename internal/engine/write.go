@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/pandobase/pando/internal/fault"
@@ -119,7 +118,7 @@ func (c *change) filtered() error {
 		verb = "DELETE"
 	}
 	return fault.New(fault.UnfilteredWrite, "%s requires a filter", verb).
-		WithHint("add one, such as '%s=eq...'; to mean every row, say so: '%s=not.is.null'", c.entity.Primary.Name, c.entity.Primary.Name)
+		WithHint("add one, such as '%s=eq...'; to mean every row, say so: '%s=not.is.null'", c.entity.Primary, c.entity.Primary)
 }
 
 // planned takes the plan and completes the args of the write.
@@ -249,7 +248,7 @@ func (c *change) resolveConflict() error {
 		}
 	}
 	return fault.New(fault.NoConflictTarget, "there is no unique or exclusion constraint matching the ON CONFLICT specification").
-		WithHint("'%s' has no unique key of (%s)", c.entity.Name, strings.Join(w.Conflict.Fields, ", "))
+		WithHint("'%s' has no unique key of (%s)", c.entity, fault.List(c.conflict))
 }
 
 // distinguishing is a unique key as the store has it: with the partition key.
@@ -493,7 +492,7 @@ func (c *change) matches(tx store.Tx) error {
 	}
 	if page.Rows > 1 {
 		return fault.New(fault.PreconditionFailed, "If-Match is about one row, and the filter names %d", page.Rows).
-			WithHint("filter by the primary key '%s'", c.entity.Primary.Name)
+			WithHint("filter by the primary key '%s'", c.entity.Primary)
 	}
 	tag := query.Tag(page.Body)
 	for _, want := range c.w.IfMatch {

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 )
 
@@ -25,27 +26,46 @@ type Error struct {
 	Status     int            // of HTTP, where it is not the code's own; 0: it is
 	RetryAfter time.Duration  // when to try again; 0: nothing is known
 	Extra      map[string]any // further members of the problem document
+
+	message, details, hint text // what the public side was made of, see [Error.Renamed]
 }
 
 // New returns a fault with a formatted public message.
 func New(code Code, format string, args ...any) *Error {
-	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
+	return &Error{Code: code, Message: fmt.Sprintf(format, args...), message: text{format, args}}
 }
 
 // Wrap returns a fault whose internal cause is err.
 func Wrap(err error, code Code, format string, args ...any) *Error {
-	return &Error{Code: code, Message: fmt.Sprintf(format, args...), Cause: err}
+	return &Error{Code: code, Message: fmt.Sprintf(format, args...), message: text{format, args}, Cause: err}
 }
 
 // WithDetails sets the details and returns e.
 func (e *Error) WithDetails(format string, args ...any) *Error {
-	e.Details = fmt.Sprintf(format, args...)
+	e.Details, e.details = fmt.Sprintf(format, args...), text{format, args}
+	return e
+}
+
+// AddDetails appends to the details and returns e.
+func (e *Error) AddDetails(format string, args ...any) *Error {
+	was := e.details
+	if was.String() != e.Details {
+		was = text{"%s", []any{e.Details}}
+	}
+	e.details = text{was.format + format, slices.Concat(was.args, args)}
+	e.Details = e.details.String()
+	return e
+}
+
+// WithMessage sets the message and returns e.
+func (e *Error) WithMessage(format string, args ...any) *Error {
+	e.Message, e.message = fmt.Sprintf(format, args...), text{format, args}
 	return e
 }
 
 // WithHint sets the hint and returns e.
 func (e *Error) WithHint(format string, args ...any) *Error {
-	e.Hint = fmt.Sprintf(format, args...)
+	e.Hint, e.hint = fmt.Sprintf(format, args...), text{format, args}
 	return e
 }
 

@@ -1,6 +1,8 @@
 package fault
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -32,6 +34,19 @@ func Nearest(word string, candidates []string) string {
 		}
 	}
 	return best
+}
+
+// NearestOf is [Nearest] among things that have names; false: none is near.
+func NearestOf[T fmt.Stringer](word string, things []T) (T, bool) {
+	names := make([]string, len(things))
+	for i, t := range things {
+		names[i] = t.String()
+	}
+	if near := Nearest(word, names); near != "" {
+		return things[slices.Index(names, near)], true
+	}
+	var none T
+	return none, false
 }
 
 // alignment is the optimal string alignment distance of a and b.

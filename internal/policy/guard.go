@@ -311,7 +311,7 @@ func (c *caller) some(u Use) bool {
 
 // denied says why no row is within reach.
 func (c *caller) denied(u Use) error {
-	id, name := c.subject.id, u.Entity.QualifiedName()
+	id, name := c.subject.id, u.Entity.Qualified()
 	if id.Role == "" {
 		return fault.New(fault.MissingCredential, "an API key is required for %s", name).
 			WithHint("send a key as the apikey header; `pando keys` shows it")

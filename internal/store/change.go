@@ -115,10 +115,10 @@ func (c *compiler) checkFault(e *model.Entity, ck *policy.CheckRule) *fault.Erro
 		known = known && f != nil && c.visible(f)
 	})
 	if !known {
-		return fault.New(fault.Check, "new row for entity %q violates a check constraint", e.Name)
+		return fault.New(fault.Check, "new row for entity %q violates a check constraint", e)
 	}
-	return fault.New(fault.Check, "new row for entity %q violates check constraint %q", e.Name, ck.Name).
-		WithDetails("The check is: %s", ck.Source)
+	return fault.New(fault.Check, "new row for entity %q violates check constraint %q", e, model.Text{Entity: e, Text: ck.Name}).
+		WithDetails("The check is: %s", model.Text{Entity: e, Text: ck.Source})
 }
 
 // fixParams turns literals of a rule, which never change, into fixed values.

@@ -407,7 +407,7 @@ func (l *level) path(p query.Path) (place, error) {
 	}
 	if f.Type.Kind != value.JSON && !f.Type.List {
 		return place{}, fault.New(fault.UndefinedFunction, "operator does not exist: %s -> text", f.Type).
-			WithHint("'%s' is no JSON field", f.Name)
+			WithHint("'%s' is no JSON field", f)
 	}
 	for _, s := range p.Steps {
 		if s.ByKey && strings.ContainsAny(s.Key, "\"\x00") {

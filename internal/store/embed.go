@@ -32,7 +32,7 @@ func (l *level) embed(em *query.Embed) error {
 	x := &embedded{item: em, rel: rel}
 	if l.embeds[em.Name()] != nil {
 		return fault.New(fault.DuplicateField, "the name '%s' is selected twice", em.Name()).
-			WithHint("give one of them an alias: 'other:%s(...)'", em.Relation)
+			WithHint("give one of them an alias: 'other:%s(...)'", rel)
 	}
 	l.embeds[em.Name()] = x
 	one := rel.Cardinality == model.ToOne || rel.Unique
@@ -51,7 +51,7 @@ func (l *level) embed(em *query.Embed) error {
 		return l.joinOne(x)
 	case em.Spread:
 		return fault.New(fault.SpreadNotToOne, "A spread operation on '%s' is not possible", em.Name()).
-			WithDetails("'%s' and '%s' do not form a many-to-one or one-to-one relationship", l.e.Name, rel.To.Name)
+			WithDetails("'%s' and '%s' do not form a many-to-one or one-to-one relationship", l.e, rel.To)
 	}
 	return l.array(x)
 }

@@ -102,26 +102,29 @@ func (l *level) typed(o operand, t value.Type, other *query.FieldRef) operand {
 		return o
 	}
 	t = unlimited(t)
+	e := l.e
 	o.sql = l.c.typedParam(param{slot: l.c.slots[o.literal], read: func(a query.Arg) (value.Value, error) {
 		v, err := t.FromText(a.Text)
-		return v, about(err, other)
+		return v, about(err, e, other)
 	}}, t)
 	o.typ = t
 	return o
 }
 
 // about says in a literal's fault which field it was compared with.
-func about(err error, ref *query.FieldRef) error {
+func about(err error, e *model.Entity, ref *query.FieldRef) error {
 	if err == nil || ref == nil {
 		return err
 	}
 	f := *fault.From(err)
-	if f.Details == "" {
-		f.Details = "in the filter on '" + ref.Path.Field + "'"
-	} else {
-		f.Details += ", in the filter on '" + ref.Path.Field + "'"
+	if f.Details != "" {
+		f.AddDetails(", ")
 	}
-	return &f
+	var named any = ref.Path.Field
+	if known := e.Field(ref.Path.Field); known != nil && ref.Via == nil && ref.Up == 0 {
+		named = known
+	}
+	return f.AddDetails("in the filter on '%s'", named)
 }
 
 // unlimited drops the bounds that rule what is stored, not what is asked.
@@ -277,7 +280,7 @@ func (l *level) list(x operand, e *query.Compare, list *query.List) (string, err
 				err = checkPattern(op, t)
 			}
 			if err != nil {
-				return value.Value{}, about(err, x.ref)
+				return value.Value{}, about(err, l.e, x.ref)
 			}
 			vs[i] = v
 		}
@@ -420,17 +423,17 @@ func (l *level) search(op query.Op, x, y operand) (string, error) {
 }
 
 func (l *level) notSearched(f *model.Field) error {
-	fl := fault.New(fault.NotImplemented, "'%s' has no full-text index", f.Name)
-	var indexed []string
+	fl := fault.New(fault.NotImplemented, "'%s' has no full-text index", f)
+	var indexed []*model.Field
 	for _, s := range l.e.Search {
 		if l.visible(s) {
-			indexed = append(indexed, s.Name)
+			indexed = append(indexed, s)
 		}
 	}
 	if len(indexed) > 0 {
-		return fl.WithHint("'%s' can be searched in: %s", l.e.Name, strings.Join(indexed, ", "))
+		return fl.WithHint("'%s' can be searched in: %s", l.e, fault.List(indexed))
 	}
-	return fl.WithHint("declare it with 'search: [%s]' in %s", f.Name, l.e.QualifiedName())
+	return fl.WithHint("declare it with 'search: [%s]' in %s", f, l.e.Qualified())
 }
 
 func isPattern(op query.Op) bool {

@@ -133,13 +133,13 @@ func (v *verdicts) gate(c *compiler, from string) *gate {
 }
 
 func violates(e *model.Entity, rule string) *fault.Error {
-	return fault.New(fault.Forbidden, "new row violates the %s policy of %q", rule, e.Name)
+	return fault.New(fault.Forbidden, "new row violates the %s policy of %q", rule, e)
 }
 
 // ColumnDenied is the fault of a field that is given and is not the caller's
 // to write, in this row or in any.
 func ColumnDenied(f *model.Field) *fault.Error {
-	return fault.New(fault.Forbidden, "permission denied for column %q of %q", f.Name, f.Entity.Name)
+	return fault.New(fault.Forbidden, "permission denied for column %q of %q", f, f.Entity)
 }
 
 // places tells where in a run's values those of the fields stand.

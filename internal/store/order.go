@@ -57,7 +57,7 @@ func (l *level) orderTerms(order []query.Order) ([]term, error) {
 			}
 			if x.lvl == nil && !l.exists {
 				return nil, fault.New(fault.OrderNotToOne, "A related order on '%s' is not possible", o.Relation).
-					WithDetails("'%s' and '%s' do not form a many-to-one or one-to-one relationship", l.e.Name, x.rel.To.Name)
+					WithDetails("'%s' and '%s' do not form a many-to-one or one-to-one relationship", l.e, x.rel.To)
 			}
 			if x.lvl == nil {
 				continue // EXISTS and count have no order
@@ -70,7 +70,7 @@ func (l *level) orderTerms(order []query.Order) ([]term, error) {
 		}
 		if p.typ.List {
 			return nil, fault.New(fault.UndefinedFunction, "a field of type %s has no order", p.typ).
-				WithHint("order by one of its elements, such as '%s->0'", p.field.Name)
+				WithHint("order by one of its elements, such as '%s->0'", p.field)
 		}
 		t := term{sql: l.c.d.Comparable(p.typ, p.sql), typ: p.typ, desc: o.Desc, nullsFirst: o.Desc, nullable: nullable || p.nullable}
 		if o.Nulls != query.NullsDefault {

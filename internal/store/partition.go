@@ -133,7 +133,7 @@ func stays(e *model.Entity, fields []*model.Field) error {
 	if k == nil || !slices.Contains(fields, k) {
 		return nil
 	}
-	f := fault.New(fault.NotImplemented, "the partition key %q of %q cannot be changed", k.Name, e.Name)
+	f := fault.New(fault.NotImplemented, "the partition key %q of %q cannot be changed", k, e)
 	if k == e.Primary {
 		return f.WithHint("create the row anew under the other key, and delete this one")
 	}
@@ -161,7 +161,7 @@ func (p *WritePlan) alone(tx Tx, values []value.Value) error {
 			return nil
 		}
 		return fault.New(fault.Unique, "duplicate key value violates unique constraint").
-			WithDetails("Key (%s) already exists.", p.Entity.Primary.Name)
+			WithDetails("Key (%s) already exists.", p.Entity.Primary)
 	})
 }
 

@@ -131,13 +131,14 @@ func (pl *Planner) Entity(t query.Target) (*model.Entity, error) {
 }
 
 func unknownEntity(app *model.App, t query.Target) error {
-	var names, owners []string
+	var entities []*model.Entity
+	var owners []string
 	for _, m := range app.Modules {
 		for _, e := range m.Entities {
 			if e.Internal || t.Module == "" && m.Builtin || t.Module != "" && m.Name != t.Module {
 				continue
 			}
-			names = append(names, e.Name)
+			entities = append(entities, e)
 			if e.Name == t.Entity {
 				owners = append(owners, m.Name)
 			}
@@ -152,25 +153,25 @@ func unknownEntity(app *model.App, t query.Target) error {
 		return f.WithDetails("More than one module has an entity of that name: %s", strings.Join(owners, ", ")).
 			WithHint("Name the module with the Accept-Profile (reading) or Content-Profile (writing) header.")
 	}
-	if near := fault.Nearest(t.Entity, names); near != "" {
+	if near, ok := fault.NearestOf(t.Entity, entities); ok {
 		return f.WithHint("Perhaps you meant '%s'", near)
 	}
-	if len(names) > 0 && len(names) <= 12 {
-		return f.WithHint("There are: %s", strings.Join(names, ", "))
+	if len(entities) > 0 && len(entities) <= 12 {
+		return f.WithHint("There are: %s", fault.List(entities))
 	}
 	return f
 }
 
 func undefinedField(e *model.Entity, name string, visible func(*model.Field) bool) error {
-	var names []string
+	var fields []*model.Field
 	for _, f := range e.Fields {
 		if visible(f) {
-			names = append(names, f.Name)
+			fields = append(fields, f)
 		}
 	}
-	f := fault.New(fault.UndefinedField, "column %s.%s does not exist", e.Name, name)
-	if near := fault.Nearest(name, names); near != "" {
+	f := fault.New(fault.UndefinedField, "column %s.%s does not exist", e, name)
+	if near, ok := fault.NearestOf(name, fields); ok {
 		return f.WithHint("Perhaps you meant '%s'.", near)
 	}
-	return f.WithHint("'%s' has: %s.", e.Name, strings.Join(names, ", "))
+	return f.WithHint("'%s' has: %s.", e, fault.List(fields))
 }

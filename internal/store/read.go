@@ -77,7 +77,7 @@ func (pl *Planner) CompileRead(q *query.Read, g policy.Guard, opt ReadOptions) (
 		return nil, err
 	}
 	if len(root.out) == 0 {
-		return nil, fault.New(fault.UndefinedField, "'%s' has no field that may be read", e.Name)
+		return nil, fault.New(fault.UndefinedField, "'%s' has no field that may be read", e)
 	}
 	cols := &resultColumns{index: map[string]int{}}
 	if pointed(root.out) {

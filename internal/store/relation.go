@@ -2,7 +2,6 @@ package store
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/pandobase/pando/internal/fault"
 	"github.com/pandobase/pando/internal/model"
@@ -15,11 +14,14 @@ import (
 // caller does not see is not there.
 func (l *level) relation(name, hint string) (*model.Relation, error) {
 	e := l.e
+	called := func(r *model.Relation) any { return r }
 	found := l.match(hint, func(r *model.Relation) bool { return r.Name == name })
 	if len(found) == 0 {
+		called = func(r *model.Relation) any { return r.To }
 		found = l.match(hint, func(r *model.Relation) bool { return r.To.Name == name })
 	}
 	if len(found) == 0 {
+		called = func(r *model.Relation) any { return r.Local }
 		found = l.match(hint, func(r *model.Relation) bool { return r.Cardinality == model.ToOne && r.Local.Name == name })
 	}
 	switch len(found) {
@@ -28,14 +30,15 @@ func (l *level) relation(name, hint string) (*model.Relation, error) {
 	case 0:
 		return nil, l.noRelation(name, hint)
 	}
-	var ways, names []string
+	ways, names := fault.Names{Sep: "; "}, fault.Names{Sep: ", "}
 	for _, r := range found {
-		ways = append(ways, describe(r))
-		names = append(names, "'"+name+"!"+r.Name+"'")
+		ways.Of = append(ways.Of, describe(r))
+		names.Of = append(names.Of, fault.Joined("", "'", called(r), "!", r, "'"))
 	}
-	return nil, fault.New(fault.AmbiguousRelation, "Could not embed because more than one relationship was found for '%s' and '%s'", e.Name, name).
-		WithDetails("%s", strings.Join(ways, "; ")).
-		WithHint("Try changing '%s' to one of the following: %s.", name, strings.Join(names, ", "))
+	named := called(found[0])
+	return nil, fault.New(fault.AmbiguousRelation, "Could not embed because more than one relationship was found for '%s' and '%s'", e, named).
+		WithDetails("%s", ways).
+		WithHint("Try changing '%s' to one of the following: %s.", named, names)
 }
 
 func (l *level) match(hint string, named func(*model.Relation) bool) []*model.Relation {
@@ -65,53 +68,55 @@ func fits(r *model.Relation, hint string) bool {
 		r.Ref.Entity.Name+"_"+r.Ref.Name+"_fkey" == hint
 }
 
-func describe(r *model.Relation) string {
+func describe(r *model.Relation) fault.Names {
 	kind := map[model.Cardinality]string{model.ToOne: "many-to-one", model.ToMany: "one-to-many", model.ManyToMany: "many-to-many"}[r.Cardinality]
 	if r.Unique {
 		kind = "one-to-one"
 	}
-	return fmt.Sprintf("%s: %s with %s using %s.%s", r.Name, r.From.Name, r.To.Name, r.Ref.Entity.Name, r.Ref.Name) + " (" + kind + ")"
+	return fault.Joined("", r, ": ", r.From, " with ", r.To, " using ", r.Ref.Entity, ".", r.Ref, " ("+kind+")")
 }
 
 func (l *level) noRelation(name, hint string) error {
 	e := l.e
-	var names, hints []string
+	var names []fmt.Stringer
+	var hints []*model.Field
 	for _, r := range e.Relations {
 		if !l.leads(r) {
 			continue
 		}
 		if r.Name == name || r.To.Name == name {
-			hints = append(hints, r.Ref.Name)
+			hints = append(hints, r.Ref)
 		} else {
-			names = append(names, r.Name, r.To.Name)
+			names = append(names, r, r.To)
 		}
 	}
-	f := fault.New(fault.NoRelation, "Could not find a relationship between '%s' and '%s'", e.Name, name)
+	f := fault.New(fault.NoRelation, "Could not find a relationship between '%s' and '%s'", e, name)
 	if hint != "" {
-		f.WithDetails("Searched for a relationship between '%s' and '%s' using the hint '%s', but none was found.", e.Name, name, hint)
+		f.WithDetails("Searched for a relationship between '%s' and '%s' using the hint '%s', but none was found.", e, name, hint)
 	} else {
-		f.WithDetails("Searched for a relationship between '%s' and '%s', but none was found.", e.Name, name)
+		f.WithDetails("Searched for a relationship between '%s' and '%s', but none was found.", e, name)
 	}
-	switch near := fault.Nearest(name, names); {
+	switch near, ok := fault.NearestOf(name, names); {
 	case hint != "" && len(hints) > 0:
-		f.WithHint("'%s' can be reached by these hints: %s.", name, strings.Join(dedupe(hints), ", "))
-	case near != "":
+		f.WithHint("'%s' can be reached by these hints: %s.", name, fault.List(dedupe(hints)))
+	case ok:
 		f.WithHint("Perhaps you meant '%s' instead of '%s'.", near, name)
 	case len(names) == 0:
-		f.WithHint("'%s' has no relations; declare one with a field of type ref.", e.Name)
+		f.WithHint("'%s' has no relations; declare one with a field of type ref.", e)
 	default:
-		f.WithHint("'%s' has these relations: %s.", e.Name, strings.Join(dedupe(names), ", "))
+		f.WithHint("'%s' has these relations: %s.", e, fault.List(dedupe(names)))
 	}
 	return f
 }
 
-func dedupe(names []string) []string {
-	var out []string
+// dedupe leaves the first of those of one name.
+func dedupe[T fmt.Stringer](things []T) []T {
+	var out []T
 	seen := map[string]bool{}
-	for _, n := range names {
-		if !seen[n] {
+	for _, t := range things {
+		if n := t.String(); !seen[n] {
 			seen[n] = true
-			out = append(out, n)
+			out = append(out, t)
 		}
 	}
 	return out
