@@ -485,7 +485,7 @@ func (c *change) alter(tx store.Tx, out *store.Outcome) error {
 
 // matches compares the one row that the filter names with If-Match.
 func (c *change) matches(tx store.Tx) error {
-	q := &query.Read{Target: c.w.Target, Node: query.Node{Where: c.w.Where, Order: c.w.Order, Page: c.w.Page}}
+	q := &query.Read{Target: c.w.Target, Node: query.Node{Select: c.w.Tagged, Where: c.w.Where, Order: c.w.Order, Page: c.w.Page}}
 	page, err := c.e.readIn(tx, q, c.guard, store.ReadOptions{}, nil)
 	if err != nil {
 		return err

@@ -100,8 +100,8 @@ func New(c Config) *Operations {
 }
 
 // Find returns an operation by its name in a module; without a module, the one of
-// that name.
-func (o *Operations) Find(module, name string) (*model.Operation, error) {
+// that name. The names are those of a version of the API; nil: the model's.
+func (o *Operations) Find(v *model.View, module, name string) (*model.Operation, error) {
 	var found *model.Operation
 	var names []string
 	for _, m := range o.app.Modules {
@@ -109,8 +109,12 @@ func (o *Operations) Find(module, name string) (*model.Operation, error) {
 			continue
 		}
 		for _, op := range m.Operations {
-			if op.Name != name {
-				names = append(names, op.Name)
+			called, there := op.Name, true
+			if v != nil {
+				called, there = v.OperationName(op)
+			}
+			if !there || called != name {
+				names = append(names, called)
 				continue
 			}
 			if found != nil {

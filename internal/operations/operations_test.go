@@ -220,7 +220,7 @@ func TestTimeout(t *testing.T) {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
-	o, _ := w.Find("a", "user")
+	o, _ := w.Find(nil, "a", "user")
 	if _, err := w.Call(ctx, service(), &operations.Call{Operation: o}); err == nil || strings.Contains(err.Error(), "did not end within") {
 		t.Errorf("a caller who has gone: %v", err)
 	}

@@ -217,7 +217,7 @@ func (w *world) patient(name string) (out string, err error) {
 func (w *world) with(id policy.Identity, name, input string, idem *engine.Idempotency) (*engine.Result, error) {
 	w.t.Helper()
 	module, op, _ := strings.Cut(name, ".")
-	o, err := w.Find(module, op)
+	o, err := w.Find(nil, module, op)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -78,6 +78,10 @@ type Item interface{ item() }
 // Star is every visible field.
 type Star struct{}
 
+// Seen are of some fields those that the caller sees: what a star is where not
+// every field, or not by its own name, is meant. The columns are bare fields.
+type Seen struct{ Columns []Column }
+
 // Column is a field, a part of a JSON field, or an aggregate of one.
 type Column struct {
 	Path      Path // empty Field: count() of rows
@@ -128,6 +132,7 @@ const (
 )
 
 func (Star) item()    {}
+func (*Seen) item()   {}
 func (*Column) item() {}
 func (*Embed) item()  {}
 
@@ -258,6 +263,8 @@ type FieldRef struct {
 	Up int
 	// Old: the field of the row as it was before the write (RuleCheck only).
 	Old bool
+	// Embedded: an embedded relation is named, whatever field is called so.
+	Embedded bool
 }
 
 // Literal is one value as text, read by the type of the other side.

@@ -178,6 +178,13 @@ func (s *shaper) items(items []Item) {
 		switch it := it.(type) {
 		case Star:
 			s.byte('*')
+		case *Seen:
+			s.byte('v')
+			for i := range it.Columns {
+				s.name(it.Columns[i].Path.Field)
+				s.name(it.Columns[i].Alias)
+			}
+			s.byte(';')
 		case *Column:
 			s.byte('c')
 			s.path(it.Path)
@@ -310,6 +317,11 @@ func (s *shaper) ref(via []string, up int, old bool) {
 func (s *shaper) operand(o Operand) {
 	switch o := o.(type) {
 	case *FieldRef:
+		if o.Embedded {
+			s.byte('m')
+			s.name(o.Path.Field)
+			return
+		}
 		s.byte('f')
 		s.ref(o.Via, o.Up, o.Old)
 		s.path(o.Path)

@@ -40,8 +40,10 @@ type Write struct {
 	// Returning is nil. It selects; it does not answer.
 	Embedded *Node
 
-	// IfMatch, when set, must be the entity tag of the one row that is changed.
+	// IfMatch, when set, must be the entity tag of the one row that is changed:
+	// that of a read of Tagged, or, where that is nil, of every visible field.
 	IfMatch []string
+	Tagged  []Item
 }
 
 // Conflict says what a create does with rows whose key exists already.

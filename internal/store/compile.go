@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strconv"
@@ -232,14 +233,9 @@ func (l *level) where(e query.Expr) error {
 func (l *level) selectItem(it query.Item) error {
 	if _, ok := it.(query.Star); ok {
 		for _, f := range l.e.Fields {
-			if !l.visible(f) {
-				continue
-			}
-			sql, masked, err := l.read(f)
-			if err != nil {
+			if err := l.selectField(f, f.Name); err != nil {
 				return err
 			}
-			l.out = append(l.out, column{name: f.Name, sql: sql, typ: f.Type, notNull: !f.Optional && !masked})
 		}
 		return nil
 	}
@@ -247,6 +243,16 @@ func (l *level) selectItem(it query.Item) error {
 	switch it := it.(type) {
 	case *query.Column:
 		item = it
+	case *query.Seen:
+		for i := range it.Columns {
+			c := &it.Columns[i]
+			if f := l.e.Field(c.Path.Field); f != nil {
+				if err := l.selectField(f, cmp.Or(c.Alias, f.Name)); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
 	case *query.Object:
 		return l.nest(it)
 	case *query.Fixed:
@@ -287,6 +293,19 @@ func (l *level) selectItem(it query.Item) error {
 		}
 	}
 	l.out = append(l.out, col)
+	return nil
+}
+
+// selectField adds a field that the caller may see.
+func (l *level) selectField(f *model.Field, name string) error {
+	if !l.visible(f) {
+		return nil
+	}
+	sql, masked, err := l.read(f)
+	if err != nil {
+		return err
+	}
+	l.out = append(l.out, column{name: name, sql: sql, typ: f.Type, notNull: !f.Optional && !masked})
 	return nil
 }
 

@@ -171,7 +171,7 @@ func (l *level) call(o *query.Call) (operand, error) {
 // compare compiles one comparison, after the left side's type.
 func (l *level) compare(e *query.Compare) (string, error) {
 	if ref, ok := e.Left.(*query.FieldRef); ok && !l.trusted {
-		if x := l.embeds[ref.Path.Field]; x != nil && !l.names(ref.Path.Field) {
+		if x := l.embeds[ref.Path.Field]; x != nil && (ref.Embedded || !l.names(ref.Path.Field)) {
 			return l.absent(x, e)
 		}
 	}

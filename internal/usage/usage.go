@@ -135,6 +135,14 @@ func (u *Counter) run(ctx context.Context) {
 	}
 }
 
+// Now is the time by which things are gone.
+func (u *Counter) Now() time.Time {
+	if u == nil {
+		return time.Now()
+	}
+	return u.cfg.Now()
+}
+
 // Note counts the deprecated things that a request of a version of the API has
 // named, those that are gone too, and returns what [Tell] says of them. Things
 // that the caller may not know of are not for it: the door leaves them out. The
@@ -143,9 +151,8 @@ func (u *Counter) Note(id *policy.Identity, version string, things ...Thing) (No
 	if len(things) == 0 {
 		return Notice{}, nil
 	}
-	now := time.Now()
+	now := u.Now()
 	if u != nil {
-		now = u.cfg.Now()
 		u.count(now, id, version, things)
 	}
 	return Tell(now, things...)

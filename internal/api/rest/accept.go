@@ -152,7 +152,7 @@ func notAcceptable(accept string, root bool) *fault.Error {
 	case strings.Contains(accept, "pgrst.plan"):
 		f.Details = "application/vnd.pgrst.plan is not supported: execution plans are not shown through the API"
 	case strings.Contains(accept, "openapi+json"):
-		f.Details = "the OpenAPI document is at " + prefix
+		f.Details = "the OpenAPI document is at the root of a version, such as " + Prefix + "/v1/"
 	}
 	return f.WithHint("rows are available as application/json, application/vnd.pgrst.object+json, " +
 		"application/vnd.pgrst.array+json;nulls=stripped, text/csv and application/x-ndjson")

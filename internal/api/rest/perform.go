@@ -37,7 +37,8 @@ type Answer struct {
 	Body   []byte // JSON; nil: none
 }
 
-// Perform answers a call as the door does: the same grammar, limits, policies and
+// Perform answers a call as the door does, in the model's names, whatever an API
+// version calls things: the same grammar, limits, policies and
 // records. exec is the engine, or the transaction that the call belongs to. The
 // faults are those of the door.
 func Perform(ctx context.Context, exec engine.Executor, id policy.Identity, c Call) (Answer, error) {
@@ -54,7 +55,7 @@ func Perform(ctx context.Context, exec engine.Executor, id policy.Identity, c Ca
 		return Answer{}, err
 	}
 	r := (&http.Request{
-		Method: c.Method, URL: &url.URL{Path: prefix + c.Entity, RawQuery: c.Query}, Header: http.Header{},
+		Method: c.Method, URL: &url.URL{Path: h.prefix + c.Entity, RawQuery: c.Query}, Header: http.Header{},
 		Body: io.NopCloser(bytes.NewReader(c.Body)), ContentLength: int64(len(c.Body)),
 	}).WithContext(ctx)
 	if c.Prefer != "" {

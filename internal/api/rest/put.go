@@ -40,7 +40,7 @@ func putKey(e *model.Entity, where query.Expr, in input) error {
 
 func notTheKey(e *model.Entity) error {
 	return fault.New(fault.InvalidPut, "Filters must include all and only primary key columns with 'eq' operators").
-		WithHint("PUT …?%s=eq.…", e.Primary.Name)
+		WithHint("PUT …?%s=eq.…", e.Primary)
 }
 
 // sameInBody checks that the body has the value that the filter names.
@@ -62,7 +62,7 @@ func sameInBody(key *model.Field, text string, in input) error {
 		}
 	}
 	return fault.New(fault.PutMismatch, "Payload values do not match URL in primary key column(s)").
-		WithHint("the body must hold %s as the filter gives it", key.Name)
+		WithHint("the body must hold %s as the filter gives it", key)
 }
 
 // staying makes a PUT that is an update one of the row in the partition that

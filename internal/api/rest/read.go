@@ -25,6 +25,9 @@ func (q *request) read() error {
 	if err := q.noMaxAffected(); err != nil {
 		return err
 	}
+	if err := q.told(); err != nil {
+		return err
+	}
 	read := &query.Read{Target: q.target, Node: p.node, Count: q.prefer.count, Cursor: p.cursor, Format: q.rep.format()}
 	if q.rep.media == mediaNDJSON {
 		return q.stream(read)

@@ -52,6 +52,9 @@ func (a *reply) send(w http.ResponseWriter, r *http.Request) error {
 		set("Content-Range", a.contentRange)
 	}
 	if a.link != "" {
+		if told := h.Get("Link"); told != "" {
+			a.link = told + ", " + a.link
+		}
 		set("Link", a.link)
 	}
 	if a.location != "" {

@@ -20,10 +20,14 @@ import (
 	"github.com/pandobase/pando/internal/operations"
 	"github.com/pandobase/pando/internal/policy"
 	"github.com/pandobase/pando/internal/query"
+	"github.com/pandobase/pando/internal/usage"
 )
 
-// prefix is where the door stands.
-const prefix = "/rest/v1/"
+// Prefix is where the doors of all versions stand.
+const Prefix = "/rest"
+
+// root is where the door of a version stands.
+func root(v *model.View) string { return Prefix + "/" + v.Version + "/" }
 
 // Config is what the door needs. Every field without a default is required.
 type Config struct {
@@ -32,6 +36,11 @@ type Config struct {
 	Engine *engine.Engine
 	// Authenticate names the caller of a request, or returns a fault.
 	Authenticate func(*http.Request) (policy.Identity, error)
+	// View is the version of the API that is served; default: the newest.
+	View *model.View
+	// Usage counts who uses what is deprecated; nil: nobody does. Its clock says
+	// what is gone.
+	Usage *usage.Counter
 	// Operations runs what is behind rpc/; nil: nothing is.
 	Operations *operations.Operations
 	// OpenAPI returns the document of the root.
@@ -44,16 +53,37 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// New returns the handler of /rest/v1 and everything below it. It is safe for
-// concurrent use and serves one application: another one takes another handler.
+// New returns the handler of /rest/v1, where v1 is the view's version, and
+// everything below it. It is safe for concurrent use and serves one application in
+// one version: another one takes another handler.
 func New(c Config) http.Handler {
-	return newHandler(c, c.Engine, c.Engine.App())
+	if c.View == nil {
+		c.View = c.Engine.App().Latest()
+	}
+	h := newHandler(c, c.Engine, c.Engine.App())
+	h.names = newNames(&c)
+	return h
+}
+
+// Unversioned answers below [Prefix] what is no version of the application.
+func Unversioned(app *model.App, p problem.Writer) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		version, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(r.URL.Path, Prefix), "/"), "/")
+		f := fault.New(fault.InvalidPath, "there is no version %s of the API", shorten(version))
+		if version == "" {
+			f = fault.New(fault.InvalidPath, "the path names no version of the API")
+		}
+		versions := app.Config.Versions
+		p.WriteProblem(w, r, f.WithHint("there is %s: %s/%s/{entity}", strings.Join(versions, ", "), Prefix, versions[len(versions)-1]))
+	})
 }
 
 type handler struct {
 	engine       engine.Executor
 	operations   *operations.Operations
 	app          *model.App
+	prefix       string // of every path, with a slash at the end
+	names        *names
 	authenticate func(*http.Request) (policy.Identity, error)
 	openAPI      func() []byte
 	problems     problem.Writer
@@ -63,7 +93,11 @@ type handler struct {
 }
 
 func newHandler(c Config, e engine.Executor, app *model.App) *handler {
+	if c.View == nil {
+		c.View = app.Latest()
+	}
 	return &handler{
+		prefix:       root(c.View),
 		engine:       e,
 		operations:   c.Operations,
 		app:          app,
@@ -79,21 +113,21 @@ func newHandler(c Config, e engine.Executor, app *model.App) *handler {
 // ServeHTTP implements [http.Handler].
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := h.serve(w, r); err != nil { //nolint:contextcheck // it is the request's
-		h.problems.WriteProblem(w, r, err)
+		h.problems.WriteProblem(w, r, h.names.tell(err))
 	}
 }
 
 // serve answers r, or returns a fault and has written nothing.
 func (h *handler) serve(w http.ResponseWriter, r *http.Request) error {
-	name, ok := strings.CutPrefix(r.URL.Path, prefix)
-	if !ok && r.URL.Path != strings.TrimSuffix(prefix, "/") {
-		return noSuchPath()
+	name, ok := strings.CutPrefix(r.URL.Path, h.prefix)
+	if !ok && r.URL.Path != strings.TrimSuffix(h.prefix, "/") {
+		return h.noSuchPath()
 	}
 	id, err := h.authenticate(r)
 	if err != nil {
 		return err
 	}
-	if name == "" || r.URL.Path == strings.TrimSuffix(prefix, "/") {
+	if name == "" || !ok {
 		return h.root(w, r)
 	}
 	module := h.profile(r)
@@ -104,7 +138,7 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request) error {
 		return h.rpc(w, r, id, module, operation)
 	}
 	if strings.IndexByte(name, '/') >= 0 || !utf8.ValidString(name) {
-		return noSuchPath()
+		return h.noSuchPath()
 	}
 	if module != "" {
 		w.Header().Set("Content-Profile", module)
@@ -112,15 +146,15 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request) error {
 	return h.entity(w, r, id, query.Target{Module: module, Entity: name})
 }
 
-func noSuchPath() error {
+func (h *handler) noSuchPath() error {
 	return fault.New(fault.InvalidPath, "Invalid path specified in request URL").
-		WithHint("entities are at %s{entity}, operations at %srpc/{operation}", prefix, prefix)
+		WithHint("entities are at %s{entity}, operations at %srpc/{operation}", h.prefix, h.prefix)
 }
 
 const entityMethods = "OPTIONS,GET,HEAD,POST,PUT,PATCH,DELETE"
 
 func (h *handler) entity(w http.ResponseWriter, r *http.Request, id policy.Identity, target query.Target) error {
-	q := &request{handler: h, w: w, r: r, id: id, target: target}
+	q := &request{handler: h, w: w, r: r, id: id, target: h.names.target(target)}
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
 		return q.read()
@@ -133,8 +167,8 @@ func (h *handler) entity(w http.ResponseWriter, r *http.Request, id policy.Ident
 	case http.MethodDelete:
 		return q.write(q.delete)
 	case http.MethodOptions:
-		if e := h.app.Entity(target.Module, target.Entity); e == nil || e.Internal {
-			return h.unknownEntity(target)
+		if e := h.app.Entity(q.target.Module, q.target.Entity); e == nil || e.Internal {
+			return h.unknownEntity(q.target)
 		}
 		return options(w, entityMethods)
 	}
@@ -151,6 +185,8 @@ type request struct {
 	prefer preferences
 	rep    representation
 	params *params
+
+	translation *translation // nil: the version has the model's names, and nothing is deprecated
 }
 
 // prepare reads what every request for an entity has: the representation that
@@ -163,8 +199,11 @@ func (q *request) prepare() error {
 	if q.prefer, err = parsePrefer(q.r.Header["Prefer"]); err != nil {
 		return err
 	}
-	q.params, err = parseParams(q.r.URL.RawQuery, q.limits)
-	return err
+	if q.params, err = parseParams(q.r.URL.RawQuery, q.limits); err != nil {
+		return err
+	}
+	q.translate()
+	return nil
 }
 
 func options(w http.ResponseWriter, allow string) error {
@@ -219,14 +258,14 @@ func (h *handler) checkModule(module string) error {
 }
 
 func (h *handler) unknownEntity(t query.Target) error {
-	var names []string
+	var entities []*model.Entity
 	for _, m := range h.app.Modules {
 		if t.Module == "" && m.Builtin || t.Module != "" && m.Name != t.Module {
 			continue
 		}
 		for _, e := range m.Entities {
 			if !e.Internal {
-				names = append(names, e.Name)
+				entities = append(entities, e)
 			}
 		}
 	}
@@ -235,7 +274,7 @@ func (h *handler) unknownEntity(t query.Target) error {
 		name = t.Module + "." + name
 	}
 	f := fault.New(fault.UnknownEntity, "Could not find the table '%s' in the schema cache", shorten(name))
-	if n := fault.Nearest(t.Entity, names); n != "" {
+	if n, ok := fault.NearestOf(t.Entity, entities); ok {
 		return f.WithHint("Perhaps you meant the table '%s'", n)
 	}
 	return f

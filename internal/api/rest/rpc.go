@@ -23,7 +23,11 @@ func (h *handler) rpc(w http.ResponseWriter, r *http.Request, id policy.Identity
 	if h.operations == nil {
 		return fault.New(fault.UnknownOperation, "Could not find the operation %s", shorten(name))
 	}
-	op, err := h.operations.Find(module, name)
+	var view *model.View
+	if h.names != nil {
+		view = h.names.view
+	}
+	op, err := h.operations.Find(view, module, name)
 	if err != nil {
 		return err
 	}
@@ -32,6 +36,9 @@ func (h *handler) rpc(w http.ResponseWriter, r *http.Request, id policy.Identity
 		methods = "OPTIONS,GET,HEAD,POST"
 	}
 	q := &request{handler: h, w: w, r: r, id: id}
+	if err := q.calls(op); err != nil && r.Method != http.MethodOptions {
+		return err
+	}
 	call := &operations.Call{Operation: op}
 	switch {
 	case r.Method == http.MethodOptions:
@@ -84,7 +91,7 @@ func (q *request) posted(op *model.Operation) ([]byte, error) {
 	}
 	if ct := q.r.Header.Get("Content-Type"); ct != "" {
 		if t, _, err := mime.ParseMediaType(ct); err != nil || t != "application/json" {
-			return nil, fault.New(fault.UnsupportedMediaType, "%s is not supported", shorten(ct)).WithHint("send %s's input as application/json", op.Name)
+			return nil, fault.New(fault.UnsupportedMediaType, "%s is not supported", shorten(ct)).WithHint("send %s's input as application/json", op)
 		}
 	}
 	return []byte(body), nil
@@ -153,6 +160,11 @@ func (q *request) answerCall(op *model.Operation, res *engine.Result) error {
 	if len(a.body) == 0 || q.prefer.answer == answerMinimal {
 		a.status = http.StatusNoContent
 		return a.sendEmpty(q.w)
+	}
+	if op.Output != nil && op.Output.Entity != nil && q.names != nil {
+		if seen := q.names.star(op.Output.Entity); seen != nil {
+			a.body = renamed(a.body, seen)
+		}
 	}
 	if q.rep.media == mediaObject && op.Output != nil && op.Output.List {
 		var rows []json.RawMessage

@@ -48,6 +48,9 @@ func (q *request) write(build func(body string) (*query.Write, outcome, error)) 
 	if err != nil {
 		return err
 	}
+	if err := q.told(); err != nil {
+		return err
+	}
 	q.complete(wr)
 	res, err := q.engine.Write(q.r.Context(), q.id, wr, idem)
 	if err != nil {
@@ -148,11 +151,11 @@ func (q *request) location(key, partition string) string {
 	if e == nil || e.Primary == nil {
 		return ""
 	}
-	where := url.QueryEscape(e.Primary.Name) + "=eq." + url.QueryEscape(key)
+	where := url.QueryEscape(q.names.field(e.Primary)) + "=eq." + url.QueryEscape(key)
 	if partition != "" {
-		where = url.QueryEscape(e.PartitionKey().Name) + "=eq." + url.QueryEscape(partition) + "&" + where
+		where = url.QueryEscape(q.names.field(e.PartitionKey())) + "=eq." + url.QueryEscape(partition) + "&" + where
 	}
-	return prefix + url.PathEscape(q.target.Entity) + "?" + where
+	return q.prefix + url.PathEscape(q.names.entity(e)) + "?" + where
 }
 
 func (q *request) parseBody(body string) (input, error) {
@@ -160,7 +163,11 @@ func (q *request) parseBody(body string) (input, error) {
 	if err != nil {
 		return input{}, err
 	}
-	return parseBody(kind, body, q.params.columns, q.prefer.missing)
+	in, err := parseBody(kind, body, q.params.columns, q.prefer.missing)
+	if err != nil {
+		return input{}, err
+	}
+	return q.translated(in), nil
 }
 
 // create is POST: one row or many.
@@ -244,9 +251,9 @@ func (q *request) filtered(method, verb string) error {
 	if q.params.node.Where != nil {
 		return nil
 	}
-	field := "id"
+	var field any = "id"
 	if e := q.app.Entity(q.target.Module, q.target.Entity); e != nil && e.Primary != nil {
-		field = e.Primary.Name
+		field = e.Primary
 	}
 	return fault.New(fault.UnfilteredWrite, "%s without a filter would %s every row", method, verb).
 		WithHint("add a filter such as %s=eq.…; to %s every row on purpose use %s=not.is.null", field, verb, field)
@@ -257,6 +264,11 @@ func (q *request) filtered(method, verb string) error {
 func (q *request) changing(action query.Action) *query.Write {
 	node := &q.params.node
 	wr := &query.Write{Action: action, Where: node.Where, Page: node.Page, IfMatch: q.ifMatch()}
+	if e := q.app.Entity(q.target.Module, q.target.Entity); e != nil && wr.IfMatch != nil && q.names != nil {
+		if seen := q.names.star(e); seen != nil {
+			wr.Tagged = []query.Item{seen}
+		}
+	}
 	if node.Page.Limit != nil || node.Page.Offset != 0 {
 		wr.Order = node.Order
 	}

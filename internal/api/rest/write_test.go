@@ -211,7 +211,7 @@ func TestOptions(t *testing.T) {
 func prepared(t *testing.T, call, body string, headers ...string) (*request, *query.Write, outcome, error) {
 	t.Helper()
 	r := newCall(t, call, body, headers...)
-	q := &request{handler: testHandler(t), w: httptest.NewRecorder(), r: r, target: query.Target{Entity: strings.TrimPrefix(r.URL.Path, prefix)}}
+	q := &request{handler: testHandler(t), w: httptest.NewRecorder(), r: r, target: query.Target{Entity: strings.TrimPrefix(r.URL.Path, "/rest/v1/")}}
 	if err := q.prepare(); err != nil {
 		return q, nil, outcome{}, err
 	}
