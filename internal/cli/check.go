@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -146,14 +147,21 @@ func (r *root) schemaCommand() *cobra.Command {
 }
 
 func (r *root) openapiCommand() *cobra.Command {
-	return &cobra.Command{
+	var version string
+	cmd := &cobra.Command{
 		Use: "openapi", Short: "Print the OpenAPI 3.1 description of the API", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			app, err := server.Load(r.dir, r.env)
 			if err != nil {
 				return err
 			}
-			doc, err := openapi.Document(app.Model, openapi.Options{})
+			view := app.Model.Latest()
+			if version != "" {
+				if view = app.Model.View(version); view == nil {
+					return usageError{fmt.Errorf("there is no version %s of the API", version), "there is " + strings.Join(app.Model.Config.Versions, ", ")}
+				}
+			}
+			doc, err := openapi.Document(app.Model, openapi.Options{View: view})
 			if err != nil {
 				return err
 			}
@@ -161,4 +169,6 @@ func (r *root) openapiCommand() *cobra.Command {
 			return err
 		},
 	}
+	cmd.Flags().StringVar(&version, "version", "", "the version of the API; default: the newest")
+	return cmd
 }

@@ -40,8 +40,14 @@ func (a *App) View(version string) *View {
 	return nil
 }
 
-// Latest is the newest version of the application.
-func (a *App) Latest() *View { return a.views[len(a.views)-1] }
+// Latest is the newest version of the application. One that was not loaded has v1
+// alone.
+func (a *App) Latest() *View {
+	if len(a.views) == 0 {
+		return &View{App: a, Version: "v1", number: 1}
+	}
+	return a.views[len(a.views)-1]
+}
 
 // newViews makes the view of each version.
 func (a *App) newViews() {

@@ -28,7 +28,7 @@ type Application struct {
 func Features() model.Features {
 	return model.Features{FieldPolicies: true, Active: map[string]bool{
 		model.PartPolicy: true, model.PartAuth: true, model.PartPartitions: true, model.PartOperations: true, model.PartFunctions: true,
-		model.PartEvents: true, model.PartJobs: true, model.PartWebhooks: true, model.PartIntegrations: true,
+		model.PartEvents: true, model.PartJobs: true, model.PartWebhooks: true, model.PartIntegrations: true, model.PartVersions: true,
 	}}
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/pandobase/pando/internal/api/authn"
+	"github.com/pandobase/pando/internal/api/rpc"
 	"github.com/pandobase/pando/internal/audit"
 	"github.com/pandobase/pando/internal/auth"
 	"github.com/pandobase/pando/internal/edge"
@@ -88,13 +89,28 @@ func mailFrom(sender, base string) string {
 	return "no-reply@" + host
 }
 
+// versionOf is the version of the API that a path names: /rest/v1/orders,
+// /pando.app.shop.v1.ShopService/GetOrder.
+func versionOf(path string) string {
+	separator := "/"
+	if strings.HasPrefix(path, rpc.Prefix) {
+		separator = "."
+	}
+	for part := range strings.SplitSeq(path, separator) {
+		if n, ok := strings.CutPrefix(part, "v"); ok && n != "" && strings.Trim(n, "0123456789") == "" {
+			return part
+		}
+	}
+	return ""
+}
+
 // identify is what a door knows of a request, its credentials apart. Nothing
 // of it is a header that the client writes and somebody believes, but for the
 // user agent, which decides nothing.
 func identify(r *http.Request, door string) *policy.Request {
 	ctx := r.Context()
 	return &policy.Request{
-		Door: door, Method: r.Method, IP: edge.ClientIP(ctx), UserAgent: r.UserAgent(), Client: r.Header.Get("X-Client-Info"), Version: "v1",
+		Door: door, Method: r.Method, IP: edge.ClientIP(ctx), UserAgent: r.UserAgent(), Client: r.Header.Get("X-Client-Info"), Version: versionOf(r.URL.Path),
 		ID: edge.RequestID(ctx), Time: time.Now(),
 	}
 }

@@ -16,12 +16,9 @@ import (
 
 	"go.opentelemetry.io/otel/metric"
 
-	"github.com/pandobase/pando/internal/api/openapi"
-	"github.com/pandobase/pando/internal/api/rest"
 	"github.com/pandobase/pando/internal/api/rpc"
 	"github.com/pandobase/pando/internal/audit"
 	"github.com/pandobase/pando/internal/auth"
-	"github.com/pandobase/pando/internal/edge"
 	"github.com/pandobase/pando/internal/engine"
 	"github.com/pandobase/pando/internal/fault"
 	"github.com/pandobase/pando/internal/functions"
@@ -269,13 +266,6 @@ func (n *Node) bring(ctx context.Context, app *Application) error {
 // use makes an application the one that is served.
 func (n *Node) use(app *Application) error {
 	eng := engine.New(engine.Config{App: app.Model, Rules: app.Rules, Driver: n.driver, Signer: n.signer, Log: n.opt.Log, DB: n.opt.DB, Audit: n.audit, Outbox: n.outbox, Drift: n.drifted(app)})
-	document := sync.OnceValue(func() []byte {
-		doc, err := openapi.Document(app.Model, openapi.Options{})
-		if err != nil {
-			n.opt.Log.Error("the API description cannot be made", "error", err)
-		}
-		return doc
-	})
 	out, err := n.waysOut(app)
 	if err == nil {
 		err = n.webhooks.Set(endpoints(app.Model))
@@ -293,11 +283,7 @@ func (n *Node) use(app *Application) error {
 		return err
 	}
 	was := n.live.Swap(&live{
-		app: app, engine: eng, driver: n.driver, auth: n.authDoor(), audit: n.auditDoor(app), rest: rest.New(rest.Config{
-			Engine: eng, Operations: ops, Authenticate: n.caller("rest"), OpenAPI: document, Logger: n.opt.Log,
-			Secure:    strings.HasPrefix(n.auth.Issuer(), "https:"),
-			RequestID: func(r *http.Request) string { return edge.RequestID(r.Context()) },
-		}),
+		app: app, engine: eng, driver: n.driver, auth: n.authDoor(), audit: n.auditDoor(app), rest: n.restDoors(app, eng, ops),
 		operations: ops, queue: n.queue, jobs: jobs.New(app.Model), waysOut: out, webhooks: n.webhooks, functions: n.functionsDoor(app, ops), jobsDoor: n.jobsDoor(), hooks: hooks,
 		graphql: graphql, rpc: n.rpcDoor(app, eng, ops),
 	})
@@ -332,7 +318,7 @@ func (n *Node) Reload(ctx context.Context) error {
 	return n.bring(ctx, app)
 }
 
-// ServeHTTP serves the REST door of the application that is live.
+// ServeHTTP serves the REST doors of the application that is live.
 func (n *Node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	n.byMethod(w, r, func(l *live) http.Handler { return l.rest })
 }

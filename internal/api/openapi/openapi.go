@@ -1,4 +1,4 @@
-// Package openapi describes what /rest/v1 serves as an OpenAPI 3.1 document,
+// Package openapi describes what a version of the API, as /rest/v1, serves as an OpenAPI 3.1 document,
 // made of the model alone, and serves the page that renders it.
 //
 // A document names exactly the entities that have a door, their visible
@@ -21,12 +21,11 @@ const rootTag = "API description"
 
 // Options are what a document says beyond the model.
 type Options struct {
+	// View is the version of the application's API. Default: the newest.
+	View *model.View
 	// Server is the URL of the door, absolute or with a leading slash, without
-	// a trailing one. Default: /rest/v1.
+	// a trailing one. Default: /rest/v1, with the version of the view.
 	Server string
-	// Version is the version of the application's API. Default: the first of
-	// the application's versions.
-	Version string
 	// Contact is who answers for the API. Default: the application's name.
 	Contact Contact
 	// License is under which terms the API is offered. Default: all rights
@@ -41,14 +40,11 @@ type Contact struct{ Name, URL, Email string }
 type License struct{ Name, Identifier string }
 
 func (o Options) withDefaults(app *model.App) Options {
-	if o.Server == "" {
-		o.Server = "/rest/v1"
+	if o.View == nil {
+		o.View = app.Latest()
 	}
-	if o.Version == "" {
-		o.Version = "v1"
-		if len(app.Config.Versions) > 0 {
-			o.Version = app.Config.Versions[0]
-		}
+	if o.Server == "" {
+		o.Server = "/rest/" + o.View.Version
 	}
 	if o.Contact.Name == "" {
 		o.Contact.Name = "The team of " + appName(app)
@@ -87,9 +83,11 @@ type commonParts struct {
 // app and options give the same bytes. The error is a [fault.Internal] when
 // app has an entity that cannot be described.
 func Document(app *model.App, opt Options) ([]byte, error) {
+	opt = opt.withDefaults(app)
+	app = opt.View.Shown()
 	d := &document{
 		app:       app,
-		opt:       opt.withDefaults(app),
+		opt:       opt,
 		resources: resources(app),
 		methods:   methods(),
 		common:    make(map[string]commonParts),
@@ -169,7 +167,7 @@ func (d *document) info() object {
 	}
 	return object{
 		{"title", appName(d.app)},
-		{"version", d.opt.Version},
+		{"version", d.opt.View.Version},
 		{"summary", "The REST interface of " + appName(d.app) + "."},
 		{"description", introduction},
 		{"contact", contact},

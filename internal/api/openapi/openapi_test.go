@@ -289,7 +289,7 @@ func TestAuthorsTextCannotCarryMarkup(t *testing.T) {
 
 func TestOptions(t *testing.T) {
 	b, err := openapi.Document(shop(t), openapi.Options{
-		Server: "https://api.shop.test/rest/v2", Version: "v2",
+		Server:  "https://api.shop.test/rest/v1",
 		Contact: openapi.Contact{Name: "Ada", URL: "https://shop.test/help", Email: "ada@shop.test"},
 		License: openapi.License{Name: "MIT", Identifier: "MIT"},
 	})
@@ -300,7 +300,7 @@ func TestOptions(t *testing.T) {
 	got := []string{
 		d.Servers[0].URL, d.Info.Version, d.Info.Contact.Name, d.Info.Contact.URL, d.Info.Contact.Email, d.Info.License.Name,
 	}
-	want := []string{"https://api.shop.test/rest/v2", "v2", "Ada", "https://shop.test/help", "ada@shop.test", "MIT"}
+	want := []string{"https://api.shop.test/rest/v1", "v1", "Ada", "https://shop.test/help", "ada@shop.test", "MIT"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

@@ -25,7 +25,7 @@ func get(t *testing.T, method, target string, header ...string) *httptest.Respon
 		r.Header.Set(header[i], header[i+1])
 	}
 	w := httptest.NewRecorder()
-	openapi.Page().ServeHTTP(w, r)
+	openapi.Page(func() []string { return []string{"v1"} }).ServeHTTP(w, r)
 	return w
 }
 
@@ -117,8 +117,8 @@ func pageServer(t *testing.T, app *model.App, rows string) *httptest.Server {
 	t.Helper()
 	doc := document(t, app)
 	mux := http.NewServeMux()
-	mux.Handle(openapi.PagePath, openapi.Page())
-	mux.Handle(openapi.PagePath+"/", openapi.Page())
+	mux.Handle(openapi.PagePath, openapi.Page(func() []string { return []string{"v1"} }))
+	mux.Handle(openapi.PagePath+"/", openapi.Page(func() []string { return []string{"v1"} }))
 	mux.HandleFunc("/rest/v1/", func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case r.Header.Get("Apikey") != testKey:

@@ -7,15 +7,26 @@ import { renderEntity, renderOverview } from './entity.mjs';
 import { entities } from './spec.mjs';
 
 const STORED = 'pando.key'; // in sessionStorage: gone with the tab
-const DOCUMENT = '/rest/v1/';
 const $ = (id) => document.getElementById(id);
 
 const state = { key: '', doc: null, all: [], byId: new Map(), links: [] };
 
+// versions fills the list of versions; the newest is chosen unless the address
+// names another: /docs?version=v1.
+async function versions() {
+  const list = $('version');
+  if (list.options.length) return;
+  const { versions } = await (await fetch('/docs/versions.json', { credentials: 'omit' })).json();
+  for (const v of versions) list.append(h('option', { value: v }, v));
+  const asked = new URLSearchParams(location.search).get('version');
+  list.value = versions.includes(asked) ? asked : versions.at(-1);
+}
+
 async function open(key) {
   let response;
   try {
-    response = await fetch(DOCUMENT, {
+    await versions();
+    response = await fetch(`/rest/${$('version').value}/`, {
       headers: { Accept: 'application/openapi+json', apikey: key },
       cache: 'no-store', credentials: 'omit', redirect: 'error',
     });
@@ -123,8 +134,20 @@ function filterNav() {
   $('found').textContent = words.length ? `${n} of ${total} entities` : `${total} ${total === 1 ? 'entity' : 'entities'}`;
 }
 
+// thing is the page of what a Link header names, #module.entity or
+// #module.entity.field; undefined: the address is none.
+function thing() {
+  const [, module, name] = /^#([^/.]+)\.([^/.]+)(\.[^/.]+)?$/.exec(location.hash) ?? [];
+  return state.byId.has(`${module}/${name}`) ? `#/${module}/${name}` : undefined;
+}
+
 function route() {
   if (!state.doc) return;
+  const named = thing();
+  if (named) {
+    location.replace(named);
+    return;
+  }
   const parts = location.hash.replace(/^#\/?/, '').split('/').map((p) => {
     try {
       return decodeURIComponent(p);
@@ -156,6 +179,12 @@ $('key-form').addEventListener('submit', (event) => {
   start(key);
 });
 $('forget').addEventListener('click', forget);
+$('version').addEventListener('change', () => {
+  const url = new URL(location.href);
+  url.searchParams.set('version', $('version').value);
+  history.replaceState(null, '', url);
+  if (state.key) start(state.key);
+});
 $('search').addEventListener('input', filterNav);
 $('search').addEventListener('keydown', (event) => {
   if (event.key !== 'Enter') return;
