@@ -120,7 +120,7 @@ func (c *change) explainUnique(f *fault.Error, fields []*model.Field, vals []val
 	if !told {
 		return out.WithDetails("Key (%s) already exists.", fault.List(key))
 	}
-	constraint := fault.Joined("_", c.entity, fault.Names{Of: fault.List(key).Of, Sep: "_"}, "key")
+	constraint := fault.Joined("_", append(append([]any{c.entity}, fault.List(key).Of...), "key")...)
 	if len(key) == 1 && key[0] == c.entity.Primary {
 		constraint = fault.Joined("_", c.entity, "pkey")
 	}

@@ -14,10 +14,12 @@ type text struct {
 
 func (t text) String() string { return fmt.Sprintf(t.format, t.args...) }
 
-// Names are things that a text tells of, one after the other.
+// Names are things that a text tells of, one after the other. Those that somebody
+// is not told of are left out.
 type Names struct {
-	Of  []any // things, and texts
-	Sep string
+	Of    []any // things, and texts
+	Sep   string
+	whole bool
 }
 
 // List are things, for a text that enumerates them.
@@ -29,8 +31,9 @@ func List[T any](things []T) Names {
 	return n
 }
 
-// Joined is a name that is made of others: orders_customer_id_fkey.
-func Joined(sep string, parts ...any) Names { return Names{Of: parts, Sep: sep} }
+// Joined is a name that is made of others: orders_customer_id_fkey. Who is not told
+// of one of them is not told of it.
+func Joined(sep string, parts ...any) Names { return Names{Of: parts, Sep: sep, whole: true} }
 
 // String joins the names.
 func (n Names) String() string {
@@ -47,6 +50,8 @@ func (n Names) renamed(name func(any) (any, bool)) (any, bool) {
 	for _, p := range n.Of {
 		if told, ok := rename(p, name); ok {
 			out.Of = append(out.Of, told)
+		} else if n.whole {
+			return nil, false
 		}
 	}
 	return out, len(out.Of) > 0 || len(n.Of) == 0

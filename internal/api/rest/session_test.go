@@ -107,15 +107,20 @@ func newServer(t testing.TB) *httptest.Server {
 }
 
 // TestSession plays testdata/session.txt against the whole stack, down to
-// the store: lines that begin with > are requests (the method and path, headers,
-// and after >| the body), the lines below each are its answer.
+// the store.
 func TestSession(t *testing.T) {
-	const file = "testdata/session.txt"
+	playFile(t, newServer(t), "testdata/session.txt", func(string) {})
+}
+
+// playFile plays a file: lines that begin with > are requests (the method and
+// path, headers, and after >| the body), the lines below each are its answer. It
+// returns the answers. comment gets what stands in lines that begin with #.
+func playFile(t *testing.T, s *httptest.Server, file string, comment func(text string)) string {
+	t.Helper()
 	in, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := newServer(t)
 	var out strings.Builder
 	vars := map[string]string{}
 	var block []string
@@ -132,6 +137,7 @@ func TestSession(t *testing.T) {
 			block = append(block, line)
 		case strings.HasPrefix(line, "#"):
 			flush()
+			comment(strings.TrimPrefix(line, "# "))
 			fmt.Fprintf(&out, "%s\n\n", line)
 		case line == "":
 			flush()
@@ -143,11 +149,12 @@ func TestSession(t *testing.T) {
 		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		return
+		return got
 	}
 	if diff := gocmp.Diff(string(in), got); diff != "" {
 		t.Errorf("the answers changed (-want +got); run with -update when they should:\n%s", diff)
 	}
+	return got
 }
 
 // play sends one request. $tag and $next stand for the last answer's ETag and
@@ -194,7 +201,7 @@ func play(t *testing.T, s *httptest.Server, block []string, vars map[string]stri
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d\n", res.StatusCode)
-	for _, k := range []string{"Content-Type", "Content-Range", "Content-Profile", "Location", "Link", "Preference-Applied", "Idempotency-Replayed", "Allow"} {
+	for _, k := range []string{"Content-Type", "Content-Range", "Content-Profile", "Location", "Link", "Preference-Applied", "Idempotency-Replayed", "Allow", "Deprecation", "Sunset"} {
 		if v := res.Header.Get(k); v != "" && v != "application/json; charset=utf-8" {
 			fmt.Fprintf(&b, "%s: %s\n", k, regexp.MustCompile(`cursor=[^>]+`).ReplaceAllString(v, "cursor=…"))
 		}
