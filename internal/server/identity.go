@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/pandobase/pando/internal/api/authn"
-	"github.com/pandobase/pando/internal/api/rpc"
 	"github.com/pandobase/pando/internal/audit"
 	"github.com/pandobase/pando/internal/auth"
 	"github.com/pandobase/pando/internal/edge"
@@ -93,7 +92,7 @@ func mailFrom(sender, base string) string {
 // /pando.app.shop.v1.ShopService/GetOrder.
 func versionOf(path string) string {
 	separator := "/"
-	if strings.HasPrefix(path, rpc.Prefix) {
+	if strings.HasPrefix(path, "/pando.app.") {
 		separator = "."
 	}
 	for part := range strings.SplitSeq(path, separator) {
