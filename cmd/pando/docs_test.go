@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/pandobase/pando/test/types/tstest"
 )
 
 // TestDocs executes the examples of README.md, docs/ and examples/, page by
@@ -26,7 +28,8 @@ import (
 //     to exit with 0, or as its comment says: "# exits with 1". pando dev, serve
 //     and demo run on in the background, as in another terminal.
 //   - ```yaml and ```ts whose first line is a comment with a file's name: that file.
-//     The application that they make has to pass `pando check`.
+//     The application that they make has to pass `pando check`. A ts block that is
+//     not in functions/ is compiled by tsc and run by Node, as js is.
 //   - ```js: run by Node with the clients of test/clients, where they are
 //     installed; a comment "// prints: ..." at its end is what it prints.
 //   - ```go whose first line is a comment with a file's name: that file. The files of a
@@ -147,6 +150,10 @@ func (p *page) run(t *testing.T, root string) {
 				s.command(c)
 			}
 		case "yaml", "ts":
+			if b.lang == "ts" && !strings.HasPrefix(b.lines[0], "// functions/") {
+				s.program(b)
+				continue
+			}
 			files = s.file(b) || files
 		case "js":
 			s.script(b, root)
@@ -394,6 +401,36 @@ func (s *shell) script(b block, root string) {
 		s.t.Fatal(err)
 	}
 	out, code := s.exec("secret=$(pando keys secret) publishable=$(pando keys publishable); PANDO_KEY=$secret PANDO_PUBLISHABLE=$publishable NODE_OPTIONS= node --experimental-websocket " + file)
+	s.printed(b, out, code)
+}
+
+// program compiles a TypeScript block, and runs it with Node.
+func (s *shell) program(b block) {
+	s.t.Helper()
+	m := regexp.MustCompile(`^// (\w+)\.ts$`).FindStringSubmatch(b.lines[0])
+	if m == nil {
+		s.t.Errorf("%s:%d: the block begins with the name of its file: // functions/x.ts, // app.ts", s.page.name, b.line)
+		return
+	}
+	at, _ := s.exec("pwd")
+	dir := strings.TrimSpace(at)
+	tstest.Link(s.t, dir)
+	for name, text := range map[string]string{m[1] + ".ts": strings.Join(b.lines, "\n"), "tsconfig.json": tstest.Node, "package.json": `{ "type": "module" }`} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(s.local(text)), 0o600); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	if wrong := tstest.Compile(s.t, dir); wrong != "" {
+		s.t.Errorf("%s:%d: tsc:\n%s", s.page.name, b.line, wrong)
+		return
+	}
+	out, code := s.exec("PANDO_KEY=$(pando keys secret) NODE_OPTIONS= node out/" + m[1] + ".js")
+	s.printed(b, out, code)
+}
+
+// printed compares what a block has printed with what its comments say.
+func (s *shell) printed(b block, out string, code int) {
+	s.t.Helper()
 	want := ""
 	for _, line := range b.lines {
 		if text, ok := strings.CutPrefix(line, "// prints: "); ok {

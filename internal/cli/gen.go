@@ -37,7 +37,7 @@ func (r *root) genGoCommand() *cobra.Command {
 				_, err := r.out.Write(src)
 				return err
 			}
-			if err := writeSource(out, src); err != nil {
+			if _, err := (source{out, out, src}).write(); err != nil {
 				return err
 			}
 			fmt.Fprintln(r.err, "wrote "+out)

@@ -2,10 +2,7 @@ package cli
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -50,20 +47,24 @@ func (r *root) protoCommand() *cobra.Command {
 					}
 					seen[f.Path] = true
 					path := filepath.Join(out, filepath.FromSlash(f.Path))
-					there, err := os.ReadFile(path) //nolint:gosec // named by the application's developer
-					if err != nil && !errors.Is(err, fs.ErrNotExist) {
-						return err
-					}
-					if err == nil && bytes.Equal(there, []byte(f.Text)) {
+					file := source{path, path, []byte(f.Text)}
+					if check {
+						there, err := file.there()
+						if err != nil {
+							return err
+						}
+						if !bytes.Equal(there, file.text) {
+							return fault.New(fault.Conflict, "%s is not what the modules say", path).WithHint("run `pando proto`")
+						}
 						continue
 					}
-					if check {
-						return fault.New(fault.Conflict, "%s is not what the modules say", path).WithHint("run `pando proto`")
-					}
-					if err := writeSource(path, []byte(f.Text)); err != nil {
+					changed, err := file.write()
+					if err != nil {
 						return err
 					}
-					written = append(written, f.Path)
+					if changed {
+						written = append(written, f.Path)
+					}
 				}
 			}
 			return r.said(map[string]any{"folder": out, "files": len(seen), "written": written},

@@ -1,10 +1,6 @@
 package cli
 
 import (
-	"bytes"
-	"errors"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -62,23 +58,10 @@ func (r *root) typesCommand() *cobra.Command {
 			case !supabase && version != "":
 				return fault.New(fault.BadRequest, "functions have no versions: they see the model as it is").WithHint("--version goes with --supabase")
 			}
-			there, err := os.ReadFile(path) //nolint:gosec // in the application's folder, or named by its developer
-			if err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return err
-			}
-			same := err == nil && bytes.Equal(there, text)
 			if check {
-				if !same {
-					return fault.New(fault.Conflict, "%s is not what the modules say", file).WithHint("run `%s`", command)
-				}
-				return r.said(map[string]any{"file": file, "changed": false}, file+" is up to date")
+				return r.checkSources(command, source{file, path, text})
 			}
-			if !same {
-				if err := writeSource(path, text); err != nil {
-					return err
-				}
-			}
-			return r.said(map[string]any{"file": file, "changed": !same}, file+": "+map[bool]string{true: "up to date", false: "written"}[same])
+			return r.writeSources(source{file, path, text})
 		},
 	}
 	cmd.Flags().BoolVar(&check, "check", false, "write nothing; exit 1 when the file is out of date")
@@ -98,15 +81,4 @@ func viewOf(app *model.App, version string) (*model.View, error) {
 	}
 	return nil, fault.New(fault.BadRequest, "the application has no version %s", version).
 		WithHint("versions in pando.yaml: %s", strings.Join(app.Config.Versions, ", "))
-}
-
-// writeSource writes a file of source code, and the folder for it.
-func writeSource(path string, text []byte) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // a source is no secret
-		return fault.Wrap(err, fault.BadRequest, "%s cannot be written", path).WithDetails("%s", err)
-	}
-	if err := os.WriteFile(path, text, 0o644); err != nil { //nolint:gosec // the same
-		return fault.Wrap(err, fault.BadRequest, "%s cannot be written", path).WithDetails("%s", err)
-	}
-	return nil
 }

@@ -3,7 +3,7 @@ package functions
 import (
 	"testing"
 
-	"github.com/pandobase/pando/test/types"
+	"github.com/pandobase/pando/test/types/tstest"
 )
 
 // TestPreludeTypes compiles the prelude with the TypeScript compiler.
@@ -25,5 +25,5 @@ declare function setTimeout(run: (...args: any[]) => void, ms?: number, ...args:
 		}
 		files[e.Name()] = string(b)
 	}
-	types.Check(t, files)
+	tstest.Check(t, files)
 }

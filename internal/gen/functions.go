@@ -21,7 +21,7 @@ func FunctionTypes(app *model.App, client string) []byte {
 			b.WriteString("  " + tsDoc(doc, 2) + "\n")
 		}
 		b.WriteString("  export interface " + name + " ")
-		of.print(&b, 2, 0, 0)
+		of.write(&b, 2, 0, 0)
 	}
 	modules, entities := functionEntities(app)
 	declare("Every entity, by module.", "Modules", modules)

@@ -8,7 +8,7 @@ import (
 	"github.com/pandobase/pando/internal/functions"
 	"github.com/pandobase/pando/internal/gen"
 	"github.com/pandobase/pando/internal/model"
-	"github.com/pandobase/pando/test/types"
+	"github.com/pandobase/pando/test/types/tstest"
 )
 
 const typedModule = `module: orders
@@ -129,12 +129,12 @@ func TestFunctionTypes(t *testing.T) {
 	if len(problems) > 0 {
 		t.Fatalf("problems: %+v", problems)
 	}
-	types.Check(t, map[string]string{"pando.d.ts": string(gen.FunctionTypes(app, functions.ClientTypes)), "all.ts": typedFunctions, "tsconfig.json": tsconfig})
+	tstest.Check(t, map[string]string{"pando.d.ts": string(gen.FunctionTypes(app, functions.ClientTypes)), "all.ts": typedFunctions, "tsconfig.json": tsconfig})
 	shop, problems := model.Load(examples.Shop(), nil, model.Features{})
 	if len(problems) > 0 {
 		t.Fatalf("problems: %+v", problems)
 	}
-	types.Check(t, map[string]string{"pando.d.ts": string(gen.FunctionTypes(shop, functions.ClientTypes)), "tsconfig.json": tsconfig})
+	tstest.Check(t, map[string]string{"pando.d.ts": string(gen.FunctionTypes(shop, functions.ClientTypes)), "tsconfig.json": tsconfig})
 	if first, again := string(gen.FunctionTypes(shop, functions.ClientTypes)), string(gen.FunctionTypes(shop, functions.ClientTypes)); first != again {
 		t.Error("the same application gave other types")
 	}

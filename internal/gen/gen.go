@@ -1,7 +1,8 @@
 // Package gen writes source code from an application's model: the types that its
-// code in Go is written with.
+// code in Go and TypeScript is written with, the types that supabase-js takes, and
+// clients.
 //
-// The same model gives the same bytes, formatted as gofmt does. Names follow from
+// The same model gives the same bytes, formatted as gofmt or prettier does. Names follow from
 // those of the model alone; where two would be one, the later one is lengthened, so
 // that the code always compiles.
 package gen

@@ -41,7 +41,7 @@ func Supabase(v *model.View) []byte {
 	}
 	var b strings.Builder
 	b.WriteString("export type Json =\n  | string\n  | number\n  | boolean\n  | null\n  | { [key: string]: Json | undefined }\n  | Json[];\n\nexport type Database = ")
-	database.print(&b, 0, 0, 0)
+	database.write(&b, 0, 0, 0)
 	b.WriteString(";\n\n" + supabaseNames + "\nexport const Constants = ")
 	s.constants(&b, schemas)
 	b.WriteString(" as const;\n")
@@ -153,8 +153,11 @@ func (s *schema) declare() tsObject {
 		}})
 	}
 	return tsObject{
-		{name: "Tables", of: orNever(tables)}, {name: "Views", of: orNever(views)}, {name: "Functions", of: orNever(s.functions())},
-		{name: "Enums", of: orNever(enums)}, {name: "CompositeTypes", of: orNever(nil)},
+		{name: "Tables", of: orNever(tables)},
+		{name: "Views", of: orNever(views)},
+		{name: "Functions", of: orNever(s.functions())},
+		{name: "Enums", of: orNever(enums)},
+		{name: "CompositeTypes", of: orNever(nil)},
 	}
 }
 
@@ -468,7 +471,7 @@ func (s *supabase) constants(b *strings.Builder, schemas []*schema) {
 				newline(b, 6)
 				name := key(of.enumKey(f))
 				b.WriteString(name + ": ")
-				tsTuple(words(f.Type.Values)).print(b, 6, 6+len(name)+2, 1)
+				tsTuple(words(f.Type.Values)).write(b, 6, 6+len(name)+2, 1)
 				b.WriteByte(',')
 			}
 		}

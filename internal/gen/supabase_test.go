@@ -10,12 +10,13 @@ import (
 
 	"github.com/pandobase/pando/internal/gen"
 	"github.com/pandobase/pando/internal/model"
-	"github.com/pandobase/pando/test/types"
+	"github.com/pandobase/pando/test/types/tstest"
 )
 
 // marketModules is an application with every kind of relation.
-var marketModules = map[string]string{
-	"modules/catalog.yaml": `module: catalog
+func marketModules() map[string]string {
+	return map[string]string{
+		"modules/catalog.yaml": `module: catalog
 entities:
   products:
     doc: What is sold.
@@ -37,7 +38,7 @@ entities:
   tokens:
     fields: { name: { type: text } }
 `,
-	"modules/orders.yaml": `module: orders
+		"modules/orders.yaml": `module: orders
 entities:
   customers:
     fields: { name: { type: text } }
@@ -79,13 +80,14 @@ operations:
   clear:  { allow: "true", run: go }
   seller: { input: { id: uuid }, allow: "true", run: go, output: customers }
 `,
+	}
 }
 
 // market loads it, with changes to its files: pairs of old and new text.
 func market(t *testing.T, changes ...string) *model.App {
 	t.Helper()
 	fsys := fstest.MapFS{"pando.yaml": {Data: []byte("app: market\nversions: [v1, v2]\n")}}
-	for name, text := range marketModules {
+	for name, text := range marketModules() {
 		fsys[name] = &fstest.MapFile{Data: []byte(strings.NewReplacer(changes...).Replace(text))}
 	}
 	app, problems := model.Load(fsys, nil, model.Features{FieldPolicies: true})
@@ -216,7 +218,7 @@ export async function wrong() {
 
 func TestSupabase(t *testing.T) {
 	text := gen.Supabase(market(t).Latest())
-	types.Check(t, map[string]string{"database.ts": string(text), "use.ts": supabaseUse, "tsconfig.json": types.Strict})
+	tstest.Check(t, map[string]string{"database.ts": string(text), "use.ts": supabaseUse, "tsconfig.json": tstest.Strict})
 	if again := gen.Supabase(market(t).Latest()); !bytes.Equal(text, again) {
 		t.Error("the second time is not as the first")
 	}
@@ -234,7 +236,7 @@ export type Receipt = Tables<"receipts">;
 // @ts-expect-error the same
 export type InModule = Database["orders"]["Tables"]["receipts"];
 `
-	types.Check(t, map[string]string{"database.ts": string(gen.Supabase(market(t).View("v1"))), "use.ts": use, "tsconfig.json": types.Strict})
+	tstest.Check(t, map[string]string{"database.ts": string(gen.Supabase(market(t).View("v1"))), "use.ts": use, "tsconfig.json": tstest.Strict})
 }
 
 // TestSupabaseRenamed renames a field, a relation and an operation: code that uses
@@ -249,15 +251,15 @@ export const changed = async () => client.from("products").update({ name: "x" })
 export const order = async () => (await client.from("lines").select("order(note)").single().throwOnError()).data.order.note?.length;
 export const place = async () => client.rpc("place", { lines: [], how: "now" });
 `
-	dir := types.Folder(t, map[string]string{"database.ts": string(gen.Supabase(market(t).Latest())), "use.ts": use, "tsconfig.json": types.Strict})
-	if wrong := types.Compile(t, dir); wrong != "" {
+	dir := tstest.Folder(t, map[string]string{"database.ts": string(gen.Supabase(market(t).Latest())), "use.ts": use, "tsconfig.json": tstest.Strict})
+	if wrong := tstest.Compile(t, dir); wrong != "" {
 		t.Fatalf("before anything is renamed:\n%s", wrong)
 	}
 	renamed := gen.Supabase(market(t, "name:   { type: text", "title:  { type: text", "order_id:   { ref: orders }", "purchase_id: { ref: orders }", "[order_id, product_id]", "[purchase_id, product_id]", "place:\n", "buy:\n").Latest())
 	if err := os.WriteFile(filepath.Join(dir, "database.ts"), renamed, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	wrong := types.Compile(t, dir)
+	wrong := tstest.Compile(t, dir)
 	for _, line := range []string{"use.ts(4,", "use.ts(5,", "use.ts(6,", "use.ts(7,", "use.ts(8,"} {
 		if !strings.Contains(wrong, line) {
 			t.Errorf("%s compiles although what it names is gone; tsc says:\n%s", line, wrong)
@@ -270,8 +272,13 @@ func TestPretty(t *testing.T) {
 	for _, app := range []*model.App{market(t), load(t, "../../test/everything"), load(t, "../../examples/shop"), load(t, "../../examples/airports")} {
 		for _, version := range app.Config.Versions {
 			text := gen.Supabase(app.View(version))
-			if pretty := types.Pretty(t, "database.ts", text); !bytes.Equal(text, pretty) {
+			if pretty := tstest.Pretty(t, "database.ts", text); !bytes.Equal(text, pretty) {
 				t.Errorf("%s %s: prettier changes\n%s\nto\n%s", app.Config.App, version, text, pretty)
+			}
+			for _, f := range gen.TypeScriptClient(app.View(version)) {
+				if pretty := tstest.Pretty(t, f.Name, f.Text); !bytes.Equal(f.Text, pretty) {
+					t.Errorf("%s %s: prettier changes\n%s\nto\n%s", app.Config.App, version, f.Text, pretty)
+				}
 			}
 		}
 	}

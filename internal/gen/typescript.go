@@ -1,6 +1,7 @@
 package gen
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -8,11 +9,11 @@ import (
 	"github.com/pandobase/pando/internal/value"
 )
 
-// tsType is a type of TypeScript, which prints itself as prettier would.
+// tsType is a type of TypeScript, which writes itself as prettier would.
 type tsType interface {
-	// print writes the type from a column on. Lines after the first are indented by
+	// write writes the type from a column on. Lines after the first are indented by
 	// indent; room is what must stay free behind the last.
-	print(b *strings.Builder, indent, column, room int)
+	write(b *strings.Builder, indent, column, room int)
 	// flat is the type on one line; false: it never is.
 	flat() (string, bool)
 }
@@ -57,7 +58,7 @@ type tsMember struct {
 
 func (n tsName) flat() (string, bool) { return string(n), true }
 
-func (n tsName) print(b *strings.Builder, _, _, _ int) { b.WriteString(string(n)) }
+func (n tsName) write(b *strings.Builder, _, _, _ int) { b.WriteString(string(n)) }
 
 func (u tsUnion) flat() (string, bool) { return flatAll(u, " | ") }
 
@@ -72,16 +73,16 @@ func flatAll(types []tsType, between string) (string, bool) {
 	return strings.Join(parts, between), true
 }
 
-func (u tsUnion) print(b *strings.Builder, indent, column, room int) {
+func (u tsUnion) write(b *strings.Builder, indent, column, room int) {
 	if fits(b, u, column+room) {
 		return
 	}
 	if len(u) == 1 {
-		u[0].print(b, indent, column, room)
+		u[0].write(b, indent, column, room)
 		return
 	}
 	if object, ok := u[0].(tsObject); ok && len(u) == 2 && u[1] == tsType(tsName("null")) {
-		object.print(b, indent, column, room)
+		object.write(b, indent, column, room)
 		b.WriteString(" | null")
 		return
 	}
@@ -94,7 +95,7 @@ func (u tsUnion) print(b *strings.Builder, indent, column, room int) {
 	for _, t := range u {
 		newline(b, indent+2)
 		b.WriteString("| ")
-		t.print(b, indent+4, indent+4, 0)
+		t.write(b, indent+4, indent+4, 0)
 	}
 }
 
@@ -106,18 +107,18 @@ func (a tsArray) flat() (string, bool) {
 	return of + "[]", ok
 }
 
-func (a tsArray) print(b *strings.Builder, indent, column, room int) {
+func (a tsArray) write(b *strings.Builder, indent, column, room int) {
 	if fits(b, a, column+room) {
 		return
 	}
 	if u, union := a.of.(tsUnion); union && len(u) > 1 {
 		b.WriteByte('(')
-		u.print(b, indent, column+1, tsWidth) // it has not fitted
+		u.write(b, indent, column+1, tsWidth) // it has not fitted
 		newline(b, indent)
 		b.WriteString(")[]")
 		return
 	}
-	a.of.print(b, indent, column, room+2)
+	a.of.write(b, indent, column, room+2)
 	b.WriteString("[]")
 }
 
@@ -126,14 +127,14 @@ func (t tsTuple) flat() (string, bool) {
 	return "[" + of + "]", ok
 }
 
-func (t tsTuple) print(b *strings.Builder, indent, column, room int) {
+func (t tsTuple) write(b *strings.Builder, indent, column, room int) {
 	if fits(b, t, column+room) {
 		return
 	}
 	b.WriteByte('[')
 	for _, of := range t {
 		newline(b, indent+2)
-		of.print(b, indent+2, indent+2, 1)
+		of.write(b, indent+2, indent+2, 1)
 		b.WriteByte(',')
 	}
 	newline(b, indent)
@@ -145,9 +146,9 @@ func (g tsGeneric) flat() (string, bool) {
 	return g.name + "<" + of + ">", ok
 }
 
-func (g tsGeneric) print(b *strings.Builder, indent, column, room int) {
+func (g tsGeneric) write(b *strings.Builder, indent, column, room int) {
 	b.WriteString(g.name + "<")
-	g.of.print(b, indent, column+len(g.name)+1, room+1)
+	g.of.write(b, indent, column+len(g.name)+1, room+1)
 	b.WriteByte('>')
 }
 
@@ -155,7 +156,7 @@ func (a tsArguments) flat() (string, bool) {
 	return a.name + "<" + strings.Join(a.of, ", ") + ">", true
 }
 
-func (a tsArguments) print(b *strings.Builder, indent, column, room int) {
+func (a tsArguments) write(b *strings.Builder, indent, column, room int) {
 	if fits(b, a, column+room) {
 		return
 	}
@@ -173,20 +174,20 @@ func (a tsArguments) print(b *strings.Builder, indent, column, room int) {
 
 func (o tsObject) flat() (string, bool) { return "{}", len(o) == 0 }
 
-func (o tsObject) print(b *strings.Builder, indent, _, _ int) {
+func (o tsObject) write(b *strings.Builder, indent, _, _ int) {
 	if len(o) == 0 {
 		b.WriteString("{}")
 		return
 	}
 	b.WriteByte('{')
 	for _, m := range o {
-		m.print(b, indent+2)
+		m.write(b, indent+2)
 	}
 	newline(b, indent)
 	b.WriteByte('}')
 }
 
-func (m tsMember) print(b *strings.Builder, indent int) {
+func (m tsMember) write(b *strings.Builder, indent int) {
 	if m.doc != "" {
 		newline(b, indent)
 		b.WriteString(tsDoc(m.doc, indent))
@@ -202,7 +203,7 @@ func (m tsMember) print(b *strings.Builder, indent int) {
 	}
 	b.WriteString(name + ":")
 	var of strings.Builder
-	m.of.print(&of, indent, indent+utf8.RuneCountInString(name)+2, 1)
+	m.of.write(&of, indent, indent+utf8.RuneCountInString(name)+2, 1)
 	if !strings.HasPrefix(of.String(), "\n") { // a union that has lines of its own
 		b.WriteByte(' ')
 	}
@@ -273,7 +274,7 @@ func orNull(t tsType, may bool) tsType {
 		return t
 	}
 	if u, ok := t.(tsUnion); ok {
-		return append(u[:len(u):len(u)], tsName("null"))
+		return append(slices.Clip(u), tsName("null"))
 	}
 	return tsUnion{t, tsName("null")}
 }

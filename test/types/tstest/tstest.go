@@ -1,6 +1,6 @@
-// Package types runs the TypeScript compiler, prettier and Node on what Pando writes,
-// for tests. What it needs from npm is in its folder; a test that lacks it is skipped.
-package types
+// Package tstest runs the TypeScript compiler, prettier and Node on what Pando writes,
+// for tests. What it needs from npm is in test/types; a test that lacks it is skipped.
+package tstest
 
 import (
 	"bytes"
@@ -10,7 +10,10 @@ import (
 	"testing"
 )
 
-// Strict is a tsconfig.json for code that runs in Node and in browsers.
+// Node is a tsconfig.json for code that Node runs, compiled into the folder out.
+const Node = `{ "compilerOptions": { "strict": true, "target": "ES2023", "lib": ["ES2023", "DOM", "DOM.Iterable"], "module": "NodeNext", "noUncheckedIndexedAccess": true, "exactOptionalPropertyTypes": true, "types": ["node"], "skipLibCheck": true, "rootDir": ".", "outDir": "out" }, "include": ["*.ts"] }`
+
+// Strict is a tsconfig.json for code that is compiled only.
 const Strict = `{ "compilerOptions": { "strict": true, "noEmit": true, "target": "ES2023", "lib": ["ES2023", "DOM", "DOM.Iterable"], "module": "ESNext", "moduleResolution": "Bundler", "noUncheckedIndexedAccess": true, "noUnusedLocals": true, "types": [], "skipLibCheck": true }, "include": ["*.ts"] }`
 
 // folder finds this folder, or skips the test where its packages are not installed.
@@ -45,17 +48,23 @@ func folder(t testing.TB) (node, dir string) {
 // Folder makes a folder of files, whose code finds the packages of this folder.
 func Folder(t testing.TB, files map[string]string) string {
 	t.Helper()
-	_, own := folder(t)
 	dir := t.TempDir()
 	for name, text := range files {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
+	Link(t, dir)
+	return dir
+}
+
+// Link lets the code in a folder find the packages of test/types.
+func Link(t testing.TB, dir string) {
+	t.Helper()
+	_, own := folder(t)
 	if err := os.Symlink(filepath.Join(own, "node_modules"), filepath.Join(dir, "node_modules")); err != nil {
 		t.Fatal(err)
 	}
-	return dir
 }
 
 // Compile runs the compiler on a folder, as its tsconfig.json says, and returns what
