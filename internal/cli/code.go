@@ -2,10 +2,15 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
+	"os"
+	"path"
 	"path/filepath"
+	"regexp"
 
 	"github.com/spf13/cobra"
 
+	"github.com/pandobase/pando/internal/api/rpc"
 	"github.com/pandobase/pando/internal/fault"
 	"github.com/pandobase/pando/internal/gen"
 	"github.com/pandobase/pando/internal/model"
@@ -21,12 +26,50 @@ func (r *root) clientCommand() *cobra.Command {
 	cmd.AddCommand(r.clientCodeCommand(&cobra.Command{
 		Use: "ts", Short: "Write a client in TypeScript",
 		Long: "Writes a package of one TypeScript file into a folder: entities are properties of the client and operations\nits methods, typed as the modules say. It stands on postgrest-js, the REST client of supabase-js. A name that a\nmodule no longer has does not compile.",
-	}, gen.TypeScriptClient))
+	}, func(v *model.View, _ string) ([]gen.File, error) { return gen.TypeScriptClient(v), nil }))
+	var module string
+	inGo := r.clientCodeCommand(&cobra.Command{
+		Use: "go", Short: "Write a client in Go",
+		Long: "Writes packages into a folder: one for the messages of each module, as protoc-gen-go writes them, and one that\ncalls the services over Connect. They need connectrpc.com/connect and google.golang.org/protobuf, and no protoc.\nA folder that no Go module has becomes one. A name that a module no longer has does not compile.",
+	}, func(v *model.View, out string) ([]gen.File, error) {
+		client, err := goClient(out, cmp.Or(module, v.App.Config.App+"client"))
+		if err != nil {
+			return nil, err
+		}
+		return client.Write(v, rpc.Descriptors(v))
+	})
+	inGo.Flags().StringVar(&module, "module", "", "the path of the folder's Go module, where it is one of its own (default: the application's name with client)")
+	cmd.AddCommand(inGo)
 	return cmd
 }
 
+// goClient finds the Go module that a folder is in; else the folder is one.
+func goClient(out, module string) (gen.GoClient, error) {
+	dir, err := filepath.Abs(out)
+	if err != nil {
+		return gen.GoClient{}, err
+	}
+	for at := dir; ; at = filepath.Dir(at) {
+		text, err := os.ReadFile(filepath.Join(at, "go.mod")) //nolint:gosec // above the folder that the user names
+		if err == nil && at == dir && bytes.Contains(text, []byte("pando client go")) {
+			return gen.GoClient{Import: module, Module: true}, nil
+		}
+		if err == nil {
+			name := regexp.MustCompile(`(?m)^module[ \t]+"?([^\s"]+)`).FindSubmatch(text)
+			if name == nil {
+				return gen.GoClient{}, fault.New(fault.BadRequest, "%s names no module", filepath.Join(at, "go.mod"))
+			}
+			rel, err := filepath.Rel(at, dir)
+			return gen.GoClient{Import: path.Join(string(name[1]), filepath.ToSlash(rel))}, err
+		}
+		if at == filepath.Dir(at) {
+			return gen.GoClient{Import: module, Module: true}, nil
+		}
+	}
+}
+
 // clientCodeCommand writes what is written of a version of the application.
-func (r *root) clientCodeCommand(cmd *cobra.Command, write func(*model.View) []gen.File) *cobra.Command {
+func (r *root) clientCodeCommand(cmd *cobra.Command, write func(v *model.View, out string) ([]gen.File, error)) *cobra.Command {
 	var version, out string
 	var check bool
 	cmd.Args = cobra.NoArgs
@@ -39,8 +82,12 @@ func (r *root) clientCodeCommand(cmd *cobra.Command, write func(*model.View) []g
 		if err != nil {
 			return err
 		}
+		written, err := write(view, out)
+		if err != nil {
+			return err
+		}
 		var files []source
-		for _, f := range write(view) {
+		for _, f := range written {
 			path := filepath.Join(out, filepath.FromSlash(f.Name))
 			files = append(files, source{filepath.ToSlash(path), path, f.Text})
 		}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/jhump/protoreflect/v2/protoprint"
 	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/descriptorpb"
 
 	"github.com/pandobase/pando/internal/model"
 )
@@ -38,6 +39,17 @@ func Files(v *model.View) ([]File, error) {
 		out = append(out, File{Path: f.path, Text: text.String()})
 	}
 	return out, nil
+}
+
+// Descriptors are the descriptors of a version's files, with comments, each behind
+// those that it imports.
+func Descriptors(v *model.View) []*descriptorpb.FileDescriptorProto {
+	s := newSchema(v)
+	out := make([]*descriptorpb.FileDescriptorProto, len(s.files))
+	for i, f := range s.files {
+		out[i] = describing{source: true}.file(f)
+	}
+	return out
 }
 
 func header(fd protoreflect.FileDescriptor) string {
