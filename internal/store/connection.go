@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"strconv"
+	"strings"
 
 	"github.com/pandobase/pando/internal/fault"
 	"github.com/pandobase/pando/internal/query"
@@ -174,14 +175,14 @@ func (x *connection) rows(items []query.Item, objects bool) (string, error) {
 	}
 	// The last ones come first by the opposite order, and are turned around.
 	names := make([]term, len(terms))
-	keys := ""
+	selected := []string{what + " AS j"}
 	for i, t := range terms {
 		name := "k" + strconv.Itoa(i)
-		keys += "," + t.sql + " AS " + name
+		selected = append(selected, t.sql+" AS "+name)
 		names[i] = t
 		names[i].sql = name
 	}
-	return "SELECT j FROM (SELECT " + what + " AS j" + keys + tail + l.orderBy(terms, true) + l.c.page(&x.n.Page, false, 0) + ") AS r" + l.orderBy(names, false), nil
+	return "SELECT j FROM (SELECT " + strings.Join(selected, ",") + tail + l.orderBy(terms, true) + l.c.page(&x.n.Page, false, 0) + ") AS r" + l.orderBy(names, false), nil
 }
 
 // end is the cursor of a row of the page, by its index.
@@ -280,14 +281,11 @@ func (l *level) point(cols []column, terms []term) error {
 		if walks, err := l.walks(); err != nil || !walks {
 			return cmp.Or(err, noCursors())
 		}
-		keys := ""
+		keys := make([]string, len(terms))
 		for j, t := range terms {
-			if j > 0 {
-				keys += "||','||"
-			}
-			keys += l.c.d.JSONText(unlimited(t.typ), !t.nullable, t.read())
+			keys[j] = l.c.d.JSONText(unlimited(t.typ), !t.nullable, t.read())
 		}
-		cols[i].sql = `'"'||` + l.c.d.Hex("'['||"+keys+"||']'") + `||'"'`
+		cols[i].sql = `'"'||` + l.c.d.Hex("'['||"+strings.Join(keys, "||','||")+"||']'") + `||'"'`
 	}
 	return nil
 }

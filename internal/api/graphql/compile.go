@@ -38,7 +38,7 @@ func (c *call) rows(f *collected, e *model.Entity) (*question, error) {
 	if err := c.page(n, f.field(), e); err != nil {
 		return nil, err
 	}
-	members, err := c.members(f.sets(), e)
+	members, err := c.members(f.sets())
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +122,7 @@ func (c *call) byKey(f *collected, e *model.Entity) (*question, error) {
 	if err != nil {
 		return nil, err
 	}
-	items, err := c.items(f.sets(), e)
+	items, err := c.items(f.sets())
 	if err != nil {
 		return nil, err
 	}
@@ -210,7 +210,7 @@ func (c *call) cursor(f *ast.Field, name string) (*query.Keys, error) {
 }
 
 // members compiles what is selected of a connection.
-func (c *call) members(sets []ast.SelectionSet, e *model.Entity) ([]query.Member, error) {
+func (c *call) members(sets []ast.SelectionSet) ([]query.Member, error) {
 	fields := c.collect(sets...)
 	out := make([]query.Member, 0, len(fields))
 	for _, f := range fields {
@@ -219,10 +219,10 @@ func (c *call) members(sets []ast.SelectionSet, e *model.Entity) ([]query.Member
 		switch c.schema.meaning(f.field()).kind {
 		case connNodes:
 			m.Kind = query.MemberRows
-			m.Items, err = c.items(f.sets(), e)
+			m.Items, err = c.items(f.sets())
 		case connEdges:
 			m.Kind = query.MemberRows
-			m.Items, err = c.edges(f.sets(), e)
+			m.Items, err = c.edges(f.sets())
 		case connPageInfo:
 			m.Kind, m.Members = query.MemberObject, c.pageInfo(f.sets())
 		case connTotal:
@@ -230,13 +230,13 @@ func (c *call) members(sets []ast.SelectionSet, e *model.Entity) ([]query.Member
 		case connAggregate:
 			m.Kind = query.MemberTotals
 			var aggregates int
-			m.Items, aggregates = c.aggregates(f.sets(), e)
+			m.Items, aggregates = c.aggregates(f.sets())
 			if aggregates == 0 {
 				m.Kind, m.Members, m.Items = query.MemberObject, fixed(m.Items), nil
 			}
 		case connGroups:
 			m.Kind = query.MemberGroups
-			m.Items, _ = c.aggregates(f.sets(), e)
+			m.Items, _ = c.aggregates(f.sets())
 		default:
 			m.Kind, m.Text = query.MemberFixed, f.field().ObjectDefinition.Name
 		}
@@ -267,12 +267,12 @@ func typename(f *collected) *query.Fixed {
 	return &query.Fixed{Alias: f.key, Text: f.field().ObjectDefinition.Name}
 }
 
-func (c *call) edges(sets []ast.SelectionSet, e *model.Entity) ([]query.Item, error) {
+func (c *call) edges(sets []ast.SelectionSet) ([]query.Item, error) {
 	var out []query.Item
 	for _, f := range c.collect(sets...) {
 		switch c.schema.meaning(f.field()).kind {
 		case edgeNode:
-			items, err := c.items(f.sets(), e)
+			items, err := c.items(f.sets())
 			if err != nil {
 				return nil, err
 			}
@@ -320,7 +320,7 @@ func asText(t value.Type) string {
 
 // aggregates compiles what is selected of all rows, or of groups of them, and
 // tells how many aggregates that are.
-func (c *call) aggregates(sets []ast.SelectionSet, e *model.Entity) (out []query.Item, n int) {
+func (c *call) aggregates(sets []ast.SelectionSet) (out []query.Item, n int) {
 	for _, f := range c.collect(sets...) {
 		m := c.schema.meaning(f.field())
 		switch m.kind {
@@ -328,7 +328,7 @@ func (c *call) aggregates(sets []ast.SelectionSet, e *model.Entity) (out []query
 			out = append(out, &query.Column{Alias: f.key, Aggregate: query.CountRows})
 			n++
 		case aggSum, aggAvg, aggMin, aggMax, groupKey:
-			items, more := c.aggregates(f.sets(), e)
+			items, more := c.aggregates(f.sets())
 			out = append(out, &query.Object{Alias: f.key, Items: items})
 			n += more
 		case aggField:
@@ -358,7 +358,7 @@ func typeOfAggregate(fn query.Aggregate) func(value.Type) (value.Type, bool) {
 }
 
 // items compiles what is selected of a row.
-func (c *call) items(sets []ast.SelectionSet, e *model.Entity) ([]query.Item, error) {
+func (c *call) items(sets []ast.SelectionSet) ([]query.Item, error) {
 	fields := c.collect(sets...)
 	out := make([]query.Item, 0, len(fields))
 	for _, f := range fields {
@@ -368,16 +368,12 @@ func (c *call) items(sets []ast.SelectionSet, e *model.Entity) ([]query.Item, er
 			c.namesField(m.field)
 			col := &query.Column{Path: query.Path{Field: m.field.Name}, Alias: f.key, Cast: asText(m.field.Type)}
 			if val, _ := c.argument(f.field(), "path"); val != nil {
-				steps, err := steps(val)
-				if err != nil {
-					return nil, err
-				}
-				col.Path.Steps = steps
+				col.Path.Steps = steps(val)
 			}
 			out = append(out, col)
 		case rowToOne:
 			c.names(m.entity)
-			items, err := c.items(f.sets(), m.entity)
+			items, err := c.items(f.sets())
 			if err != nil {
 				return nil, err
 			}
@@ -389,7 +385,7 @@ func (c *call) items(sets []ast.SelectionSet, e *model.Entity) ([]query.Item, er
 				return nil, err
 			}
 			var err error
-			if em.Node.Connection, err = c.members(f.sets(), m.entity); err != nil {
+			if em.Node.Connection, err = c.members(f.sets()); err != nil {
 				return nil, err
 			}
 			out = append(out, em)
@@ -401,7 +397,7 @@ func (c *call) items(sets []ast.SelectionSet, e *model.Entity) ([]query.Item, er
 }
 
 // steps is a path into JSON: keys, and the numbers of elements.
-func steps(val any) ([]query.Step, error) {
+func steps(val any) []query.Step {
 	list, _ := val.([]any)
 	out := make([]query.Step, len(list))
 	for i, el := range list {
@@ -412,7 +408,7 @@ func steps(val any) ([]query.Step, error) {
 		}
 		out[i].Key, out[i].ByKey = key, true
 	}
-	return out, nil
+	return out
 }
 
 // noNull refuses a null in a condition: it would mean anything or nothing.
@@ -588,10 +584,7 @@ func (c *call) within(p query.Path, val any) ([]query.Expr, error) {
 	var args []query.Expr
 	for _, el := range list {
 		m, _ := el.(map[string]any)
-		into, err := steps(m["path"])
-		if err != nil {
-			return nil, err
-		}
+		into := steps(m["path"])
 		if len(into) == 0 {
 			return nil, fault.New(fault.InvalidInput, "the path is empty")
 		}

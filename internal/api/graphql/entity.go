@@ -341,8 +341,10 @@ func (x *entityBuilder) connection() {
 		name string
 		of   func(value.Type) (value.Type, bool)
 	}{
-		{aggSum, query.Sum, "sum", sums}, {aggAvg, query.Avg, "avg", averages},
-		{aggMin, query.Min, "min", extremes}, {aggMax, query.Max, "max", extremes},
+		{aggSum, query.Sum, "sum", sums},
+		{aggAvg, query.Avg, "avg", averages},
+		{aggMin, query.Min, "min", extremes},
+		{aggMax, query.Max, "max", extremes},
 	} {
 		def := &ast.Definition{Kind: ast.Object, Name: x.name + pascal(a.name)}
 		for i := range x.fields {
@@ -437,7 +439,7 @@ func (x *entityBuilder) insert() bool {
 		if !f.creatable {
 			continue
 		}
-		required := !f.Optional && f.Default == nil && !f.Generated && !(f.Primary && f.Type.Kind == value.UUID)
+		required := !f.Optional && f.Default == nil && !f.Generated && (!f.Primary || f.Type.Kind != value.UUID)
 		if f.Ref != nil { // it may be given by what the row stands in, or by a row that is created with it
 			required = false
 		}

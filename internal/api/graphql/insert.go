@@ -92,7 +92,7 @@ func (c *call) insert(ctx context.Context, exec engine.Executor, dst []byte, f *
 		if w.Columns, w.Rows, err = c.cells(m.entity, "Insert", objects); err != nil {
 			return dst, err
 		}
-		return c.write(ctx, exec, dst, f, m, w, one)
+		return c.write(ctx, exec, dst, f, w, one)
 	}
 	if conflict.Resolution != query.Fail {
 		return dst, fault.New(fault.NotImplemented, "`onConflict` is not possible with rows that are created within others").
@@ -102,7 +102,7 @@ func (c *call) insert(ctx context.Context, exec engine.Executor, dst []byte, f *
 	if err != nil {
 		return dst, err
 	}
-	returning, err := c.returning(f, m.entity, one)
+	returning, err := c.returning(f, one)
 	if err == nil {
 		err = c.notify()
 	}

@@ -14,14 +14,14 @@ import (
 	"github.com/pandobase/pando/internal/value"
 )
 
-// atField is an error of a root field.
-type atField struct {
+// fieldError is an error of a root field.
+type fieldError struct {
 	error
 	field *collected
 }
 
 // Unwrap returns the error.
-func (a *atField) Unwrap() error { return a.error }
+func (a *fieldError) Unwrap() error { return a.error }
 
 // wrote tells where a write is in the store's history.
 func (c *call) wrote(res *engine.Result) {
@@ -66,7 +66,7 @@ func (c *call) mutate(ctx context.Context, fields []*collected) *answer {
 	}
 	var path []any
 	pos := c.op.Position
-	if at, ok := errors.AsType[*atField](err); ok {
+	if at, ok := errors.AsType[*fieldError](err); ok {
 		path, pos = []any{at.field.key}, at.field.field().Position
 	}
 	return &answer{data: []byte("null"), errs: []*gqlError{c.door.errorOf(ctx, err, path, pos)}}
@@ -83,7 +83,7 @@ func (c *call) changes(ctx context.Context, exec engine.Executor, fields []*coll
 		data = append(value.AppendQuoted(data, f.key), ':')
 		var err error
 		if data, err = c.change(ctx, exec, data, f); err != nil {
-			return nil, &atField{err, f}
+			return nil, &fieldError{err, f}
 		}
 	}
 	return append(data, '}'), nil
@@ -127,13 +127,13 @@ func (c *call) alter(ctx context.Context, exec engine.Executor, dst []byte, f *c
 			return dst, err
 		}
 	}
-	return c.write(ctx, exec, dst, f, m, w, one)
+	return c.write(ctx, exec, dst, f, w, one)
 }
 
 // write runs a write and appends what is selected of its answer: one row, or
 // what was changed.
-func (c *call) write(ctx context.Context, exec engine.Executor, dst []byte, f *collected, m meaning, w *query.Write, one bool) ([]byte, error) {
-	returning, err := c.returning(f, m.entity, one)
+func (c *call) write(ctx context.Context, exec engine.Executor, dst []byte, f *collected, w *query.Write, one bool) ([]byte, error) {
+	returning, err := c.returning(f, one)
 	if err == nil {
 		err = c.notify()
 	}
@@ -154,7 +154,7 @@ func (c *call) write(ctx context.Context, exec engine.Executor, dst []byte, f *c
 }
 
 // returning is what is read of the rows that were changed; nil: nothing.
-func (c *call) returning(f *collected, e *model.Entity, one bool) (*query.Node, error) {
+func (c *call) returning(f *collected, one bool) (*query.Node, error) {
 	sets := f.sets()
 	if !one {
 		var found *collected
@@ -173,7 +173,7 @@ func (c *call) returning(f *collected, e *model.Entity, one bool) (*query.Node, 
 		}
 		sets = found.sets()
 	}
-	items, err := c.items(sets, e)
+	items, err := c.items(sets)
 	if err != nil {
 		return nil, err
 	}

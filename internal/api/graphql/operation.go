@@ -1,6 +1,8 @@
 package graphql
 
 import (
+	"strings"
+
 	"github.com/vektah/gqlparser/v2/ast"
 
 	"github.com/pandobase/pando/internal/model"
@@ -17,11 +19,12 @@ func (b *builder) operation(o *model.Operation, name string) *part {
 	}
 	key := "operation " + o.QualifiedName() + " " + x.name
 	if o.Output != nil && o.Output.Entity != nil {
-		key += " " + rowName(b.view, o.Output.Entity)
+		names := []string{key, rowName(b.view, o.Output.Entity)}
 		for _, f := range o.Output.Entity.Fields {
 			n, _ := b.view.FieldName(f)
-			key += " " + n
+			names = append(names, n)
 		}
+		key = strings.Join(names, " ")
 	}
 	if p := b.parts[key]; p != nil {
 		return p

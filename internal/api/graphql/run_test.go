@@ -71,7 +71,7 @@ func TestRead(t *testing.T) {
 		{`{ lines: { qty: { eq: 60 } } }`, "1"}, // the service reads all
 		{`{ customer_id: { neq: "018f0000-0000-7000-8000-00000000000a" } }`, "3"},
 	} {
-		got, errs := w.try(service(), `{ shop_orders(where: `+c.where+`) { nodes { number } } }`, nil)
+		got, errs := w.try(service(), `{ shop_orders(where: `+c.where+`) { nodes { number } } }`)
 		if numbers := strings.Join(strings.FieldsFunc(strings.TrimPrefix(got, `{"shop_orders":`), func(r rune) bool { return r < '0' || r > '9' }), " "); numbers != c.want || len(errs) > 0 {
 			t.Errorf("%s: %s %v, want %s", c.where, got, errs, c.want)
 		}
@@ -103,20 +103,20 @@ func TestRead(t *testing.T) {
 // TestOneStatement counts the statements of root fields.
 func TestOneStatement(t *testing.T) {
 	w := newWorld(t)
-	w.try(service(), seed, nil)
+	w.try(service(), seed)
 	for _, doc := range []string{
 		`{ shop_customers { nodes { name orders_by_customer { nodes { number lines { nodes { product order { customer { name } } } } } } } } }`,
 		`{ shop_customers { totalCount pageInfo { hasNextPage endCursor } aggregate { count } groups { key { level } count } edges { cursor node { name orders_by_customer(first: 2) { totalCount pageInfo { hasNextPage startCursor } edges { cursor node { number lines { totalCount nodes { qty } } } } } } } } }`,
 		`{ shop_ordersByKey(id: "018f0000-0000-7000-8000-000000000001") { number customer { name } lines { nodes { qty } } } }`,
 	} {
 		before := w.sql.n.Load()
-		w.answers(service(), doc, first(w.try(service(), doc, nil)))
+		w.answers(service(), doc, first(w.try(service(), doc)))
 		if n := w.sql.n.Load() - before; n != 2 {
 			t.Errorf("%d statements for two times one root field: %s", n, doc)
 		}
 	}
 	before := w.sql.n.Load()
-	w.try(service(), `{ a: shop_orders { totalCount } b: shop_orders { nodes { number } } }`, nil)
+	w.try(service(), `{ a: shop_orders { totalCount } b: shop_orders { nodes { number } } }`)
 	if n := w.sql.n.Load() - before; n != 2 {
 		t.Errorf("%d statements for two root fields", n)
 	}
@@ -127,7 +127,7 @@ func first(data string, _ []*gqlError) string { return data }
 // TestPages goes through a connection by its cursors.
 func TestPages(t *testing.T) {
 	w := newWorld(t)
-	w.try(service(), seed, nil)
+	w.try(service(), seed)
 	type page struct {
 		Orders struct {
 			Edges []struct {
@@ -143,7 +143,7 @@ func TestPages(t *testing.T) {
 	var got []int
 	after := "null"
 	for range 5 {
-		data, errs := w.try(service(), `{ shop_orders(first: 1, after: `+after+`, orderBy: { total: DESC }) { edges { cursor node { number } } pageInfo { hasNextPage endCursor } } }`, nil)
+		data, errs := w.try(service(), `{ shop_orders(first: 1, after: `+after+`, orderBy: { total: DESC }) { edges { cursor node { number } } pageInfo { hasNextPage endCursor } } }`)
 		var p page
 		if err := json.Unmarshal([]byte(data), &p); err != nil || len(errs) > 0 {
 			t.Fatal(data, err, errs)
@@ -166,7 +166,7 @@ func TestPages(t *testing.T) {
 
 func TestMutate(t *testing.T) {
 	w := newWorld(t)
-	w.try(service(), seed, nil)
+	w.try(service(), seed)
 	const two = `"018f0000-0000-7000-8000-000000000002"`
 	for _, c := range [][2]string{
 		{`mutation { shop_ordersUpdate(where: { number: { lte: 2 } }, set: { note: "x" }) { affectedRows returning { number note } __typename } }`, `{"shop_ordersUpdate":{"affectedRows":2,"returning":[{"number":1,"note":"x"},{"number":2,"note":"x"}],"__typename":"shop_ordersChanged"}}`},
@@ -176,10 +176,14 @@ func TestMutate(t *testing.T) {
 		{`mutation { shop_customersInsertOne(object: { name: "ann", level: new }, onConflict: { fields: [name], resolution: MERGE }) { name level mail } }`, `{"shop_customersInsertOne":{"name":"ann","level":"new","mail":"ann@x"}}`},
 		{`mutation { shop_customersInsert(objects: [{ name: "ann", level: old }, { name: "cyd" }], onConflict: { fields: [name], resolution: IGNORE }) { affectedRows returning { name level } } }`, `{"shop_customersInsert":{"affectedRows":1,"returning":[{"name":"cyd","level":"new"}]}}`},
 		{`mutation { shop_customersInsertOne(object: { name: "ann" }, onConflict: { fields: [name], resolution: IGNORE }) { name } }`, `{"shop_customersInsertOne":null}`},
-		{`mutation { a: shop_ordersInsertOne(object: { number: 10, customer: { name: "dan" }, lines: [{ product: "l", qty: 1 }, { product: "m", qty: 2 }] }) { number customer { name } lines { nodes { product } } } b: shop_customersDelete(where: { name: { eq: "cyd" } }) { affectedRows returning { name } } __typename }`,
-			`{"a":{"number":10,"customer":{"name":"dan"},"lines":{"nodes":[{"product":"l"},{"product":"m"}]}},"b":{"affectedRows":1,"returning":[{"name":"cyd"}]},"__typename":"Mutation"}`},
-		{`mutation { shop_customersInsert(objects: [{ name: "eve", orders_by_customer: [{ number: 20, lines: { product: "n", qty: 9 } }] }, { name: "fay", orders_by_customer: [{ number: 21 }, { number: 22 }] }]) { affectedRows returning { name orders_by_customer { nodes { number lines { nodes { qty } } } } } } }`,
-			`{"shop_customersInsert":{"affectedRows":2,"returning":[{"name":"eve","orders_by_customer":{"nodes":[{"number":20,"lines":{"nodes":[{"qty":9}]}}]}},{"name":"fay","orders_by_customer":{"nodes":[{"number":21,"lines":{"nodes":[]}},{"number":22,"lines":{"nodes":[]}}]}}]}}`},
+		{
+			`mutation { a: shop_ordersInsertOne(object: { number: 10, customer: { name: "dan" }, lines: [{ product: "l", qty: 1 }, { product: "m", qty: 2 }] }) { number customer { name } lines { nodes { product } } } b: shop_customersDelete(where: { name: { eq: "cyd" } }) { affectedRows returning { name } } __typename }`,
+			`{"a":{"number":10,"customer":{"name":"dan"},"lines":{"nodes":[{"product":"l"},{"product":"m"}]}},"b":{"affectedRows":1,"returning":[{"name":"cyd"}]},"__typename":"Mutation"}`,
+		},
+		{
+			`mutation { shop_customersInsert(objects: [{ name: "eve", orders_by_customer: [{ number: 20, lines: { product: "n", qty: 9 } }] }, { name: "fay", orders_by_customer: [{ number: 21 }, { number: 22 }] }]) { affectedRows returning { name orders_by_customer { nodes { number lines { nodes { qty } } } } } } }`,
+			`{"shop_customersInsert":{"affectedRows":2,"returning":[{"name":"eve","orders_by_customer":{"nodes":[{"number":20,"lines":{"nodes":[{"qty":9}]}}]}},{"name":"fay","orders_by_customer":{"nodes":[{"number":21,"lines":{"nodes":[]}},{"number":22,"lines":{"nodes":[]}}]}}]}}`,
+		},
 		{`mutation { shop_ordersDeleteByKey(id: "018f0000-0000-7000-8000-000000000003") { number note } }`, `{"shop_ordersDeleteByKey":{"number":3,"note":"a blue bus"}}`},
 		{`mutation { shop_ordersDeleteByKey(id: "018f0000-0000-7000-8000-000000000003") { number } }`, `{"shop_ordersDeleteByKey":null}`},
 		{`mutation { __typename }`, `{"__typename":"Mutation"}`},

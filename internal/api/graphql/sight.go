@@ -29,7 +29,7 @@ func everything(app *model.App) *sight {
 	return newSight(app, func(e *model.Entity, r policy.Rule) bool {
 		return r == policy.RuleRead || !e.ReadOnly
 	}, func(f *model.Field) bool { return !f.Hidden }, func(f *model.Field, a query.Action) bool {
-		return !f.Generated && !(a == query.Update && f.Primary)
+		return !f.Generated && (a != query.Update || !f.Primary)
 	}, func(*model.Operation) bool { return true })
 }
 

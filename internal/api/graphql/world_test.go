@@ -167,9 +167,9 @@ func (c countingReader) Query(st *store.Statement, args []value.Value, each func
 }
 
 // try executes a document and returns what the answer's data and errors are.
-func (w *world) try(id policy.Identity, doc string, vars map[string]any) (string, []*gqlError) {
+func (w *world) try(id policy.Identity, doc string) (string, []*gqlError) {
 	w.Helper()
-	return w.tryOf(&call{id: id, vars: vars}, doc)
+	return w.tryOf(&call{id: id}, doc)
 }
 
 // tryWith is try with the headers of the answer.
@@ -205,7 +205,7 @@ func (w *world) tryOf(c *call, doc string) (string, []*gqlError) {
 // answers checks what a document answers.
 func (w *world) answers(id policy.Identity, doc, want string) {
 	w.Helper()
-	got, errs := w.try(id, doc, nil)
+	got, errs := w.try(id, doc)
 	if len(errs) > 0 || got != want {
 		w.Errorf("%s\nanswered %s\nwant     %s", doc, got, want)
 		for _, e := range errs {
@@ -217,7 +217,7 @@ func (w *world) answers(id policy.Identity, doc, want string) {
 // refuses checks that a document fails, and returns its first error.
 func (w *world) refuses(id policy.Identity, doc, data, message string) *gqlError {
 	w.Helper()
-	got, errs := w.try(id, doc, nil)
+	got, errs := w.try(id, doc)
 	if len(errs) == 0 || got != data || !strings.Contains(errs[0].Message, message) {
 		w.Fatalf("%s\nanswered %s %v, want %s with %q", doc, got, errs, data, message)
 	}
