@@ -49,6 +49,10 @@ func measure(planFile, out string, reps, tries int, foreign float64) error {
 		}
 	}
 	all := make([]Measured, len(plan.Targets))
+	for i, err := range plan.alike() {
+		all[i] = Measured{Name: plan.Targets[i].Name, Err: err.Error()}
+		fmt.Fprintf(os.Stderr, "%-24s FAILED: %v\n", all[i].Name, err)
+	}
 	for rep := range reps { // round by round, so that slow drifts of the machine hit all targets alike
 		for i := range plan.Targets {
 			m := &all[i]

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -45,7 +46,16 @@ type Target struct {
 	Tree      int    `json:"tree"`   // a database whose processes work for it; 0: none
 	Clients   int    `json:"clients"`
 	Unit      int    `json:"unit"` // things done by one request; default 1
+	// Same names a question that several targets ask, each in its own words: before
+	// anything is measured they have to answer it alike. Names says how a target
+	// calls what others call otherwise, and what to leave away ("").
+	Same  string            `json:"same"`
+	Names map[string]string `json:"names"`
+	// Protocol is HTTP/1.1, or "grpc": unary calls over HTTP/2 in the clear, a
+	// message from Body, the clients spread over four connections.
+	Protocol string `json:"protocol"`
 
+	names      []string // of Headers
 	head, body []segment
 	rows       [][][]byte
 }
@@ -86,13 +96,12 @@ func (t *Target) prepare(clients int) error {
 	t.Clients = defaulted(t.Clients, clients)
 	var head strings.Builder
 	fmt.Fprintf(&head, "%s %s HTTP/1.1\r\nHost: %s\r\n", t.Method, t.Path, t.Addr)
-	names := make([]string, 0, len(t.Headers))
-	for name := range t.Headers {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
+	t.names = slices.Sorted(maps.Keys(t.Headers))
+	for _, name := range t.names {
 		fmt.Fprintf(&head, "%s: %s\r\n", name, t.Headers[name])
+	}
+	if t.Protocol != "" && t.Protocol != "grpc" {
+		return fmt.Errorf("there is no protocol %s", t.Protocol)
 	}
 	t.head = compile(head.String())
 	if t.BodyCount > 0 {
@@ -158,17 +167,25 @@ func compile(s string) []segment {
 type maker struct {
 	t       *Target
 	counter uint64
+	rand    *rand.Rand
 	scratch []byte
 }
 
-func newMaker(t *Target) *maker { return &maker{t: t, counter: uint64(time.Now().UnixMicro())} }
+// newMaker with the same seed makes requests with the same rows and numbers.
+func newMaker(t *Target, seed uint64) *maker {
+	return &maker{t: t, counter: uint64(time.Now().UnixMicro()), rand: rand.New(rand.NewPCG(seed, 0))}
+}
+
+func (m *maker) row() [][]byte {
+	if len(m.t.rows) == 0 {
+		return nil
+	}
+	return m.t.rows[m.rand.IntN(len(m.t.rows))]
+}
 
 // request replaces dst by the next request.
 func (m *maker) request(dst []byte) []byte {
-	var row [][]byte
-	if len(m.t.rows) > 0 {
-		row = m.t.rows[rand.IntN(len(m.t.rows))]
-	}
+	row := m.row()
 	dst = m.fill(dst[:0], m.t.head, row)
 	if m.t.body == nil {
 		return append(dst, "\r\n"...)
@@ -188,7 +205,7 @@ func (m *maker) fill(dst []byte, segs []segment, row [][]byte) []byte {
 			m.counter++
 			dst = strconv.AppendUint(dst, m.counter, 10)
 		case 'r':
-			dst = strconv.AppendInt(dst, int64(rand.IntN(1000)), 10)
+			dst = strconv.AppendInt(dst, int64(m.rand.IntN(1000)), 10)
 		case 'c':
 			dst = append(dst, row[segs[i].column]...)
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -65,12 +66,15 @@ type runner struct {
 // run keeps t's clients busy for warm seconds, then measures for dur seconds.
 // It fails when the first answer is not what t expects.
 func run(t *Target, warm, dur float64, samples string) (Run, error) {
+	if t.Protocol != "" {
+		return calls(t, warm, dur, samples)
+	}
 	epoll, err := syscall.EpollCreate1(0)
 	if err != nil {
 		return Run{}, err
 	}
 	defer syscall.Close(epoll)
-	r := &runner{t: t, make: newMaker(t), epoll: epoll, byFD: map[int32]*client{}, samples: samples, latencies: make([]int64, 0, 1<<19)}
+	r := &runner{t: t, make: newMaker(t, rand.Uint64()), epoll: epoll, byFD: map[int32]*client{}, samples: samples, latencies: make([]int64, 0, 1<<19)}
 	defer func() {
 		for fd := range r.byFD {
 			_ = syscall.Close(int(fd))
@@ -87,7 +91,7 @@ func run(t *Target, warm, dur float64, samples string) (Run, error) {
 	if err := r.loop(); err != nil {
 		return Run{}, err
 	}
-	return r.result()
+	return r.result(time.Since(r.begun), r.usage())
 }
 
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
@@ -250,7 +254,12 @@ func (r *runner) sample(whole []byte, a answer) error {
 	if a.status != r.t.Expect || !bytes.Contains(body, []byte(r.t.Check)) {
 		return fmt.Errorf("the first answer is wrong: status %d, want %d, and %q in %.600q", a.status, r.t.Expect, r.t.Check, body)
 	}
-	if r.samples == "" {
+	return keep(r.samples, r.t.Name, whole)
+}
+
+// keep writes a target's answer down where samples are wanted.
+func keep(samples, target string, answer []byte) error {
+	if samples == "" {
 		return nil
 	}
 	name := strings.Map(func(c rune) rune {
@@ -258,16 +267,17 @@ func (r *runner) sample(whole []byte, a answer) error {
 			return c
 		}
 		return '-'
-	}, strings.ToLower(r.t.Name))
-	return os.WriteFile(filepath.Join(r.samples, name+".txt"), whole, 0o644)
+	}, strings.ToLower(target))
+	return os.WriteFile(filepath.Join(samples, name+".txt"), answer, 0o644)
 }
 
-func (r *runner) result() (Run, error) {
-	elapsed := time.Since(r.begun).Seconds()
+// result is what the run has measured in a time in which the server, the generator
+// and the machine have used so much CPU since its beginning.
+func (r *runner) result(took time.Duration, now [3]float64) (Run, error) {
+	elapsed := took.Seconds()
 	if len(r.latencies) == 0 {
 		return Run{}, errors.New("no answer in time")
 	}
-	now := r.usage()
 	slices.Sort(r.latencies)
 	n := len(r.latencies)
 	quantile := func(q float64) float64 { return float64(r.latencies[min(n-1, int(q*float64(n)))]) / 1e3 }
