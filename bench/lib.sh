@@ -88,6 +88,14 @@ make_rows() { # make_rows N: the same users each time
   [ -e "$DATA/rows" ] || ln -s "rows-$1" "$DATA/rows"
 }
 
+import_notes() { # import_notes NAME: those of make_rows, into an app that has their tasks
+  "$BIN/pando" -C "$DATA/$1" import notes "$DATA/rows-100000/notes.csv" >>"$OUT/$1-prepare.log" 2>&1 || die "import: $(tail -3 "$OUT/$1-prepare.log")"
+}
+
+start_pando() { # start_pando NAME APP PORT OPSPORT
+  PANDO_SECRET_KEY=$KEY start "$1" "$BIN/pando" -C "$DATA/$2" serve --listen "127.0.0.1:$3" --ops "127.0.0.1:$4"
+  await "$1" "http://127.0.0.1:$4/readyz"
+}
 start_limit() {
   start limit "$BIN/limit" -listen "127.0.0.1:$LIMIT"
   await limit "http://127.0.0.1:$LIMIT/constant"
@@ -103,3 +111,22 @@ J
   run taskset -c "$CLI" "$BIN/load" -plan "$OUT/plan-$1.json" -reps "$REPS" -foreign "${BENCH_FOREIGN:-0.15}" -tries "${BENCH_TRIES:-3}" -out "$OUT/load-$1.json" >&2
 }
 
+document() { # document QUERY VARIABLES: the members of a target that POST a document of GraphQL
+  echo "\"method\": \"POST\", \"body\": \"{\\\"query\\\":\\\"$1\\\",\\\"variables\\\":{$2}}\""
+}
+# questions TARGET...: one row with its to-one relation, and 30 rows with their
+# notes and the notes' authors, of REST and of GraphQL; TARGET NAME PATH EXTRA
+# prints a target of Pando. Their answers are compared before they are measured.
+questions() {
+  local key="\"Apikey\": \"$KEY\"" rows="\"rows\": \"$DATA/rows-100000/tasks.tsv\"" fields='id title done priority owner_id created updated'
+  local get="\"same\": \"get\", $rows, \"check\": \"\\\"email\\\"\"" list="\"same\": \"list\", \"check\": \"\\\"body\\\"\"" graphql="\"headers\": {$key, \"Content-Type\": \"application/json\"}"
+  "$@" "rest get" "/rest/v1/tasks?select=*,owner(*)&id=eq.{c0}" "$get, \"headers\": {$key, \"Accept\": \"application/vnd.pgrst.object+json\"}"
+  "$@" "graphql get" /graphql/v1 "$get, $graphql, $(document "query(\$i:UUID!){tasks_tasksByKey(id:\$i){$fields owner{id name email}}}" '\"i\":\"{c0}\"')"
+  "$@" "rest list" "/rest/v1/tasks?select=*,notes(id,body,author(id,name))&priority=eq.{rand}&order=created.desc&limit=30" "$list, \"headers\": {$key}"
+  "$@" "graphql list" /graphql/v1 "$list, $graphql, $(document "query(\$p:Int64!){tasks_tasks(first:30,where:{priority:{eq:\$p}},orderBy:{created:DESC}){nodes{$fields notes{nodes{id body author{id name}}}}}}" '\"p\":\"{rand}\"')"
+}
+streamed() { # streamed [TREE]: all tasks of the node through gRPC and REST; TREE is its database's process
+  run taskset -c "$CLI" "$BIN/probe" stream -url "http://127.0.0.1:$PANDO" -key "$KEY" -pid "${RUNNING[pando]}" -tree "${1:-0}" \
+    -method /pando.app.tasks.v1.TasksService/StreamTasks -path /rest/v1/tasks -rows 100000 \
+    -reps "$REPS" -foreign "${BENCH_FOREIGN:-0.15}" -tries "${BENCH_TRIES:-3}" -out "$OUT/fact-stream.json" || die "the streams failed"
+}

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures Pando on PostgreSQL beside the transport's limit, PostGraphile 5 and
 # Directus on the same server and the same rows, in one run. See README.md.
-#   BENCH_ONLY     only these parts, comma-separated: get list embed create own
+#   BENCH_ONLY     only these parts, comma-separated: get list embed create own graphql stream
 #   BENCH_PEERS    the peers to measure beside Pando (postgraphile,directus); empty: none
 #   BENCH_PGUSER   who runs PostgreSQL where this script runs as root (postgres)
 # The other settings are those of run.sh.
@@ -12,7 +12,7 @@ PEERS=${BENCH_PEERS-postgraphile,directus}
 NODE_VERSION=24 POSTGRAPHILE_VERSION=5.1.5 DIRECTUS_VERSION=12.4.0
 JWT_SECRET=0123456789abcdef0123456789abcdef # of rows that hold nothing
 
-PARTS=(get list embed create own)
+PARTS=(get list embed create own graphql stream)
 parts "${PARTS[@]}"
 tools go taskset curl psql setpriv
 peer() { case ",$PEERS," in *",$1,"*) return 0 ;; esac; return 1; }
@@ -48,14 +48,18 @@ CREATE TABLE users (id uuid PRIMARY KEY, name text NOT NULL, email text NOT NULL
 CREATE TABLE tasks (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), title text NOT NULL, done boolean NOT NULL DEFAULT false, priority bigint NOT NULL DEFAULT 0,
   owner_id uuid NOT NULL REFERENCES users ON DELETE CASCADE, created timestamptz NOT NULL DEFAULT now(), updated timestamptz NOT NULL DEFAULT now());
 CREATE TABLE writes (LIKE tasks INCLUDING DEFAULTS INCLUDING CONSTRAINTS);
+CREATE TABLE notes (id uuid PRIMARY KEY, body text NOT NULL, task_id uuid NOT NULL REFERENCES tasks ON DELETE CASCADE,
+  author_id uuid NOT NULL REFERENCES users ON DELETE CASCADE, created timestamptz NOT NULL DEFAULT now());
 CREATE TABLE atasks (LIKE tasks INCLUDING DEFAULTS INCLUDING CONSTRAINTS);
 \copy users FROM PROGRAM 'cut -d, -f1-3 $DATA/rows/users.csv' WITH (FORMAT csv, HEADER)
 \copy tasks ($(head -1 "$DATA/rows-100000/tasks.csv")) FROM '$DATA/rows-100000/tasks.csv' WITH (FORMAT csv, HEADER)
+$(want graphql && echo "\\copy notes FROM '$DATA/rows-100000/notes.csv' WITH (FORMAT csv, HEADER)")
 $(want own && echo "\\copy atasks ($(head -1 "$DATA/rows/atasks.csv")) FROM '$DATA/rows/atasks.csv' WITH (FORMAT csv, HEADER)")
 ALTER TABLE writes ADD PRIMARY KEY (id), ADD FOREIGN KEY (owner_id) REFERENCES users ON DELETE CASCADE;
 ALTER TABLE atasks ADD PRIMARY KEY (id);
 CREATE INDEX ON tasks (priority, created, id); CREATE INDEX ON tasks (owner_id, id);
 CREATE INDEX ON writes (priority, created, id); CREATE INDEX ON writes (owner_id, id);
+CREATE INDEX ON notes (task_id, id); CREATE INDEX ON notes (author_id, id);
 CREATE INDEX ON atasks (owner_id, created, id);
 CREATE ROLE app_user NOLOGIN;
 GRANT SELECT ON atasks TO app_user;
@@ -136,6 +140,12 @@ requests() {
     target pando "get by id, own" "/rest/v1/atasks?id=eq.{c0}" "\"rows\": \"$DATA/rows/atasks.tsv\", \"headers\": {\"Apikey\": \"$PUBLIC\", \"Authorization\": \"Bearer {c1}\", \"Accept\": \"application/vnd.pgrst.object+json\"}, \"check\": \"{\\\"id\\\"\""
     graphql "get by id, own" '\"title' ', "Authorization": "Bearer {c1}"' "\"rows\": \"$DATA/rows/graphile.tsv\"," "query(\$i:UUID!){ataskByRowId(rowId:\$i){$fields}}" '\"i\":\"{c0}\"'
   fi
+  if want graphql; then
+    questions target pando
+    local names='"names": {"rowId": "id", "ownerId": "owner_id", "userByOwnerId": "owner", "userByAuthorId": "author", "notesByTaskId": "notes"},'
+    graphql "graphql get" '\"email' "" "$rows \"same\": \"get\", $names" "query(\$i:UUID!){taskByRowId(rowId:\$i){$fields userByOwnerId{rowId name email}}}" '\"i\":\"{c0}\"'
+    graphql "graphql list" '\"body' "" "\"same\": \"list\", $names" "query(\$p:BigInt!){allTasks(first:30,condition:{priority:\$p},orderBy:CREATED_DESC){nodes{$fields notesByTaskId{nodes{rowId body userByAuthorId{rowId name}}}}}}" '\"p\":\"{rand}\"'
+  fi
 }
 
 rm -rf "$DATA" "$OUT"
@@ -150,8 +160,8 @@ new_app app 100000
 KEY=$("$BIN/pando" -C "$DATA/app" keys --json | sed -n 's/.*"secret": *"\([^"]*\)".*/\1/p')
 PUBLIC=$("$BIN/pando" -C "$DATA/app" keys --json | sed -n 's/.*"publishable": *"\([^"]*\)".*/\1/p')
 start_limit
-PANDO_SECRET_KEY=$KEY start pando "$BIN/pando" -C "$DATA/app" serve --listen "127.0.0.1:$PANDO" --ops "127.0.0.1:$OPS"
-await pando "http://127.0.0.1:$OPS/readyz"
+start_pando pando app "$PANDO" "$OPS"
+if want graphql; then import_notes app; fi
 if want own; then
   "$BIN/probe" owned -url "http://127.0.0.1:$PANDO" -key "$KEY" -dir "$DATA/rows" || die "the accounts could not be made"
   "$BIN/pando" -C "$DATA/app" import atasks "$DATA/rows/atasks.csv" >>"$OUT/app-prepare.log" 2>&1 || die "import: $(tail -3 "$OUT/app-prepare.log")"
@@ -168,4 +178,9 @@ if [ -n "$PEERS" ]; then
   if peer directus; then start_directus; fi
 fi
 measure requests "$(requests)"
+if want stream; then
+  stop pando
+  start_pando pando app "$PANDO" "$OPS" # another one, whose memory nothing has touched
+  streamed "${RUNNING[pg]}"
+fi
 "$BIN/probe" report -postgres -out "$OUT" ${BENCH_STRICT:+-strict} | tee "$OUT/report.md"

@@ -2,6 +2,7 @@
 # Measures Pando beside the transport's limit and PocketBase, on this machine
 # and in one run, and prints two Markdown tables. See README.md.
 #   BENCH_ONLY     only these parts, comma-separated: get list embed create batch own flood page million import entities start size
+#                  graphql grpc stream schema
 #   BENCH_REPS     runs of each target (3)      BENCH_DUR   seconds of a run (3)     BENCH_CLIENTS   connections (32)
 #   BENCH_SRV_CPU  the servers' processor (0)   BENCH_CLI_CPU   the generator's (1)
 #   BENCH_FOREIGN  cores others may use before a run is repeated (0.15)              BENCH_TRIES     at most so often (3)
@@ -12,7 +13,7 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 DATA=$WORK/data OUT=$WORK/out
 
-parts get list embed create batch own flood page million import entities start size
+parts get list embed create batch own flood page million import entities start size graphql grpc stream schema
 tools go taskset curl
 
 binary_size() {
@@ -21,11 +22,7 @@ binary_size() {
 }
 
 # One port for each listener.
-take_ports() { local p; mapfile -t p < <("$BIN/probe" ports 9); LIMIT=${p[0]} PANDO=${p[1]} OPS=${p[2]} PB=${p[3]} SMALL=${p[4]} SMALLOPS=${p[5]} LARGE=${p[6]} LARGEOPS=${p[7]} FREE=${p[8]}; }
-start_pando() { # start_pando NAME APP PORT OPSPORT
-  PANDO_SECRET_KEY=$KEY start "$1" "$BIN/pando" -C "$DATA/$2" serve --listen "127.0.0.1:$3" --ops "127.0.0.1:$4"
-  await "$1" "http://127.0.0.1:$4/readyz"
-}
+take_ports() { local p; mapfile -t p < <("$BIN/probe" ports 10); LIMIT=${p[0]} PANDO=${p[1]} OPS=${p[2]} PB=${p[3]} SMALL=${p[4]} SMALLOPS=${p[5]} LARGE=${p[6]} LARGEOPS=${p[7]} FREE=${p[8]} CONSTANT=${p[9]}; }
 # pando and pocketbase: NAME PATH EXTRA -> a target
 pando() { echo "{\"name\": \"$1\", \"addr\": \"127.0.0.1:$PANDO\", \"pid\": ${RUNNING[pando]}, \"path\": \"$2\", $3},"; }
 pocketbase() { echo "{\"name\": \"$1\", \"addr\": \"127.0.0.1:$PB\", \"pid\": ${RUNNING[pb]}, \"path\": \"$2\", $3},"; }
@@ -160,9 +157,61 @@ bench_entities() {
   start_times entities-later entities 0s
 }
 
+# The doors of GraphQL and gRPC, on rows that have relations at two levels.
+bench_doors() {
+  want graphql grpc stream || return 0
+  say "the doors' rows"
+  new_app doors 100000
+  import_notes doors
+  start_limit
+  start_pando pando doors "$PANDO" "$OPS"
+  if want graphql; then measure graphql "$(questions doors)"; fi
+  if want grpc; then
+    local size
+    size=$(printf '\n$%s' "$(head -1 "$DATA/rows-100000/tasks.tsv" | cut -f1)" |
+      curl -fsS -o /dev/null -w '%{size_download}' -H "Apikey: $KEY" -H 'Content-Type: application/proto' --data-binary @- "http://127.0.0.1:$PANDO$GET")
+    start constant "$BIN/constant" -listen "127.0.0.1:$CONSTANT" -size "$size"
+    await constant "http://127.0.0.1:$CONSTANT/readyz"
+    measure grpc "$(unary)"
+    stop constant
+  fi
+  stop pando
+  if want stream; then
+    start_pando pando doors "$PANDO" "$OPS" # another one, whose memory nothing has touched
+    streamed
+    stop pando
+  fi
+  stop limit
+}
+doors() { pando "pando $1" "$2" "$3"; }
+
+# unary: one by id through gRPC and through Connect over HTTP/1.1, beside a
+# constant answer of the same size. A request is a text in field 1: a newline is
+# its tag, $ the length of a UUID.
+GET=/pando.app.tasks.v1.TasksService/GetTasks
+unary() {
+  local key="\"Apikey\": \"$KEY\"" body="\"rows\": \"$DATA/rows-100000/tasks.tsv\", \"body\": \"\\n\${c0}\""
+  local constant="\"addr\": \"127.0.0.1:$CONSTANT\", \"pid\": ${RUNNING[constant]}, \"path\": \"/pando.bench.v1.ConstantService/Get\", $body, \"check\": \"xxx\""
+  local grpc="\"protocol\": \"grpc\", \"headers\": {$key}" connect="\"method\": \"POST\", \"headers\": {$key, \"Content-Type\": \"application/proto\", \"Connect-Protocol-Version\": \"1\"}"
+  pando "pando grpc get" "$GET" "$body, $grpc, \"check\": \"Task number\""
+  echo "{\"name\": \"constant grpc get\", $constant, $grpc},"
+  pando "pando connect get" "$GET" "$body, $connect, \"check\": \"Task number\""
+  echo "{\"name\": \"constant connect get\", $constant, $connect},"
+}
+
+# schema: go test has these benchmarks, for a schema is made without a server.
+bench_schema() {
+  want schema || return 0
+  say "schemas"
+  (cd "$HERE/.." && run go test -run '^$' -bench '^Benchmark(Schema|Version)$' -benchtime 5x -count "$REPS" ./internal/api/graphql) >"$OUT/schema.log" 2>&1 || die "schemas: $(tail -3 "$OUT/schema.log")"
+  "$BIN/probe" schema -out "$OUT/fact-schema.json" <"$OUT/schema.log"
+}
+
 rm -rf "$DATA" "$OUT"
 mkdir -p "$DATA" "$OUT"
-build load limit probe pb
+modules=(load limit constant probe)
+if want get list embed create batch own start; then modules+=(pb); fi
+build "${modules[@]}"
 binary_size
 take_ports
 make_rows 100000
@@ -176,4 +225,6 @@ bench_start
 bench_import
 bench_million
 bench_entities
+bench_doors
+bench_schema
 "$BIN/probe" report -out "$OUT" ${BENCH_STRICT:+-strict} | tee "$OUT/report.md"

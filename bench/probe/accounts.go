@@ -148,17 +148,23 @@ func peak(args []string, _ io.Writer) error {
 	pid := fs.Int("pid", 0, "whose")
 	out := fs.String("out", "", "where")
 	_ = fs.Parse(args) // exits on error
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", *pid))
+	mib, err := mostResident(*pid)
 	if err != nil {
 		return err
+	}
+	return facts{"peak_mib": mib}.write(*out)
+}
+
+// mostResident gives the most MiB that a process has had resident.
+func mostResident(pid int) (float64, error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, err
 	}
 	m := regexp.MustCompile(`VmHWM:\s+(\d+) kB`).FindSubmatch(status)
 	if m == nil {
-		return errors.New("the kernel does not tell")
+		return 0, errors.New("the kernel does not tell")
 	}
 	kib, err := strconv.ParseFloat(string(m[1]), 64)
-	if err != nil {
-		return err
-	}
-	return facts{"peak_mib": kib / 1024}.write(*out)
+	return kib / 1024, err
 }

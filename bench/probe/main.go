@@ -10,6 +10,8 @@
 //	probe peak    -pid PID -out FILE                the most memory that a process has had
 //	probe ready   -url URL [-reset DIR] -reps N [-settle DURATION] -out FILE -- COMMAND...
 //	probe walk    -url URL -key KEY -pages N
+//	probe stream  -url URL -key KEY -pid PID -method PATH -path PATH -rows N -reps N -out FILE
+//	probe schema  -out FILE                         what go test -bench prints, from the standard input
 //	probe import  -pando BINARY -app DIR -csv FILE -entity NAME -reps N -out FILE
 //	probe report  -out DIR
 package main
@@ -24,10 +26,10 @@ import (
 
 func main() {
 	commands := map[string]func(args []string, out io.Writer) error{
-		"ports": ports, "rows": rows, "app": app, "owned": owned, "flood": flood, "peak": peak, "ready": ready, "walk": walk, "import": imports, "report": report,
+		"ports": ports, "rows": rows, "app": app, "owned": owned, "flood": flood, "peak": peak, "ready": ready, "walk": walk, "stream": stream, "schema": schema, "import": imports, "report": report,
 	}
 	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: probe ports|rows|app|owned|flood|peak|ready|walk|import|report ...")
+		fmt.Fprintln(os.Stderr, "usage: probe ports|rows|app|owned|flood|peak|ready|walk|stream|schema|import|report ...")
 		os.Exit(2)
 	}
 	if err := commands[os.Args[1]](os.Args[2:], os.Stdout); err != nil {

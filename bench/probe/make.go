@@ -58,8 +58,8 @@ func (g *ids) next() string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
-// rows writes users.csv and tasks.csv, and tasks.tsv with the id and the owner
-// of each task for the generator.
+// rows writes users.csv, tasks.csv and notes.csv, two notes to a task, and
+// tasks.tsv with the id and the owner of each task for the generator.
 func rows(args []string, _ io.Writer) error {
 	fs := flag.NewFlagSet("rows", flag.ExitOnError)
 	dir := fs.String("dir", "", "where")
@@ -85,6 +85,19 @@ func rows(args []string, _ io.Writer) error {
 		for i := range *n {
 			at := fmt.Sprintf("2026-01-%02dT%02d:%02d:%02d.%03dZ", 1+i/86400%28, i/3600%24, i/60%60, i%60, i%1000)
 			fmt.Fprintf(w, "%s,Task number %d: write the report,%t,%d,%s,%s,%s\n", task.next(), i, i%3 == 0, i*7919%1000, owners[i%users], at, at)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	task, note := newIDs(2), newIDs(3)
+	err = writeFile(filepath.Join(*dir, "notes.csv"), func(w io.Writer) {
+		fmt.Fprintln(w, "id,body,task_id,author_id,created")
+		for i := range *n {
+			id := task.next()
+			for j := range 2 {
+				fmt.Fprintf(w, "%s,Note %d of task %d,%s,%s,2026-02-%02dT%02d:00:00Z\n", note.next(), j, i, id, owners[(i*7+j*31+1)%users], 1+i%28, i%24)
+			}
 		}
 	})
 	if err != nil {

@@ -55,7 +55,7 @@ type property struct {
 	name    string
 	value   func(*results) (float64, bool)
 	format  string
-	atLeast float64 // one of the two bounds
+	atLeast float64 // one of the two bounds; neither: it is told alone
 	atMost  float64
 	note    func(*results) string
 }
@@ -96,6 +96,25 @@ func properties() []property {
 			note: beside("worst %.0f ms; resident then %.0f MiB", "start-million", "ready_worst_ms", "resident_mib"),
 		},
 		{name: "resident when idle", value: fact("start", "resident_mib"), format: "%.0f MiB", atMost: 60, note: beside("PocketBase %.0f MiB", "start-pb", "resident_mib")},
+		besides("GraphQL get with a to-one relation, to the same through REST", "pando graphql get", "pando rest get", "%.2f", 0.85),
+		besides("GraphQL list 30 with two levels of relations, to the same through REST", "pando graphql list", "pando rest list", "%.2f", 0.85),
+		besides("GraphQL get with a to-one relation, times PostGraphile", "pando graphql get", "postgraphile graphql get", "%.1f", 3),
+		besides("GraphQL list 30 with two levels of relations, times PostGraphile", "pando graphql list", "postgraphile graphql list", "%.1f", 3),
+		besides("gRPC get by id, to a constant answer through connect-go", "pando grpc get", "constant grpc get", "%.2f", 0.5),
+		besides("Connect get by id over HTTP/1.1, to a constant answer through connect-go", "pando connect get", "constant connect get", "%.2f", 0.5),
+		{
+			name: "gRPC stream of 100,000 rows: memory beyond that of streams of 1,000", value: fact("stream", "growth_mib"), format: "%.1f MiB", atMost: 8,
+			note: beside("at most %.0f MiB resident", "stream", "peak_mib"),
+		},
+		{
+			name: "gRPC stream of 100,000 rows, to the same rows of REST as NDJSON", value: fact("stream", "ratio"), format: "%.2f",
+			note: beside("%.0f and %.0f rows/s; %.2f by CPU time; others %.2f cores", "stream", "grpc_rows_s", "ndjson_rows_s", "cpu_ratio", "foreign_cores"),
+		},
+		{name: "GraphQL schema of 200 entities", value: fact("schema", "schema_ms"), format: "%.0f ms", atMost: 150},
+		{
+			name: "memory of one more version of 200 entities, to that of the first", value: fact("schema", "version_percent"), format: "%.1f %%", atMost: 10,
+			note: beside("the first %.1f MB", "schema", "first_mb"),
+		},
 		{name: "binary", value: fact("binary", "binary_mib"), format: "%.1f MiB", atMost: 60},
 	}
 }
@@ -109,6 +128,15 @@ func quotient(over, under string) func(*results) (float64, bool) {
 		}
 		return a.of(ratioOf) / b.of(ratioOf), true
 	}
+}
+
+// besides is a line that asks for a ratio of two targets' rates, and tells that of
+// their CPU times beside it.
+func besides(name, over, under, format string, atLeast float64) property {
+	return property{name: name, value: quotient(over, under), format: format, atLeast: atLeast, note: func(r *results) string {
+		a, b := r.loads[over], r.loads[under]
+		return fmt.Sprintf(format+" by CPU time; p50 %s, p99 %s", a.of(cpu)/b.of(cpu), latency(a.of(p50)), latency(a.of(p99)))
+	}}
 }
 
 // slower is the ratio of two targets' p99.
@@ -277,12 +305,16 @@ func (r *results) propertyTable(out io.Writer) bool {
 		if p.atMost > 0 {
 			ok, need = v <= p.atMost, "at most "+fmt.Sprintf(p.format, p.atMost)
 		}
+		result := verdict(ok)
+		if p.atLeast == 0 && p.atMost == 0 {
+			need, result = "", ""
+		}
 		good = good && ok
 		note := ""
 		if p.note != nil {
 			note = p.note(r)
 		}
-		fmt.Fprintf(out, "| %s | %s | %s | %s | %s |\n", p.name, fmt.Sprintf(p.format, v), need, verdict(ok), note)
+		fmt.Fprintf(out, "| %s | %s | %s | %s | %s |\n", p.name, fmt.Sprintf(p.format, v), need, result, note)
 	}
 	return good
 }
