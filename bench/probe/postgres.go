@@ -24,12 +24,15 @@ func requestsOnPostgres() []onPostgres {
 }
 
 func (r *results) postgresTable(out io.Writer) bool {
-	good := true
-	fmt.Fprintln(out, "\n| on PostgreSQL | of the limit | needed | times PostGraphile | needed | times Directus | needed | p50 | p99 | by CPU time | |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+	good, head := true, false
 	for _, q := range requestsOnPostgres() {
 		own := r.loads["pando "+q.name]
 		if len(own.Runs) == 0 {
 			continue
+		}
+		if !head {
+			fmt.Fprintln(out, "\n| on PostgreSQL | of the limit | needed | times PostGraphile | needed | times Directus | needed | p50 | p99 | by CPU time | |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+			head = true
 		}
 		limit := own.of(ratioOf)
 		ok := limit >= q.ofLimit
