@@ -18,7 +18,7 @@ func (n *Node) rpcDoor(app *Application, eng *engine.Engine, ops *operations.Ope
 	}
 	return rpc.New(rpc.Config{
 		Engine: eng, Operations: ops, Allows: app.Rules.Allow, Authenticate: n.caller("grpc"), Ready: n.Ready, Reflection: reflection,
-		Route: edge.SetRoute, RequestID: edge.RequestIDOf, Logger: n.opt.Log,
+		Usage: n.usage, Route: edge.SetRoute, RequestID: edge.RequestIDOf, Logger: n.opt.Log,
 	})
 }
 

@@ -69,12 +69,18 @@ func failures(report []byte) []byte {
 // serveShop serves a copy of the example shop. It returns the server's URL.
 func serveShop(t *testing.T, env ...string) string {
 	t.Helper()
+	return serveBuilt(t, build(t), env...)
+}
+
+// serveBuilt is serveShop with a binary that is there.
+func serveBuilt(t *testing.T, bin string, env ...string) string {
+	t.Helper()
 	dir := t.TempDir()
 	shop := filepath.Join(dir, "shop")
 	if err := os.CopyFS(shop, os.DirFS("../../examples/shop")); err != nil {
 		t.Fatal(err)
 	}
-	return serve(t, build(t), shop, append(env, "PANDO_SECRET_KEY="+key, "PANDO_DATA="+filepath.Join(dir, "data"))...)
+	return serve(t, bin, shop, append(env, "PANDO_SECRET_KEY="+key, "PANDO_DATA="+filepath.Join(dir, "data"))...)
 }
 
 // build builds the binary and returns its path.

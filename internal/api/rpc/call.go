@@ -10,6 +10,7 @@ import (
 	"github.com/pandobase/pando/internal/fault"
 	"github.com/pandobase/pando/internal/policy"
 	"github.com/pandobase/pando/internal/query"
+	"github.com/pandobase/pando/internal/usage"
 )
 
 // call is one call of a method while it is answered.
@@ -22,7 +23,8 @@ type call struct {
 	r      *http.Request
 	ctx    context.Context    //nolint:containedctx // the call's own: it ends with its deadline
 	send   func([]byte) error // of a stream
-	reply  map[string]string  // metadata of the answer
+	reply  http.Header        // metadata of the answer
+	things []usage.Thing      // that are deprecated and named
 }
 
 // handler answers a call with a message, or sends its messages and answers
@@ -48,26 +50,23 @@ const (
 	replayedName    = "Idempotency-Replayed"
 )
 
-// options are those of a read: it sees what the caller has written.
-func (c *call) options() engine.ReadOptions {
-	return engine.ReadOptions{After: position.Of(c.r)}
+// read asks the engine for rows. The read sees what the caller has written.
+func (c *call) read(q *query.Read, opt engine.ReadOptions) (*engine.Result, error) {
+	if err := c.notify(); err != nil {
+		return nil, err
+	}
+	opt.After = position.Of(c.r)
+	return c.door.cfg.Engine.Read(c.ctx, c.id, q, opt)
 }
 
 // told puts what a client has to know of a write into the answer's metadata.
 func (c *call) told(res *engine.Result) {
 	if res.Position != "" {
-		c.tell(position.Name, res.Position)
+		c.reply.Set(position.Name, res.Position)
 	}
 	if res.Replayed {
-		c.tell(replayedName, "true")
+		c.reply.Set(replayedName, "true")
 	}
-}
-
-func (c *call) tell(name, text string) {
-	if c.reply == nil {
-		c.reply = map[string]string{}
-	}
-	c.reply[name] = text
 }
 
 // longestIdempotencyKey is in bytes.
@@ -96,6 +95,7 @@ func (c *call) field(name string) (*field, error) {
 	if f == nil || f.model.Hidden {
 		return nil, c.noField(name)
 	}
+	c.names(f)
 	return f, nil
 }
 

@@ -5,10 +5,12 @@ import (
 	"slices"
 	"strings"
 
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/protobuf/reflect/protodesc"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/descriptorpb"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/emptypb"
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -35,7 +37,10 @@ type sight struct {
 // registry are the descriptors of schemas.
 func (d describing) registry(schemas ...*schema) (*protoregistry.Files, error) {
 	files := new(protoregistry.Files)
-	for _, known := range []protoreflect.FileDescriptor{emptypb.File_google_protobuf_empty_proto, fieldmaskpb.File_google_protobuf_field_mask_proto, timestamppb.File_google_protobuf_timestamp_proto} {
+	for _, known := range []protoreflect.FileDescriptor{
+		emptypb.File_google_protobuf_empty_proto, fieldmaskpb.File_google_protobuf_field_mask_proto, timestamppb.File_google_protobuf_timestamp_proto,
+		durationpb.File_google_protobuf_duration_proto, errdetails.File_google_rpc_error_details_proto, // of faults
+	} {
 		if err := files.RegisterFile(known); err != nil {
 			return nil, err
 		}

@@ -99,6 +99,7 @@ func (f *filtering) any(g *given, depth int) (query.Expr, error) {
 // compare appends the comparisons of one field.
 func (f *filtering) compare(args []query.Expr, m *field, g *given) ([]query.Expr, error) {
 	before := len(args)
+	f.call.names(m)
 	for _, o := range g.of.fields {
 		if !g.has(o) {
 			continue

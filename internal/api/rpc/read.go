@@ -23,7 +23,7 @@ func (c *call) get(in *given) ([]byte, error) {
 		return nil, err
 	}
 	q := &query.Read{Target: e.target, Node: query.Node{Select: items, Where: e.byKey(key)}}
-	res, err := c.door.cfg.Engine.Read(c.ctx, c.id, q, c.options())
+	res, err := c.read(q, engine.ReadOptions{})
 	if err != nil {
 		return nil, err
 	}
@@ -64,9 +64,7 @@ func (c *call) list(in *given) ([]byte, error) {
 	if in.int(nameCount) != 0 {
 		q.Count = query.CountExact
 	}
-	opt := c.options()
-	opt.Cursors = true
-	res, err := c.door.cfg.Engine.Read(c.ctx, c.id, q, opt)
+	res, err := c.read(q, engine.ReadOptions{Cursors: true})
 	if err != nil {
 		return nil, err
 	}
@@ -126,10 +124,8 @@ func (c *call) stream(in *given) ([]byte, error) {
 		q.Node.Page.Limit = &limit
 	}
 	q.Format, q.Unbounded = query.NDJSON, true
-	opt := c.options()
 	rows := &rowStream{call: c}
-	opt.Stream = rows
-	res, err := c.door.cfg.Engine.Read(c.ctx, c.id, q, opt)
+	res, err := c.read(q, engine.ReadOptions{Stream: rows})
 	if rows.err != nil && !errors.Is(err, errJSON) {
 		err = rows.err // the client is gone, or took too long
 	}
@@ -219,7 +215,7 @@ func (c *call) batchGet(in *given) ([]byte, error) {
 	}
 	items = append([]query.Item{&query.Column{Path: query.Path{Field: e.key.json}, Alias: keyName}}, items...)
 	q := &query.Read{Target: e.target, Node: query.Node{Select: items, Where: &query.Compare{Left: ref(e.key), Op: query.In, Right: keys}}}
-	res, err := c.door.cfg.Engine.Read(c.ctx, c.id, q, c.options())
+	res, err := c.read(q, engine.ReadOptions{})
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ package rpc
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -25,6 +26,7 @@ import (
 	"github.com/pandobase/pando/internal/model"
 	"github.com/pandobase/pando/internal/operations"
 	"github.com/pandobase/pando/internal/policy"
+	"github.com/pandobase/pando/internal/usage"
 )
 
 // Config is what the door needs. Every field without a default is required.
@@ -40,6 +42,8 @@ type Config struct {
 	Allows func(*model.Operation, *policy.Identity) bool
 	// Ready tells whether the node serves, for grpc.health.v1. Default: it does.
 	Ready func(context.Context) error
+	// Usage counts the use of deprecated things; nil: nobody does.
+	Usage *usage.Counter
 	// Reflection is who may ask for the services: a value of pando.yaml's
 	// api.reflection. Default: who is signed in.
 	Reflection string
@@ -154,7 +158,7 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if id.Request != nil {
 		id.Request.Version, id.Request.Operation = name, m.path[1:]
 	}
-	c := &call{door: d, schema: v.schema(), method: m, id: id, w: w}
+	c := &call{door: d, schema: v.schema(), method: m, id: id, w: w, reply: http.Header{}}
 	r = r.WithContext(context.WithValue(r.Context(), callKey{}, c))
 	r.Body = faultyBody{r.Body, d, r}
 	c.r = r
@@ -208,6 +212,7 @@ func (v *version) handler(d *Door, m *method) http.Handler {
 	if m.stream {
 		h = connect.NewServerStreamHandler(m.path, func(ctx context.Context, req *connect.Request[frame], out *connect.ServerStream[frame]) error {
 			c := callOf(ctx)
+			c.reply = out.ResponseHeader()
 			c.send = func(wire []byte) error { return out.Send(&frame{schema: s, message: m.out, wire: wire}) }
 			_, err := c.serve(ctx, req.Msg)
 			return err
@@ -223,9 +228,7 @@ func (v *version) handler(d *Door, m *method) http.Handler {
 				return nil, err
 			}
 			res := connect.NewResponse(&frame{schema: s, message: m.out, wire: wire})
-			for name, text := range c.reply {
-				res.Header().Set(name, text)
-			}
+			maps.Copy(res.Header(), c.reply)
 			return res, nil
 		}, opts...)
 	}

@@ -276,7 +276,13 @@ func request(t *testing.T, m protoreflect.MethodDescriptor, a *asked, in string)
 // call asks and returns the answer as JSON, compact.
 func (w *world) call(name, in string, a asked) (string, *connect.Response[dynamicpb.Message], error) {
 	w.t.Helper()
-	m := w.method(name)
+	return w.callOf(w.method(name), in, a)
+}
+
+type dynamicMessage = dynamicpb.Message
+
+func (w *world) callOf(m protoreflect.MethodDescriptor, in string, a asked) (string, *connect.Response[dynamicMessage], error) {
+	w.t.Helper()
 	req := request(w.t, m, &a, in)
 	res, err := w.client(m, &a).CallUnary(a.ctx, req)
 	if err != nil {

@@ -38,6 +38,9 @@ func (c *call) write(in *given, read func(*call, *given) (*change, error)) ([]by
 	if err != nil {
 		return nil, err
 	}
+	if err := c.notify(); err != nil {
+		return nil, err
+	}
 	res, err := c.door.cfg.Engine.Write(c.ctx, c.id, ch.write, idem)
 	if err != nil {
 		return nil, err
@@ -98,7 +101,7 @@ func (c *call) creating(in *given) (*change, error) {
 		if !named && (mask != nil || !row.sent(f) && !needed) {
 			continue
 		}
-		if err := row.set(w, f); err != nil {
+		if err := c.set(w, row, f); err != nil {
 			return nil, err
 		}
 	}
@@ -131,7 +134,7 @@ func (c *call) updating(in *given) (*change, error) {
 	one := int64(1)
 	w := &query.Write{Action: query.Update, Target: e.target, Where: e.byKey(key), MaxAffected: &one, Rows: [][]query.Cell{nil}}
 	for _, f := range set {
-		if err := row.set(w, f); err != nil {
+		if err := c.set(w, row, f); err != nil {
 			return nil, err
 		}
 	}
@@ -193,7 +196,8 @@ func (c *call) removing(in *given) (*change, error) {
 
 // set gives a column of a write what the row has: null where that is nothing, but
 // for a list, which is empty then.
-func (g *given) set(w *query.Write, f *field) error {
+func (c *call) set(w *query.Write, g *given, f *field) error {
+	c.names(f)
 	cell := query.Cell{Kind: query.NullCell}
 	if g.sent(f) || f.list {
 		raw, err := g.appendField(nil, f)
@@ -233,6 +237,9 @@ func (c *call) batch(in *given) ([]byte, error) {
 	}
 	idem, err := c.idempotency(in)
 	if err != nil {
+		return nil, err
+	}
+	if err := c.notify(); err != nil {
 		return nil, err
 	}
 	res, err := c.door.cfg.Engine.Transact(c.ctx, c.id, engine.TransactOptions{Idempotency: idem}, func(ctx context.Context, tx *engine.Tx) ([]byte, error) {
@@ -307,6 +314,9 @@ func (c *call) operation(in *given) ([]byte, error) {
 	}
 	idem, err := c.idempotency(in)
 	if err != nil {
+		return nil, err
+	}
+	if err := c.notify(); err != nil {
 		return nil, err
 	}
 	res, err := c.door.cfg.Operations.Call(c.ctx, c.id, &operations.Call{Operation: o, Input: input, Idempotency: idem})
