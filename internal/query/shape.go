@@ -68,8 +68,8 @@ type Arg struct {
 }
 
 // Slots tells where in the args of [Read.Shape] or [Write.Shape] the value of
-// a literal stands: by *Literal, *List, [LimitOf], [OffsetOf] and, of the first
-// of its keys, *Keys.
+// a literal stands: by *Literal, *List, [LimitOf], [OffsetOf] and [KeyOf]. It has
+// an entry for each arg: what follows the args of a shape begins at its length.
 type Slots map[any]int
 
 // LimitOf is the Slots key of a page's limit.
@@ -77,6 +77,12 @@ type LimitOf struct{ Page *Page }
 
 // OffsetOf is the Slots key of a page's offset.
 type OffsetOf struct{ Page *Page }
+
+// KeyOf is the Slots key of the i-th key of a place; they stand side by side.
+type KeyOf struct {
+	Keys *Keys
+	I    int
+}
 
 // Slots returns the places of the read's literals.
 func (r *Read) Slots() Slots {
@@ -163,11 +169,11 @@ func (s *shaper) keys(tag byte, k *Keys) {
 		return
 	}
 	s.byte(tag)
-	if s.slots != nil {
-		s.slots[k] = len(s.args)
-	}
 	for i, key := range k.JSON {
 		s.flag(k.null(i))
+		if s.slots != nil {
+			s.slots[KeyOf{k, i}] = len(s.args)
+		}
 		s.args = append(s.args, Arg{Text: key})
 	}
 	s.byte(';')

@@ -244,7 +244,7 @@ func (l *level) beyond(n *query.Node, terms []term) error {
 		for i, key := range k.JSON {
 			cur.Null[i] = key == "null"
 		}
-		cond, err := l.after(terms, cur, l.c.slots[k], func(t value.Type, key string) (value.Value, error) {
+		cond, err := l.after(terms, cur, l.c.slots[query.KeyOf{Keys: k}], func(t value.Type, key string) (value.Value, error) {
 			v, err := t.FromJSON(key)
 			if err != nil {
 				err = fault.Wrap(err, fault.InvalidCursor, "the cursor does not belong to this question").

@@ -1,6 +1,7 @@
 package graphql
 
 import (
+	"encoding/hex"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -162,6 +163,19 @@ func TestPages(t *testing.T) {
 	if len(got) != 3 || got[0] != 1 || got[1] != 2 || got[2] != 3 {
 		t.Errorf("the pages hold %v", got)
 	}
+}
+
+// TestCursorsAndPolicies: the keys of a cursor, which whoever sends it chooses,
+// are not what a policy compares with.
+func TestCursorsAndPolicies(t *testing.T) {
+	w := newWorld(t)
+	w.try(service(), seed, nil)
+	cursor := hex.EncodeToString([]byte(`[1,"018f0000-0000-7000-8000-000000000000"]`))
+	w.answers(anon(), `{ shop_lines(orderBy: [{ qty: ASC }], after: "`+cursor+`") { nodes { qty } totalCount } }`, `{"shop_lines":{"nodes":[{"qty":2},{"qty":3}],"totalCount":2}}`)
+	cursor = hex.EncodeToString([]byte(`[100,"z",100,1]`))
+	w.refuses(anon(), `{ shop_lines(orderBy: [{ qty: ASC }], before: "`+cursor+`") { nodes { qty } } }`, `{"shop_lines":null}`, "cursor")
+	cursor = hex.EncodeToString([]byte(`[100,"z","018fffff-0000-7000-8000-000000000000"]`))
+	w.answers(anon(), `{ shop_lines(orderBy: [{ qty: ASC }, { product: ASC }], before: "`+cursor+`") { nodes { qty } } }`, `{"shop_lines":{"nodes":[{"qty":2},{"qty":3}]}}`)
 }
 
 func TestMutate(t *testing.T) {
