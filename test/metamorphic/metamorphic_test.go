@@ -1,6 +1,7 @@
 // Package metamorphic asks random applications with random data for the same
 // things on SQLite and on PostgreSQL: every answer, down to its bytes and its
-// headers, and every row that is stored afterwards has to be the same.
+// headers, and every row that is stored afterwards has to be the same. And it asks
+// the same questions through REST, GraphQL and gRPC: their rows have to be the same.
 package metamorphic
 
 import (

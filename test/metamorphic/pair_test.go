@@ -138,18 +138,22 @@ func replace(d store.Driver, old, tables []*store.Table) error {
 	})
 }
 
-// authenticate names the caller that the header As holds.
+// authenticate names the caller of a request.
 func (p *pair) authenticate(r *http.Request) (policy.Identity, error) {
-	told := &policy.Request{Door: "rest", Method: r.Method, Time: p.now}
-	switch as := r.Header.Get("As"); as {
+	return callerOf(r, &policy.Request{Door: "rest", Method: r.Method, Time: p.now}), nil
+}
+
+// callerOf is the caller that the header As holds.
+func callerOf(r *http.Request, told *policy.Request) policy.Identity {
+	switch r.Header.Get("As") {
 	case "ann":
-		return policy.Identity{Role: policy.Authenticated, UID: uids()[0], Email: "a@b.c", Request: told}, nil
+		return policy.Identity{Role: policy.Authenticated, UID: uids()[0], Email: "a@b.c", Request: told}
 	case "bob":
-		return policy.Identity{Role: policy.Authenticated, UID: uids()[1], Roles: []string{"staff"}, Request: told}, nil
+		return policy.Identity{Role: policy.Authenticated, UID: uids()[1], Roles: []string{"staff"}, Request: told}
 	case "anon":
-		return policy.Identity{Role: policy.Anon, Request: told}, nil
+		return policy.Identity{Role: policy.Anon, Request: told}
 	}
-	return policy.Identity{Role: policy.Service, Request: told}, nil
+	return policy.Identity{Role: policy.Service, Request: told}
 }
 
 // answer is all that a client sees.
