@@ -20,7 +20,7 @@ func (n *Node) graphqlDoor(app *Application, eng *engine.Engine, ops *operations
 	}
 	return graphqldoor.New(graphqldoor.Config{
 		Engine: eng, Operations: ops, Allows: app.Rules.Allow, Authenticate: n.caller("graphql"), Rows: eng.Rows, Documents: documents,
-		Develop: n.opt.Develop, Secure: strings.HasPrefix(n.auth.Issuer(), "https:"), RequestID: edge.RequestIDOf, Logger: n.opt.Log,
+		Usage: n.usage, Develop: n.opt.Develop, Secure: strings.HasPrefix(n.auth.Issuer(), "https:"), RequestID: edge.RequestIDOf, Logger: n.opt.Log,
 	}), nil
 }
 

@@ -1,6 +1,7 @@
 package graphql
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -48,6 +49,46 @@ operations:
 		}
 		if got := head.Get("Deprecation"); got != c.deprecation || (got == "") != (head.Get("Sunset") == "") || (got == "") != (head.Get("Link") == "") {
 			t.Errorf("%s: %v", c.doc, head)
+		}
+	}
+}
+
+// TestVersions: each version has its own names, in what is asked, answered and
+// said of errors.
+func TestVersions(t *testing.T) {
+	w := newWorldOf(t, map[string]string{
+		"pando.yaml": "app: m\nversions: [v1, v2]\n",
+		"modules/m.yaml": `
+module: m
+entities:
+  people:
+    was: persons
+    since: v2
+    fields:
+      full_name: { type: text, was: name, since: v2 }
+      nick:      { type: text, optional: true, since: v2 }
+    unique: [[full_name]]
+    policy: { read: "true", create: "true", update: "true", delete: "true" }
+  notes:
+    fields: { person_id: { ref: people, on_delete: cascade }, text: { type: text } }
+    policy: { read: "true", create: "true" }
+`,
+	})
+	w.answers(service(), `mutation { m_peopleInsertOne(object: { full_name: "ann", nick: "a", notes: { text: "n" } }) { __typename full_name nick notes { nodes { person { full_name } } } } }`,
+		`{"m_peopleInsertOne":{"__typename":"m_people","full_name":"ann","nick":"a","notes":{"nodes":[{"person":{"full_name":"ann"}}]}}}`)
+	w.view = w.door.app.View("v1")
+	w.answers(service(), `{ m_persons(where: { name: { eq: "ann" } }, orderBy: { name: ASC }) { nodes { __typename name notes { nodes { person { name } } } } groups { key { name } } } }`,
+		`{"m_persons":{"nodes":[{"__typename":"m_persons","name":"ann","notes":{"nodes":[{"person":{"name":"ann"}}]}}],"groups":[{"key":{"name":"ann"}}]}}`)
+	for _, doc := range []string{`{ m_people { totalCount } }`, `{ m_persons { nodes { full_name } } }`, `{ m_persons { nodes { nick } } }`} {
+		w.refuses(service(), doc, "", "Cannot query field")
+	}
+	for _, doc := range []string{`mutation { m_personsInsertOne(object: { name: "ann" }) { name } }`, `mutation { m_personsInsertOne(object: {}) { name } }`} {
+		_, errs := w.try(service(), doc)
+		if len(errs) == 0 {
+			t.Fatalf("%s is answered", doc)
+		}
+		if told := fmt.Sprint(errs[0].Message, errs[0].Extensions); strings.Contains(told, "full_name") || strings.Contains(told, "people") || !strings.Contains(told, "name") {
+			t.Errorf("%s: %s", doc, told)
 		}
 	}
 }

@@ -69,7 +69,7 @@ func (c *call) mutate(ctx context.Context, fields []*collected) *answer {
 	if at, ok := errors.AsType[*fieldError](err); ok {
 		path, pos = []any{at.field.key}, at.field.field().Position
 	}
-	return &answer{data: []byte("null"), errs: []*gqlError{c.door.errorOf(ctx, err, path, pos)}}
+	return &answer{data: []byte("null"), errs: []*gqlError{c.door.errorOf(ctx, c.tell(err), path, pos)}}
 }
 
 // changes runs the fields and returns the member data.

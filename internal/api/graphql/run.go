@@ -34,7 +34,7 @@ func (d *door) execute(ctx context.Context, c *call) *answer {
 			out.data = data
 			continue
 		}
-		out.errs = append(out.errs, d.errorOf(ctx, err, []any{f.key}, f.field().Position))
+		out.errs = append(out.errs, d.errorOf(ctx, c.tell(err), []any{f.key}, f.field().Position))
 		if f.field().Definition != nil && f.field().Definition.Type.NonNull { // __schema: then there is nothing
 			return &answer{data: []byte("null"), errs: out.errs}
 		}
@@ -45,6 +45,14 @@ func (d *door) execute(ctx context.Context, c *call) *answer {
 	}
 	out.data = append(out.data, '}')
 	return out
+}
+
+// tell says an error in the version's names.
+func (c *call) tell(err error) error {
+	if c.schema.view.Plain() {
+		return err
+	}
+	return fault.From(err).Renamed(c.schema.view.Named)
 }
 
 // rootOf is the root type of the call's operation; nil: the schema has none.

@@ -2,6 +2,7 @@ package graphql
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -86,6 +87,7 @@ type world struct {
 	testing.TB
 	door *door
 	sql  *counting
+	view *model.View // default: the newest
 }
 
 func service() policy.Identity { return policy.Identity{Role: policy.Service, Key: "test"} }
@@ -182,7 +184,7 @@ func (w *world) tryOf(c *call, doc string) (string, []*gqlError) {
 	w.Helper()
 	id := c.id
 	guard := w.door.Engine.Guard(id)
-	s := w.door.schemaFor(w.door.app.Latest(), &id, guard)
+	s := w.door.schemaFor(cmp.Or(w.view, w.door.app.Latest()), &id, guard)
 	parsed, err := parser.ParseQuery(&ast.Source{Input: doc})
 	if err != nil {
 		w.Fatal(err)
