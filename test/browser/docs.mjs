@@ -26,6 +26,7 @@ try {
   await opens(page);
   await filters(page);
   const first = await showsAnEntity(page);
+  await showsClients(page);
   await triesACall(page);
   await hidesTheKey(page);
   await showsProblems(page);
@@ -95,6 +96,20 @@ async function showsAnEntity(page) {
   assert.deepEqual(methods.sort(), ['DELETE', 'GET', 'HEAD', 'PATCH', 'POST', 'PUT']);
   assert.equal(await page.locator('.operation form').count(), 0, 'details are made when they are opened');
   return name;
+}
+
+async function showsClients(page) {
+  await page.getByRole('link', { name: 'Clients', exact: true }).click();
+  await page.getByRole('heading', { name: 'Clients', exact: true }).waitFor();
+  const lines = await page.locator('#content pre').allTextContents();
+  assert.equal(lines.length, 10);
+  for (const text of lines) {
+    assert.equal(text.split('\n').length, 3);
+    assert.ok(text.includes(new URL(url).host), `${text} is of this server`);
+  }
+  await shot(page, '5-clients');
+  await page.goBack();
+  await page.locator('table.fields').waitFor();
 }
 
 async function triesACall(page) {

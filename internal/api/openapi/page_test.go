@@ -35,6 +35,7 @@ func TestPageServesItsFiles(t *testing.T) {
 		"/docs/":            "text/html; charset=utf-8",
 		"/docs/docs.css":    "text/css; charset=utf-8",
 		"/docs/docs.mjs":    "text/javascript; charset=utf-8",
+		"/docs/clients.mjs": "text/javascript; charset=utf-8",
 		"/docs/dom.mjs":     "text/javascript; charset=utf-8",
 		"/docs/entity.mjs":  "text/javascript; charset=utf-8",
 		"/docs/request.mjs": "text/javascript; charset=utf-8",

@@ -3,7 +3,7 @@
 // application quick.
 
 import { h, replace } from './dom.mjs';
-import { renderEntity, renderOverview } from './entity.mjs';
+import { renderClients, renderEntity, renderOverview } from './entity.mjs';
 import { entities } from './spec.mjs';
 
 const STORED = 'pando.key'; // in sessionStorage: gone with the tab
@@ -76,6 +76,7 @@ function forget() {
   $('key').value = '';
   $('shell').hidden = true;
   $('forget').hidden = true;
+  $('clients').hidden = true;
   $('gate').hidden = false;
   $('key').focus();
 }
@@ -85,6 +86,7 @@ function showShell() {
   $('gate').hidden = true;
   $('shell').hidden = false;
   $('forget').hidden = false;
+  $('clients').hidden = false;
   $('app-name').textContent = state.doc.info.title;
   document.title = `${state.doc.info.title} · API documentation`;
   renderNav();
@@ -158,7 +160,9 @@ function route() {
   const entity = state.byId.get(parts.join('/'));
   const content = $('content');
   const context = { doc: state.doc, key: () => state.key };
-  replace(content, entity ? renderEntity(context, entity) : renderOverview(context, state.all));
+  if (entity) replace(content, renderEntity(context, entity));
+  else if (parts.join('/') === 'clients') replace(content, renderClients(state.all));
+  else replace(content, renderOverview(context, state.all));
   for (const link of state.links) {
     if (link.entity === entity) link.a.setAttribute('aria-current', 'page');
     else link.a.removeAttribute('aria-current');

@@ -1,7 +1,8 @@
-// Renders one entity: its fields, its relations, and its operations, whose
+// Renders the overview, the clients, and one entity: its fields, its relations, and its operations, whose
 // details are made when they are opened for the first time.
 
-import { h, prose } from './dom.mjs';
+import { clients } from './clients.mjs';
+import { copyButton, h, prose } from './dom.mjs';
 import { deref, exampleOf, operations, pretty, rules, typeText } from './spec.mjs';
 import { renderTry } from './try.mjs';
 
@@ -17,6 +18,23 @@ export function renderOverview({ doc }, all) {
     first
       ? h('p', null, 'Choose an entity on the left, or begin with ', h('a', { href: link(first.module, first.name) }, `${first.module}.${first.name}`), '.')
       : h('p', null, 'The application has no entities yet: write one into a file of modules/.'),
+    h('p', null, 'From a program, use one of the ', h('a', { href: '#/clients' }, 'clients that exist'), '.'),
+  ];
+}
+
+/** renderClients says which existing client to use from which language. */
+export function renderClients(all) {
+  const entity = all.find((e) => !e.profile) ?? all[0] ?? { module: 'module', name: 'entity' };
+  return [
+    h('h1', null, 'Clients'),
+    h('p', { class: 'lead' }, 'Existing clients work unchanged. ', h('code', null, 'key'), ' and ', h('code', null, 'PANDO_KEY'), ' are an API key.'),
+    clients(location.origin, entity).map(({ language, client, install, lines }) => h('section', { class: 'line' },
+      h('h2', null, language),
+      h('p', null, `${client}: `, h('code', null, install), ' ', copyButton(() => lines.join('\n'), `the lines of ${client}`)),
+      h('pre', { tabindex: '0' }, h('code', null, lines.join('\n'))))),
+    h('h2', null, 'Typed clients'),
+    h('p', null, h('code', null, 'pando types --supabase'), ' writes the types that supabase-js takes; ', h('code', null, 'pando client ts'), ' and ',
+      h('code', null, 'pando client go'), ' write clients of this application, in which a name that a module no longer has does not compile.'),
   ];
 }
 
