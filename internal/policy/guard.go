@@ -74,6 +74,17 @@ type Guard interface {
 	Writable(f *model.Field, action query.Action) bool
 }
 
+// Ever reports whether a rule lets anything through for a guard's caller: what
+// it never does, he need not know of.
+func Ever(g Guard, u Use) bool {
+	cond, err := g.Filter(u)
+	if err != nil {
+		return false
+	}
+	constant, ok := cond.(*query.Const)
+	return !ok || constant.Value
+}
+
 // RuleOf is the rule that an action on stored rows is judged by.
 func RuleOf(a query.Action) Rule {
 	switch a {

@@ -35,18 +35,8 @@ func everything(app *model.App) *sight {
 
 // sightOf is what a guard's caller may ever see.
 func sightOf(app *model.App, g policy.Guard, allows func(*model.Operation) bool) *sight {
-	return newSight(app, func(e *model.Entity, r policy.Rule) bool { return ever(g, e, r) }, g.Visible,
+	return newSight(app, func(e *model.Entity, r policy.Rule) bool { return policy.Ever(g, policy.Use{Entity: e, Rule: r}) }, g.Visible,
 		func(f *model.Field, a query.Action) bool { return g.Writable(f, a) }, allows)
-}
-
-// ever reports whether a rule lets anything through.
-func ever(g policy.Guard, e *model.Entity, r policy.Rule) bool {
-	cond, err := g.Filter(policy.Use{Entity: e, Rule: r})
-	if err != nil {
-		return false
-	}
-	never, ok := cond.(*query.Const)
-	return !ok || never.Value
 }
 
 func newSight(app *model.App, may func(*model.Entity, policy.Rule) bool, visible func(*model.Field) bool,

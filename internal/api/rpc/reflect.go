@@ -111,11 +111,7 @@ func (d *Door) sight(id policy.Identity, schemas []*schema) (*sight, string) {
 		}
 		return b
 	}
-	may := func(e *model.Entity, rule policy.Rule) bool {
-		cond, err := guard.Filter(policy.Use{Entity: e, Rule: rule})
-		never, constant := cond.(*query.Const)
-		return err == nil && (!constant || never.Value)
-	}
+	may := func(e *model.Entity, rule policy.Rule) bool { return policy.Ever(guard, policy.Use{Entity: e, Rule: rule}) }
 	for _, m := range d.app.Modules {
 		for _, e := range m.Entities {
 			reads[e] = note(may(e, policy.RuleRead))
