@@ -47,9 +47,9 @@ func goIn(t *testing.T, dir string, env []string, args ...string) (string, error
 	return string(out), err
 }
 
-// TestGoClient writes the client of the example shop in Go, runs a test with it against
+// TestWrittenGoClient writes the client of the example shop in Go, runs a test with it against
 // the binary, and renames what it uses.
-func TestGoClient(t *testing.T) {
+func TestWrittenGoClient(t *testing.T) {
 	bin, shop := build(t), filepath.Join(t.TempDir(), "shop")
 	if err := os.CopyFS(shop, os.DirFS("../../examples/shop")); err != nil {
 		t.Fatal(err)
