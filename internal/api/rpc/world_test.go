@@ -101,7 +101,7 @@ operations:
 // world is a door of the test application on a new store, behind a server of
 // HTTP/1.1 and HTTP/2 on one port.
 type world struct {
-	t      *testing.T
+	t      testing.TB
 	app    *model.App
 	engine *engine.Engine
 	door   *rpc.Door
@@ -110,7 +110,7 @@ type world struct {
 	runs   int // of the operation quiet
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
 	return newWorldOf(t, fstest.MapFS{
 		"pando.yaml":        {Data: []byte("app: test\nroles: { staff: {} }\nlimits: { rows: 50, body: 64KiB }\n")},
@@ -118,7 +118,7 @@ func newWorld(t *testing.T) *world {
 	})
 }
 
-func newWorldOf(t *testing.T, files fstest.MapFS) *world {
+func newWorldOf(t testing.TB, files fstest.MapFS) *world {
 	t.Helper()
 	w := &world{t: t}
 	app, problems := model.Load(files, nil, model.Features{FieldPolicies: true})
@@ -245,7 +245,7 @@ func (w *world) client(m protoreflect.MethodDescriptor, a *asked) *connect.Clien
 	return connect.NewClient[dynamicpb.Message, dynamicpb.Message](&http.Client{Transport: transport}, w.url+"/"+string(m.Parent().FullName())+"/"+string(m.Name()), opts...)
 }
 
-func request(t *testing.T, m protoreflect.MethodDescriptor, a *asked, in string) *connect.Request[dynamicpb.Message] {
+func request(t testing.TB, m protoreflect.MethodDescriptor, a *asked, in string) *connect.Request[dynamicpb.Message] {
 	t.Helper()
 	msg := dynamicpb.NewMessage(m.Input())
 	in, star := strings.CutSuffix(in, `,"update_mask":"*"}`) // which the JSON of masks cannot write
@@ -301,7 +301,7 @@ func (w *world) ask(name, in string, a asked) string {
 	return out
 }
 
-func show(t *testing.T, msg proto.Message) string {
+func show(t testing.TB, msg proto.Message) string {
 	t.Helper()
 	out, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(msg)
 	if err != nil {
@@ -315,7 +315,7 @@ func show(t *testing.T, msg proto.Message) string {
 }
 
 // detailsOf are the details of an error as JSON.
-func detailsOf(t *testing.T, err error) []string {
+func detailsOf(t testing.TB, err error) []string {
 	t.Helper()
 	var e *connect.Error
 	if !asConnect(err, &e) {
