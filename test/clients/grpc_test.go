@@ -86,9 +86,9 @@ func itoa(n int) string {
 	return string(b)
 }
 
-// TestGoClient plays it through a client that protoc-gen-go and
+// TestGRPCGo plays it through a client that protoc-gen-go and
 // protoc-gen-connect-go make of `pando proto`.
-func TestGoClient(t *testing.T) {
+func TestGRPCGo(t *testing.T) {
 	bin, files := protoFiles(t, "../../examples/shop")
 	root, err := filepath.Abs("../..")
 	if err != nil {
