@@ -169,7 +169,7 @@ func TestPages(t *testing.T) {
 // are not what a policy compares with.
 func TestCursorsAndPolicies(t *testing.T) {
 	w := newWorld(t)
-	w.try(service(), seed, nil)
+	w.try(service(), seed)
 	cursor := hex.EncodeToString([]byte(`[1,"018f0000-0000-7000-8000-000000000000"]`))
 	w.answers(anon(), `{ shop_lines(orderBy: [{ qty: ASC }], after: "`+cursor+`") { nodes { qty } totalCount } }`, `{"shop_lines":{"nodes":[{"qty":2},{"qty":3}],"totalCount":2}}`)
 	cursor = hex.EncodeToString([]byte(`[100,"z",100,1]`))
