@@ -29,15 +29,20 @@ const (
 	functionsDoor = "/functions/v1"
 )
 
-// codeClasses are the classes of attacks that these doors are held against.
+// graphqlDoor is attacked for what is its own: documents that make work, and what
+// a schema tells.
+const graphqlDoor = "GraphQL"
+
+// codeClasses are the classes of attacks that the doors beside those are held against.
 func codeClasses() map[string][]int {
 	return map[string][]int{
 		rpcDoor:       {1, 5, 8, 9, 29, 35, 37, 38, 39, 40},
 		functionsDoor: {17, 29, 31, 37, 38, 39},
+		graphqlDoor:   {11, 12, 13},
 	}
 }
 
-func countedDoors() []string { return append(allDoors(), rpcDoor, functionsDoor) }
+func countedDoors() []string { return append(allDoors(), rpcDoor, functionsDoor, graphqlDoor) }
 
 // least is how many variants a class has at a door.
 const least = 5
