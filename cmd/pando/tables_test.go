@@ -21,9 +21,10 @@ import (
 func TestTables(t *testing.T) {
 	config, module := model.Schema()
 	for name, c := range map[string]struct{ page, table string }{
-		"codes":  {"rest.md", codeTable()},
-		"config": {"application.md", keyTable(t, config)},
-		"module": {"application.md", keyTable(t, module)},
+		"codes":   {"rest.md", codeTable(fault.Codes())},
+		"graphql": {"graphql.md", codeTable(fault.GraphQLCodes())},
+		"config":  {"application.md", keyTable(t, config)},
+		"module":  {"application.md", keyTable(t, module)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join("..", "..", "docs", c.page)
@@ -50,8 +51,7 @@ func TestTables(t *testing.T) {
 	}
 }
 
-func codeTable() string {
-	codes := fault.Codes()
+func codeTable(codes []fault.Code) string {
 	slices.SortFunc(codes, func(a, b fault.Code) int { return strings.Compare(rank(a), rank(b)) })
 	var b strings.Builder
 	b.WriteString("| code | status | meaning |\n|---|---|---|\n")

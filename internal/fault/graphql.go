@@ -1,6 +1,10 @@
 package fault
 
-import "net/http"
+import (
+	"maps"
+	"net/http"
+	"slices"
+)
 
 // The codes that only the GraphQL door has. They are those that its clients
 // know, of Apollo's server and router.
@@ -25,4 +29,10 @@ var graphqlEntries = map[Code]entry{
 	GraphQLNotPersisted:  {http.StatusBadRequest, RPCInvalidArgument, "Persisting not supported"},
 	GraphQLNotListed:     {http.StatusBadRequest, RPCPermissionDenied, "Document not in the list"},
 	GraphQLIntrospection: {http.StatusBadRequest, RPCPermissionDenied, "Introspection is off"},
+}
+
+// GraphQLCodes returns the codes that the GraphQL door has beside those of all
+// doors to rows.
+func GraphQLCodes() []Code {
+	return slices.Sorted(maps.Keys(graphqlEntries))
 }
