@@ -44,3 +44,41 @@ func TestTypeScriptClient(t *testing.T) {
 		})
 	}
 }
+
+// TestTypeScriptVersions uses an application through the clients of two versions.
+func TestTypeScriptVersions(t *testing.T) {
+	source, err := os.ReadFile("typescript/notes.test.ts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := tstest.Folder(t, map[string]string{"notes.test.ts": string(source), "package.json": `{ "type": "module" }`, "tsconfig.json": tstest.Node})
+	bin, app := build(t), t.TempDir()
+	if err := os.Mkdir(filepath.Join(app, "modules"), 0o750); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"pando.yaml": "app: notes\nversions: [v1, v2]\n",
+		"modules/notes.yaml": `module: notes
+entities:
+  notes:
+    fields:
+      text:  { type: text, optional: true, was: remark }
+      stars: { type: int, default: 1, since: v2 }
+    policy: { read: "true" }
+`,
+	} {
+		if err := os.WriteFile(filepath.Join(app, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, version := range []string{"v1", "v2"} {
+		if out, err := exec.CommandContext(t.Context(), bin, "-C", app, "client", "ts", "--version", version, "--out", filepath.Join(dir, version)).CombinedOutput(); err != nil {
+			t.Fatalf("pando client ts: %v\n%s", err, out)
+		}
+	}
+	if wrong := tstest.Compile(t, dir); wrong != "" {
+		t.Fatalf("tsc:\n%s", wrong)
+	}
+	url := serve(t, bin, app, "PANDO_SECRET_KEY="+key, "PANDO_DATA="+t.TempDir())
+	play(t, findNode(t), filepath.Join(dir, "out", "*.test.js"), "PANDO_URL="+url, "PANDO_KEY="+key)
+}

@@ -6,23 +6,36 @@ const pascal = (name) => name.replace(/(^|_)([a-z])/g, (_, before, c) => c.toUpp
 
 /**
  * clients are the clients, each with what installs it and its lines, for a
- * server and an entity ({ module, name }). The key is in the variable key, or
- * in PANDO_KEY.
+ * server, an entity ({ module, name }) and a version of the API. The key is in
+ * the variable key, or in PANDO_KEY.
  *   [{ language, client, install, lines }]
  */
-export function clients(origin, { module, name }) {
-  const rest = `${origin}/rest/v1`;
+export function clients(origin, entity, version = 'v1') {
+  const all = every(origin, entity, version);
+  return version === 'v1' ? all : all.filter((c) => !c.onlyV1);
+}
+
+function every(origin, { module, name }, version) {
+  const rest = `${origin}/rest/${version}`;
   const plaintext = origin.startsWith('https:') ? '' : '-plaintext ';
-  const method = `pando.app.${module}.v1.${pascal(module)}Service/List${pascal(name)}`;
+  const method = `pando.app.${module}.${version}.${pascal(module)}Service/List${pascal(name)}`;
   return [
     {
-      language: 'JavaScript', client: 'supabase-js', install: 'npm install @supabase/supabase-js',
+      language: 'JavaScript', client: 'supabase-js', onlyV1: true, install: 'npm install @supabase/supabase-js',
       lines: [
         "import { createClient } from '@supabase/supabase-js'",
         `const client = createClient('${origin}', key)`,
         `const { data, error } = await client.from('${name}').select().limit(1)`,
       ],
     },
+    ...(version === 'v1' ? [] : [{
+      language: 'JavaScript', client: 'postgrest-js', install: 'npm install @supabase/postgrest-js',
+      lines: [
+        "import { PostgrestClient } from '@supabase/postgrest-js'",
+        `const client = new PostgrestClient('${rest}', { headers: { apikey: key } })`,
+        `const { data, error } = await client.from('${name}').select().limit(1)`,
+      ],
+    }]),
     {
       language: 'Python', client: 'postgrest-py', install: 'pip install postgrest',
       lines: [
@@ -48,7 +61,7 @@ export function clients(origin, { module, name }) {
       ],
     },
     {
-      language: 'Swift', client: 'supabase-swift', install: 'the package supabase/supabase-swift on GitHub, product Supabase',
+      language: 'Swift', client: 'supabase-swift', onlyV1: true, install: 'the package supabase/supabase-swift on GitHub, product Supabase',
       lines: [
         'import Supabase',
         `let client = SupabaseClient(supabaseURL: URL(string: "${origin}")!, supabaseKey: key)`,
@@ -56,7 +69,7 @@ export function clients(origin, { module, name }) {
       ],
     },
     {
-      language: 'Kotlin', client: 'supabase-kt', install: 'io.github.jan-tennert.supabase:postgrest-kt, and an engine of Ktor',
+      language: 'Kotlin', client: 'supabase-kt', onlyV1: true, install: 'io.github.jan-tennert.supabase:postgrest-kt, and an engine of Ktor',
       lines: [
         'import io.github.jan.supabase.createSupabaseClient; import io.github.jan.supabase.postgrest.*',
         `val client = createSupabaseClient("${origin}", key) { install(Postgrest) }`,
@@ -75,7 +88,7 @@ export function clients(origin, { module, name }) {
       language: 'GraphQL', client: 'any client, such as graphql-request', install: 'npm install graphql graphql-request',
       lines: [
         "import { GraphQLClient } from 'graphql-request'",
-        `const client = new GraphQLClient('${origin}/graphql/v1', { headers: { apikey: key } })`,
+        `const client = new GraphQLClient('${origin}/graphql/${version}', { headers: { apikey: key } })`,
         `const data = await client.request('{ ${module}_${name}(first: 1) { totalCount } }')`,
       ],
     },

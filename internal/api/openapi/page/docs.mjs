@@ -161,7 +161,7 @@ function route() {
   const content = $('content');
   const context = { doc: state.doc, key: () => state.key };
   if (entity) replace(content, renderEntity(context, entity));
-  else if (parts.join('/') === 'clients') replace(content, renderClients(state.all));
+  else if (parts.join('/') === 'clients') replace(content, renderClients(state.all, $('version').value));
   else replace(content, renderOverview(context, state.all));
   for (const link of state.links) {
     if (link.entity === entity) link.a.setAttribute('aria-current', 'page');

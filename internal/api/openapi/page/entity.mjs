@@ -23,12 +23,12 @@ export function renderOverview({ doc }, all) {
 }
 
 /** renderClients says which existing client to use from which language. */
-export function renderClients(all) {
+export function renderClients(all, version) {
   const entity = all.find((e) => !e.profile) ?? all[0] ?? { module: 'module', name: 'entity' };
   return [
     h('h1', null, 'Clients'),
     h('p', { class: 'lead' }, 'Existing clients work unchanged. ', h('code', null, 'key'), ' and ', h('code', null, 'PANDO_KEY'), ' are an API key.'),
-    clients(location.origin, entity).map(({ language, client, install, lines }) => h('section', { class: 'line' },
+    clients(location.origin, entity, version).map(({ language, client, install, lines }) => h('section', { class: 'line' },
       h('h2', null, language),
       h('p', null, `${client}: `, h('code', null, install), ' ', copyButton(() => lines.join('\n'), `the lines of ${client}`)),
       h('pre', { tabindex: '0' }, h('code', null, lines.join('\n'))))),
