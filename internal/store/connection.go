@@ -73,17 +73,24 @@ func (x *connection) member(m *query.Member) (string, error) {
 	return "", fault.New(fault.Internal, "an internal error occurred").WithDetails("unknown member")
 }
 
+// filled opens the level and compiles what is selected of it, and the conditions.
+func (x *connection) filled(exists bool, items []query.Item) (l *level, from, link string, err error) {
+	if l, from, link, err = x.open(exists); err != nil {
+		return nil, "", "", err
+	}
+	if err := l.fill(&query.Node{Select: items, Where: x.n.Where}); err != nil {
+		return nil, "", "", err
+	}
+	l.settle()
+	return l, from, link, nil
+}
+
 // counted is FROM's text of all rows; paged, of those beyond the cursors too.
 func (x *connection) counted(paged bool) (string, error) {
-	l, from, link, err := x.open(true)
+	l, from, link, err := x.filled(true, nil)
 	if err != nil {
 		return "", err
 	}
-	node := query.Node{Where: x.n.Where}
-	if err := l.fill(&node); err != nil {
-		return "", err
-	}
-	l.settle()
 	if paged {
 		terms, err := l.orderTerms(x.n.Order)
 		if err == nil {
@@ -143,15 +150,10 @@ func slotOf(slot int, given bool) int {
 
 // rows is a subquery of the page's rows, in order: each as one text named j.
 func (x *connection) rows(items []query.Item, objects bool) (string, error) {
-	l, from, link, err := x.open(false)
+	l, from, link, err := x.filled(false, items)
 	if err != nil {
 		return "", err
 	}
-	node := query.Node{Select: items, Where: x.n.Where}
-	if err := l.fill(&node); err != nil {
-		return "", err
-	}
-	l.settle()
 	if l.aggregated {
 		return "", fault.New(fault.Grouping, "the rows of a page are not grouped")
 	}
@@ -196,15 +198,10 @@ func (x *connection) end(at int64) (string, error) {
 
 // groups is an array of what the aggregates are in each group of all rows.
 func (x *connection) groups(items []query.Item) (string, error) {
-	l, from, link, err := x.open(false)
+	l, from, link, err := x.filled(false, items)
 	if err != nil {
 		return "", err
 	}
-	node := query.Node{Select: items, Where: x.n.Where}
-	if err := l.fill(&node); err != nil {
-		return "", err
-	}
-	l.settle()
 	l.aggregated = true // also where it only tells which groups there are
 	terms, err := l.orderTerms(nil)
 	if err != nil {
@@ -216,15 +213,10 @@ func (x *connection) groups(items []query.Item) (string, error) {
 
 // totals is one object of aggregates of all rows.
 func (x *connection) totals(items []query.Item) (string, error) {
-	l, from, link, err := x.open(false)
+	l, from, link, err := x.filled(false, items)
 	if err != nil {
 		return "", err
 	}
-	node := query.Node{Select: items, Where: x.n.Where}
-	if err := l.fill(&node); err != nil {
-		return "", err
-	}
-	l.settle()
 	if !l.aggregated || len(l.c.groups(l.out, nil)) > 0 {
 		return "", fault.New(fault.Grouping, "totals are aggregates alone")
 	}
