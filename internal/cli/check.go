@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -155,11 +154,9 @@ func (r *root) openapiCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			view := app.Model.Latest()
-			if version != "" {
-				if view = app.Model.View(version); view == nil {
-					return usageError{fmt.Errorf("there is no version %s of the API", version), "there is " + strings.Join(app.Model.Config.Versions, ", ")}
-				}
+			view, err := viewOf(app.Model, version)
+			if err != nil {
+				return err
 			}
 			doc, err := openapi.Document(app.Model, openapi.Options{View: view})
 			if err != nil {

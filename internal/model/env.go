@@ -58,7 +58,7 @@ func (d *document) usable(name string) bool {
 // Others pass: they are read elsewhere (PANDO_SECRET_KEY), or an orchestrator
 // made them for a service called pando (PANDO_PORT_7263_TCP).
 func (d *document) unknownVariable(name string, names []string) {
-	for _, other := range []string{"PANDO_PORT", "PANDO_SERVICE_", "PANDO_SECRET_", "PANDO_PUBLISHABLE_KEY", "PANDO_TEST"} {
+	for _, other := range []string{"PANDO_PORT", "PANDO_SERVICE_", "PANDO_SECRET_", "PANDO_PUBLISHABLE_KEY", "PANDO_API_KEY", "PANDO_TEST"} {
 		if strings.HasPrefix(name, other) {
 			return
 		}

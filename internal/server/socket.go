@@ -111,6 +111,7 @@ func (n *Node) Commands() http.Handler {
 	plain("GET /export", n.cmdExport) // it only reads, and for long
 	n.moveCommands(plain)
 	handle("GET /advise", n.cmdAdvise)
+	handle("GET /api/usage", n.cmdUsage)
 	n.auditCommands(handle)
 	n.clientCommands(handle)
 	n.userCommands(handle)

@@ -7,13 +7,20 @@
 package openapi
 
 import (
+	"encoding/json"
+
 	"github.com/pandobase/pando/internal/fault"
 	"github.com/pandobase/pando/internal/model"
+	"github.com/pandobase/pando/internal/surface"
 	"github.com/pandobase/pando/internal/value"
 )
 
 // MediaType is the media type of a document, in Accept and Content-Type.
 const MediaType = "application/openapi+json"
+
+// SurfaceKey is the member of a document that has the surface of every version of
+// the API, which `pando diff` compares.
+const SurfaceKey = "x-pando-api"
 
 // rootTag is the tag of the operation that answers the document itself. It has
 // a space so that no module can have its name.
@@ -64,7 +71,8 @@ func appName(app *model.App) string {
 
 // document holds what is made once and used by every operation.
 type document struct {
-	app       *model.App
+	app       *model.App // as the version shows it
+	whole     *model.App
 	opt       Options
 	resources []*resource
 	methods   []method
@@ -87,6 +95,7 @@ func Document(app *model.App, opt Options) ([]byte, error) {
 	app = opt.View.Shown()
 	d := &document{
 		app:       app,
+		whole:     opt.View.App,
 		opt:       opt,
 		resources: resources(app),
 		methods:   methods(),
@@ -150,6 +159,9 @@ func (d *document) appendTo(dst []byte) []byte {
 	dst = d.appendComponents(dst)
 	dst = append(dst, `,"x-pando":`...)
 	dst = appendJSON(dst, d.index())
+	dst = append(dst, `,"`+SurfaceKey+`":`...)
+	whole, _ := json.Marshal(surface.Of(d.whole)) // of texts, numbers and lists: it cannot fail
+	dst = append(dst, whole...)
 	return append(dst, '}')
 }
 
