@@ -129,6 +129,9 @@ func (d *Door) Reads(path string) bool {
 	return m == nil || m.reads
 }
 
+// varies names the headers that say who calls.
+const varies = "Apikey, Authorization"
+
 // ServeHTTP implements [http.Handler].
 func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
@@ -139,6 +142,9 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		d.health.ServeHTTP(w, r)
 		return
 	}
+	// What Connect reads with GET is the caller's own.
+	w.Header().Add("Vary", varies)
+	w.Header().Set("Cache-Control", "no-store")
 	v, m := d.find(r.URL.Path)
 	if m != nil {
 		d.cfg.Route(r.Context(), m.path)
