@@ -261,6 +261,10 @@ func TestForwardedHeaders(t *testing.T) {
 	} {
 		a := n.do(t, "GET", "/rest/v1/near", "", h, eve.as())
 		c[restDoor].is(a.status == 200 && a.body == "[]", "%s: %d %s", h, a.status, a.body)
+		for _, d := range rowDoors() {
+			a := n.through(t, d.read("near", []string{"id"}, nil, "", nil), h, eve.as())
+			c[d.name].is(rowless(a), "%s: %d %s", h, a.status, a.body)
+		}
 		b, err := n.guess(0, h)
 		c[authDoor].is(err == nil && b.status == 429, "%s makes another network: %d %v", h, b.status, err)
 		n.want(t, 200, "GET", "/audit/v1/checkpoint", "", eve.as(), h)

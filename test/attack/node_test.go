@@ -287,7 +287,11 @@ func checkProblem(a answer, method string) error {
 	if method == http.MethodHead {
 		return nil
 	}
-	if ct := a.header.Get("Content-Type"); ct != "application/problem+json" {
+	ct := a.header.Get("Content-Type")
+	if strings.HasPrefix(ct, "application/graphql-response+json") || strings.HasPrefix(ct, "application/json") {
+		return checkOther(a)
+	}
+	if ct != "application/problem+json" {
 		return fmt.Errorf("status %d of type %q: %.200s", a.status, ct, a.body)
 	}
 	var p problem
@@ -304,6 +308,42 @@ func checkProblem(a answer, method string) error {
 	case a.status >= 500 && a.status != 503 && a.status != 504 && a.status != 507:
 		return fmt.Errorf("status %d: %.300s", a.status, a.body)
 	}
+	return checkInside(a)
+}
+
+// checkOther holds an answer of GraphQL's or Connect's against what it must be.
+func checkOther(a answer) error {
+	var p struct {
+		Code, Message string
+		Errors        []struct {
+			Message    string
+			Extensions struct {
+				Code   string
+				Status int
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(a.body), &p); err != nil {
+		return fmt.Errorf("status %d, body %.200q: %w", a.status, a.body, err)
+	}
+	for _, e := range p.Errors {
+		if p.Code, p.Message = e.Extensions.Code, e.Message; p.Code == "" || p.Message == "" {
+			break
+		}
+	}
+	switch {
+	case p.Code == "" || p.Message == "":
+		return fmt.Errorf("no code or message: %.300s", a.body)
+	case len(a.body) > longestProblem:
+		return fmt.Errorf("the answer has %d bytes: %.200s", len(a.body), a.body)
+	case a.status >= 500 && a.status != 501 && a.status != 503 && a.status != 504:
+		return fmt.Errorf("status %d: %.300s", a.status, a.body)
+	}
+	return checkInside(a)
+}
+
+// checkInside looks for what an answer tells of the inside.
+func checkInside(a answer) error {
 	for _, told := range []string{"SELECT ", "sqlite3", "goroutine ", ".go:", "INSERT INTO", "panic", secretKey} {
 		if strings.Contains(a.body, told) {
 			return fmt.Errorf("the answer tells of the inside (%s): %.300s", told, a.body)

@@ -115,6 +115,7 @@ func TestRowsOfOthers(t *testing.T) {
 	t.Run("answers", func(t *testing.T) { existence(t, n, ann) })
 	t.Run("writes", func(t *testing.T) { foreignWrites(t, n, ann, bob) })
 	t.Run("keys", func(t *testing.T) { boundKeys(t, n, bob) })
+	rowsThroughDoors(t, n, ann, bob)
 }
 
 // oracles tries to learn masked values of a row that may be read.
@@ -272,7 +273,7 @@ func emptyRules(t *testing.T, n *town, ann person) {
 
 // inheritedRoles tries roles in the wrong direction and of the wrong source.
 func inheritedRoles(t *testing.T, n *town) {
-	c := attackDoors(t, "7 inherited roles")
+	c := attackDoors(t, "7 inherited roles", restDoor, authDoor, auditDoor)
 	i := 0
 	as := func(more object) person {
 		i++
@@ -370,7 +371,7 @@ func foreignCursors(t *testing.T, n *town, ann, bob person) {
 // existence compares the answers about a row that is another's with those about
 // one that is not there.
 func existence(t *testing.T, n *town, ann person) {
-	c := attackDoors(t, "27 existence told by the answer")
+	c := attackDoors(t, "27 existence told by the answer", restDoor, authDoor, auditDoor)
 	const none = "01980009-0000-7000-8000-00000000f0f0"
 	for _, who := range []string{ann.as(), "X: y"} {
 		for _, r := range []struct{ method, path, body string }{
@@ -404,8 +405,8 @@ func existence(t *testing.T, n *town, ann person) {
 
 // foreignWrites tries to give oneself what only others may.
 func foreignWrites(t *testing.T, n *town, ann, bob person) {
-	mass := attackDoors(t, "8 mass assignment")
-	idor := attackDoors(t, "9 IDOR")
+	mass := attackDoors(t, "8 mass assignment", restDoor, authDoor, auditDoor)
+	idor := attackDoors(t, "9 IDOR", restDoor, authDoor, auditDoor)
 	before := n.do(t, "GET", docs+"?owner_id=eq."+bob.ID+"&select=*", "", boss).body
 	try := func(c *class, method, path, body string, header ...string) {
 		t.Helper()
@@ -542,6 +543,7 @@ func boundKeys(t *testing.T, n *town, bob person) {
 			c[auditDoor].status(n.node, 403, "GET", path, "", who)
 		}
 	}
+	keysThroughDoors(t, n, c, narrow, machine)
 	for _, path := range []string{docs + "?id=eq." + bobsDoc, "/rest/v1/ledgers", "/rest/v1/ranks?rank=eq.admin", "/rest/v1/nobody"} { // a machine has the rights of its roles
 		a := n.do(t, "GET", path, "", machine)
 		c[restDoor].is(a.status == 403 || a.body == "[]", "%s: %d %s", path, a.status, a.body)

@@ -234,6 +234,11 @@ func TestCallersApart(t *testing.T) {
 				if i%5 != 0 {
 					continue
 				}
+				for _, d := range rowDoors() {
+					q := d.read("docs", []string{"title", "owner_id"}, object{"title": is("like", "of%")}, "", nil)
+					a, err := n.request("POST", q.path, q.body, p.as())
+					check(d.name, err == nil && a.status == 200 && strings.Count(a.body, `"title"`) == want && (want > 1 || !foreign(a.body, p)), "%s reads %d %s %v", p.Email, a.status, a.body, err)
+				}
 				a, err = n.request("GET", "/auth/v1/user", "", p.as())
 				check(authDoor, err == nil && a.status == 200 && strings.Contains(a.body, p.ID) && !foreign(a.body, p), "%s is %s", p.Email, a.body)
 				a, err = n.request("GET", "/audit/v1/checkpoint", "", p.as())
@@ -254,6 +259,13 @@ func TestCallersApart(t *testing.T) {
 		a := n.do(t, "POST", docs, `{"title":"once"}`, header, "Idempotency-Key: shared", rep)
 		p := []person{bob, cia}[i%2]
 		c[restDoor].is(a.status == 201 && strings.Contains(a.body, p.ID) && !foreign(a.body, p), "%s got %d %s", p.Email, a.status, a.body)
+	}
+	for _, d := range rowDoors() {
+		for i, header := range []string{bob.as(), cia.as(), bob.as(), cia.as()} {
+			q := d.write("docs", "", object{"title": "once"})
+			a := n.through(t, q, header, "Idempotency-Key: shared-"+d.name)
+			c[d.name].is(!a.failed() && (a.header.Get("Idempotency-Replayed") != "") == (i > 1), "%d: %d %s", i, a.status, a.body)
+		}
 	}
 	// What a validator of another's answer says.
 	a := n.want(t, 200, "GET", docs+"?select=title", "", bob.as())
@@ -361,8 +373,9 @@ func misplaced(t *testing.T, n *town, c map[string]*class, secrets map[string]st
 	for what, s := range secrets {
 		e := url.QueryEscape(s)
 		for door, paths := range map[string][]string{
-			restDoor: {docs + "?title=eq." + e, docs + "?apikey=" + e, docs + "?access_token=" + e, docs + "?cursor=" + e}, auditDoor: {"/audit/v1/records?apikey=" + e, "/audit/v1/checkpoint?token=" + e},
-			authDoor: {"/auth/v1/verify?type=magiclink&token=" + e, "/auth/v1/callback?state=" + e + "&code=" + e, "/auth/v1/verify?type=" + e + "&token=" + e, "/auth/v1/authorize?provider=acme&code_challenge=" + e, "/auth/v1/admin/users?page=" + e},
+			restDoor: {docs + "?title=eq." + e, docs + "?apikey=" + e, docs + "?access_token=" + e, docs + "?cursor=" + e}, graphqlDoor: {graphqlPath + "?query=" + e, graphqlPath + "?apikey=" + e}, grpcDoor: {grpcAt + "ListRanks?connect=v1&encoding=json&message=" + e},
+			auditDoor: {"/audit/v1/records?apikey=" + e, "/audit/v1/checkpoint?token=" + e},
+			authDoor:  {"/auth/v1/verify?type=magiclink&token=" + e, "/auth/v1/callback?state=" + e + "&code=" + e, "/auth/v1/verify?type=" + e + "&token=" + e, "/auth/v1/authorize?provider=acme&code_challenge=" + e, "/auth/v1/admin/users?page=" + e},
 		} {
 			for _, path := range paths {
 				a := n.nowhere(t, path, boss)

@@ -33,6 +33,7 @@ func doors() []door {
 		{name: "rest", says: sayAll, method: restMethod, expect: (*oracle).answer, put: restPut, compare: restCompare},
 		{name: "graphql", says: graphqlSays, method: graphqlMethod, expect: graphqlExpect, put: graphqlPut, compare: graphqlCompare},
 		{name: "connect", says: connectSays, method: connectMethod, expect: rpcExpect, put: connectPut, compare: rpcCompare},
+		{name: "grpc", says: grpcSays, method: grpcMethod, expect: rpcExpect, put: grpcPut, compare: rpcCompare},
 	}
 }
 

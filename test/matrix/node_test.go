@@ -34,6 +34,7 @@ type node struct {
 	*server.Node
 	url, secret, publishable string
 	client                   *http.Client
+	grpc                     *grpcClient
 }
 
 // start serves a generated application.
@@ -77,6 +78,7 @@ func start(t *testing.T, a *app) *node {
 		t.Fatalf("the node did not start: %v", err)
 	}
 	n.publishable, n.secret = n.Keys().Pair()
+	n.grpc = reflected(t, n)
 	return n
 }
 

@@ -653,7 +653,7 @@ func (h *house) askRPC(q *question) *got {
 		out.said = append(out.said, a)
 		if a.status >= 400 {
 			out.refused = true
-			if a.status >= 500 {
+			if a.status >= 500 && a.status != http.StatusNotImplemented { // what the grammar has and Pando does not
 				out.failed = "it is the server's fault"
 			}
 			return out
