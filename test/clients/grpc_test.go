@@ -147,7 +147,7 @@ func TestConnectWeb(t *testing.T) {
 		t.Skip("connect-web is not installed; `make test` does it, or: npm ci --ignore-scripts --prefix test/clients")
 	}
 	bin, files := protoFiles(t, "../../examples/shop")
-	dir, err := os.MkdirTemp("node_modules", ".pando-") // Node looks for packages in the folders above
+	dir, err := os.MkdirTemp("node_modules", ".pando-") //nolint:usetesting // Node looks for packages in the folders above
 	if err != nil {
 		t.Fatal(err)
 	}

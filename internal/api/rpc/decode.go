@@ -326,9 +326,10 @@ func (f *field) timestamp(wire []byte) (string, error) {
 			return "", about(fault.New(fault.InvalidBody, "this is no Timestamp"), f.name)
 		}
 		wire = wire[n:]
-		if number == secondsNumber {
+		switch number { //nolint:exhaustive // the others are not the message's
+		case secondsNumber:
 			sec = int64(v) //nolint:gosec // two's complement is what the wire has
-		} else if number == nanosNumber {
+		case nanosNumber:
 			nanos = int64(v) //nolint:gosec // as above
 		}
 	}

@@ -111,7 +111,9 @@ func (d *Door) sight(id policy.Identity, schemas []*schema) (*sight, string) {
 		}
 		return b
 	}
-	may := func(e *model.Entity, rule policy.Rule) bool { return policy.Ever(guard, policy.Use{Entity: e, Rule: rule}) }
+	may := func(e *model.Entity, rule policy.Rule) bool {
+		return policy.Ever(guard, policy.Use{Entity: e, Rule: rule})
+	}
 	for _, m := range d.app.Modules {
 		for _, e := range m.Entities {
 			reads[e] = note(may(e, policy.RuleRead))
@@ -160,7 +162,7 @@ func (h health) Check(ctx context.Context, req *grpchealth.CheckRequest) (*grpch
 		return nil, connect.NewError(connect.CodeNotFound, fault.New(fault.NotFound, "the health of single services is not told: leave the name out"))
 	}
 	if h.ready(ctx) != nil { // why is for the operators' page /readyz
-		return &grpchealth.CheckResponse{Status: grpchealth.StatusNotServing}, nil
+		return &grpchealth.CheckResponse{Status: grpchealth.StatusNotServing}, nil //nolint:nilerr // the answer is that it does not serve
 	}
 	return &grpchealth.CheckResponse{Status: grpchealth.StatusServing}, nil
 }

@@ -55,14 +55,23 @@ func TestRowsGoRoundOnEveryProtocol(t *testing.T) {
 	}
 }
 
-// things makes rows 1 to n, named a to z, of which every second is done.
+// things makes rows 1 to n, named after them, of which every second is done.
 func (w *world) things(n int) {
 	w.t.Helper()
+	w.thingsFrom(0, n)
+}
+
+// thingsFrom makes n rows behind the row from.
+func (w *world) thingsFrom(from, n int) {
+	w.t.Helper()
 	wr := &query.Write{Action: query.Create, Target: query.Target{Module: "shop", Entity: "things"}, Columns: []string{"id", "name", "done", "price", "tags"}}
-	for i := 1; i <= n; i++ {
+	for i := from + 1; i <= from+n; i++ {
 		wr.Rows = append(wr.Rows, []query.Cell{
-			{Kind: query.FromText, Raw: fmt.Sprint(i)}, {Kind: query.FromText, Raw: fmt.Sprintf("thing %d", i)},
-			{Kind: query.FromText, Raw: fmt.Sprint(i%2 == 0)}, {Kind: query.FromText, Raw: fmt.Sprintf("%d.50", i)}, {Kind: query.FromJSON, Raw: fmt.Sprintf(`["t%d","all"]`, i%3)},
+			{Kind: query.FromText, Raw: fmt.Sprint(i)},
+			{Kind: query.FromText, Raw: fmt.Sprintf("thing %d", i)},
+			{Kind: query.FromText, Raw: fmt.Sprint(i%2 == 0)},
+			{Kind: query.FromText, Raw: fmt.Sprintf("%d.50", i)},
+			{Kind: query.FromJSON, Raw: fmt.Sprintf(`["t%d","all"]`, i%3)},
 		})
 	}
 	if _, err := w.engine.Write(w.t.Context(), policy.Identity{Role: policy.Service}, wr, nil); err != nil {
