@@ -115,13 +115,20 @@ func (v *View) index() {
 		}
 	}
 	for e := range v.differs {
-		members := make(map[string]*Field, len(e.Fields))
+		var members map[string]*Field
 		for _, f := range e.Fields {
-			if name, there := v.FieldName(f); there {
-				members[name] = f
+			if _, other := v.fields[f]; other {
+				put(&members, f.Name, nil)
 			}
 		}
-		put(&v.members, e, members)
+		for _, f := range e.Fields {
+			if name := v.fields[f]; name != "" {
+				put(&members, name, f)
+			}
+		}
+		if members != nil {
+			put(&v.members, e, members)
+		}
 	}
 }
 
@@ -175,8 +182,8 @@ func (v *View) EntityName(e *Entity) (string, bool) {
 
 // Field is [Entity.Field] by the names of the version.
 func (v *View) Field(e *Entity, name string) *Field {
-	if members, ok := v.members[e]; ok {
-		return members[name]
+	if f, other := v.members[e][name]; other {
+		return f
 	}
 	return e.fields[name]
 }

@@ -79,8 +79,11 @@ type Item interface{ item() }
 type Star struct{}
 
 // Seen are of some fields those that the caller sees: what a star is where not
-// every field, or not by its own name, is meant. The columns are bare fields.
-type Seen struct{ Columns []Column }
+// every field, or not by its own name, is meant.
+type Seen struct{ Fields []Renamed }
+
+// Renamed is a field and what it is called in the answer.
+type Renamed struct{ Field, Name string }
 
 // Column is a field, a part of a JSON field, or an aggregate of one.
 type Column struct {

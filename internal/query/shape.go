@@ -186,9 +186,9 @@ func (s *shaper) items(items []Item) {
 			s.byte('*')
 		case *Seen:
 			s.byte('v')
-			for i := range it.Columns {
-				s.name(it.Columns[i].Path.Field)
-				s.name(it.Columns[i].Alias)
+			for _, f := range it.Fields {
+				s.name(f.Field)
+				s.name(f.Name)
 			}
 			s.byte(';')
 		case *Column:

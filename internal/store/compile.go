@@ -1,7 +1,6 @@
 package store
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 	"strconv"
@@ -244,10 +243,9 @@ func (l *level) selectItem(it query.Item) error {
 	case *query.Column:
 		item = it
 	case *query.Seen:
-		for i := range it.Columns {
-			c := &it.Columns[i]
-			if f := l.e.Field(c.Path.Field); f != nil {
-				if err := l.selectField(f, cmp.Or(c.Alias, f.Name)); err != nil {
+		for _, r := range it.Fields {
+			if f := l.e.Field(r.Field); f != nil {
+				if err := l.selectField(f, r.Name); err != nil {
 					return err
 				}
 			}

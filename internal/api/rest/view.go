@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -45,10 +46,10 @@ func deprecates(app *model.App) bool {
 	})
 }
 
-// showns are the fields that stars mean, of the entities of which that is not
-// every field by its own name.
+// showns are the fields that stars mean, by entity; they are made when the first
+// request asks. One of every field by its own name is nil.
 type showns struct {
-	stars map[*model.Entity]*query.Seen
+	stars sync.Map  // *model.Entity -> *query.Seen
 	until time.Time // when the next field is gone; zero: none will be
 }
 
@@ -56,36 +57,50 @@ type showns struct {
 func (n *names) star(e *model.Entity) *query.Seen {
 	s := n.showns.Load()
 	if s == nil || !s.until.IsZero() && !n.usage.Now().Before(s.until) {
-		s = n.show(n.usage.Now())
+		s = &showns{until: n.nextEnd(n.usage.Now())}
 		n.showns.Store(s)
 	}
-	return s.stars[e]
+	if seen, ok := s.stars.Load(e); ok {
+		return seen.(*query.Seen) //nolint:forcetypeassert // the map holds nothing else
+	}
+	seen := n.seen(e, n.usage.Now())
+	s.stars.Store(e, seen)
+	return seen
 }
 
-func (n *names) show(now time.Time) *showns {
-	s := &showns{stars: map[*model.Entity]*query.Seen{}}
+// nextEnd is when the next field is gone; zero: none will be.
+func (n *names) nextEnd(now time.Time) (next time.Time) {
 	for _, m := range n.view.App.Modules {
 		for _, e := range m.Entities {
-			seen, differs := &query.Seen{}, !n.view.Same(e)
 			for _, f := range e.Fields {
-				name, there := n.view.FieldName(f)
-				if f.Deprecated.Gone(now) {
-					there, differs = false, true
-				} else if f.Deprecated != nil {
-					if end, ok := f.Deprecated.End(); ok && (s.until.IsZero() || end.Before(s.until)) {
-						s.until = end
-					}
+				if f.Deprecated == nil || f.Deprecated.Gone(now) {
+					continue
 				}
-				if there {
-					seen.Columns = append(seen.Columns, query.Column{Path: query.Path{Field: f.Name}, Alias: name})
+				if end, ok := f.Deprecated.End(); ok && (next.IsZero() || end.Before(next)) {
+					next = end
 				}
-			}
-			if differs {
-				s.stars[e] = seen
 			}
 		}
 	}
-	return s
+	return next
+}
+
+func (n *names) seen(e *model.Entity, now time.Time) *query.Seen {
+	seen, differs := &query.Seen{}, !n.view.Same(e)
+	for _, f := range e.Fields {
+		name, there := n.view.FieldName(f)
+		if f.Deprecated.Gone(now) {
+			there, differs = false, true
+		}
+		if there {
+			seen.Fields = append(seen.Fields, query.Renamed{Field: f.Name, Name: name})
+		}
+	}
+	if !differs {
+		return nil
+	}
+	seen.Fields = slices.Clip(seen.Fields)
+	return seen
 }
 
 // entity is what the version calls an entity.
@@ -459,7 +474,7 @@ func renamed(body []byte, seen *query.Seen) []byte {
 		for sp.space(); !sp.accept('}'); sp.space() {
 			sp.accept(',')
 			key, start, end := sp.rawMember()
-			at := slices.IndexFunc(seen.Columns, func(c query.Column) bool { return c.Path.Field == key })
+			at := slices.IndexFunc(seen.Fields, func(f query.Renamed) bool { return f.Field == key })
 			if at < 0 {
 				continue
 			}
@@ -467,7 +482,7 @@ func renamed(body []byte, seen *query.Seen) []byte {
 				out = append(out, ',')
 			}
 			first = false
-			out = append(value.AppendQuoted(out, seen.Columns[at].Alias), ':')
+			out = append(value.AppendQuoted(out, seen.Fields[at].Name), ':')
 			out = append(out, sp.s[start:end]...)
 		}
 		out = append(out, '}')
