@@ -42,10 +42,19 @@ entities:
 		view        *View
 		name, field string
 	}{
-		{v1, "name", "full_name"}, {v1, "full_name", ""}, {v2, "full_name", "full_name"}, {v2, "name", ""},
-		{v1, "nick", ""}, {v2, "nick", ""}, {v3, "nick", "nick"},
-		{v1, "fax", "fax"}, {v2, "fax", ""},
-		{v1, "email", "mail"}, {v2, "email", "mail"}, {v3, "mail", "mail"}, {v3, "email", ""},
+		{v1, "name", "full_name"},
+		{v1, "full_name", ""},
+		{v2, "full_name", "full_name"},
+		{v2, "name", ""},
+		{v1, "nick", ""},
+		{v2, "nick", ""},
+		{v3, "nick", "nick"},
+		{v1, "fax", "fax"},
+		{v2, "fax", ""},
+		{v1, "email", "mail"},
+		{v2, "email", "mail"},
+		{v3, "mail", "mail"},
+		{v3, "email", ""},
 	} {
 		got := ""
 		if f := c.view.Field(people, c.name); f != nil {

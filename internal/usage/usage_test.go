@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -112,7 +113,7 @@ func TestMadeUpClients(t *testing.T) {
 	for _, u := range uses {
 		sum += u.Count
 		clients[u.Client] = true
-		if len(u.Client) > 64 || strings.ContainsAny(u.Client, "\x1b\xff") {
+		if len(u.Client) > 64 || strings.ContainsRune(u.Client, 0x1b) || !utf8.ValidString(u.Client) {
 			t.Fatalf("the client %q", u.Client)
 		}
 	}

@@ -136,9 +136,9 @@ func (n *names) target(t query.Target) query.Target {
 	}
 	e := n.view.Entity(t.Module, t.Entity)
 	now := n.view.App.Entity(t.Module, t.Entity)
-	switch {
-	case e == now:
-	case e == nil:
+	switch e {
+	case now:
+	case nil:
 		t.Entity = n.view.Unknown(t.Entity)
 	default:
 		t = query.Target{Module: e.Module.Name, Entity: e.Name}

@@ -204,7 +204,7 @@ func TestVersions(t *testing.T) {
 		"/rest/v1/": regexp.MustCompile(`people|full_name|nick|person|payer|giver|rename\b`),
 		"/rest/v2/": regexp.MustCompile(`customers|customer_id|debtor|fax|baptise|\bnumber\b`),
 	}
-	for _, exchange := range strings.Split(answers, "\n\n") {
+	for exchange := range strings.SplitSeq(answers, "\n\n") {
 		version, asked := "", ""
 		for line := range strings.Lines(exchange) {
 			if request, ok := strings.CutPrefix(line, ">"); ok {
