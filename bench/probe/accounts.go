@@ -12,11 +12,11 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"regexp"
-	"strconv"
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/pandobase/pando/bench/quiet"
 )
 
 // accounts are how many users share the rows that have an owner.
@@ -148,23 +148,9 @@ func peak(args []string, _ io.Writer) error {
 	pid := fs.Int("pid", 0, "whose")
 	out := fs.String("out", "", "where")
 	_ = fs.Parse(args) // exits on error
-	mib, err := mostResident(*pid)
+	mib, err := quiet.Peak(*pid)
 	if err != nil {
 		return err
 	}
 	return facts{"peak_mib": mib}.write(*out)
-}
-
-// mostResident gives the most MiB that a process has had resident.
-func mostResident(pid int) (float64, error) {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0, err
-	}
-	m := regexp.MustCompile(`VmHWM:\s+(\d+) kB`).FindSubmatch(status)
-	if m == nil {
-		return 0, errors.New("the kernel does not tell")
-	}
-	kib, err := strconv.ParseFloat(string(m[1]), 64)
-	return kib / 1024, err
 }

@@ -104,7 +104,7 @@ func properties() []property {
 		besides("Connect get by id over HTTP/1.1, to a constant answer through connect-go", "pando connect get", "constant connect get", "%.2f", 0.5),
 		{
 			name: "gRPC stream of 100,000 rows: memory beyond that of streams of 1,000", value: fact("stream", "growth_mib"), format: "%.1f MiB", atMost: 8,
-			note: beside("at most %.0f MiB resident", "stream", "peak_mib"),
+			note: beside("at most %.0f MiB of its own", "stream", "peak_mib"),
 		},
 		{
 			name: "gRPC stream of 100,000 rows, to the same rows of REST as NDJSON", value: fact("stream", "ratio"), format: "%.2f",

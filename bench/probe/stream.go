@@ -103,16 +103,23 @@ func (s *streams) memory() (facts, error) {
 	return facts{"peak_mib": long, "peak_brief_mib": brief, "growth_mib": long - brief}, nil
 }
 
-// peakOf gives the most MiB that were resident while f ran.
-func (s *streams) peakOf(f func() error) (float64, error) {
-	// proc(5): 5 resets the peak to what is resident now.
-	if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", s.pid), []byte("5"), 0o200); err != nil {
-		return 0, err
+// peakOf gives the most MiB of its own that the node had resident while f ran. The
+// pages of files that it maps are not its own: the kernel takes them when it likes.
+func (s *streams) peakOf(f func() error) (peak float64, err error) {
+	done := make(chan error, 1)
+	go func() { done <- f() }()
+	for {
+		own, err := quiet.Own(s.pid)
+		if err != nil {
+			return 0, errors.Join(err, <-done)
+		}
+		peak = max(peak, own)
+		select {
+		case err := <-done:
+			return peak, err
+		case <-time.After(5 * time.Millisecond):
+		}
 	}
-	if err := f(); err != nil {
-		return 0, err
-	}
-	return mostResident(s.pid)
 }
 
 // speed is what one stream came to.

@@ -4,7 +4,6 @@ package quiet
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -83,16 +82,25 @@ func Busy() float64 {
 
 // Resident gives the resident set of a process in MiB, as ps prints it: mapped
 // pages of files included.
-func Resident(pid int) (float64, error) {
+func Resident(pid int) (float64, error) { return status(pid, "VmRSS") }
+
+// Own gives what of it belongs to the process alone, in MiB: no pages of files.
+func Own(pid int) (float64, error) { return status(pid, "RssAnon") }
+
+// Peak gives the largest resident set that a process has had, in MiB.
+func Peak(pid int) (float64, error) { return status(pid, "VmHWM") }
+
+// status gives a size of /proc/PID/status in MiB.
+func status(pid int, name string) (float64, error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, err
 	}
 	for line := range strings.Lines(string(b)) {
-		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+		if rest, ok := strings.CutPrefix(line, name+":"); ok {
 			kib, err := strconv.ParseFloat(strings.Fields(rest)[0], 64)
 			return kib / 1024, err
 		}
 	}
-	return 0, errors.New("the process has no VmRSS")
+	return 0, fmt.Errorf("the process has no %s", name)
 }
