@@ -195,7 +195,7 @@ func (c *comparison) field(where string, old, now *Field, answered, given bool) 
 		c.allows(where, "it is never null", REST, GraphQL, GRPC)
 	}
 	switch {
-	case !old.Required && now.Required && !(old.Nullable && !now.Nullable):
+	case !old.Required && now.Required && (!old.Nullable || now.Nullable):
 		c.breaks(where, "it has to be given", REST, GraphQL, GRPC)
 	case old.Required && !now.Required:
 		c.allows(where, "it need not be given", REST, GraphQL, GRPC)

@@ -76,13 +76,16 @@ func TestCompare(t *testing.T) {
 		}},
 		{name: "an entity comes", from: "  lines:\n", to: "  notes: { fields: { text: text } }\n  lines:\n", want: []string{"compatible: v1 shop.notes: the entity is new (REST, GraphQL, gRPC)"}},
 		{name: "a field goes", from: "      tags:   { type: text, list: true, optional: true }\n", to: "", want: []string{
-			"breaking: v1 shop.orders.tags: the field is gone; one that has another name now keeps this one in older versions with was: and since: (REST, GraphQL, gRPC)"}},
+			"breaking: v1 shop.orders.tags: the field is gone; one that has another name now keeps this one in older versions with was: and since: (REST, GraphQL, gRPC)",
+		}},
 		{name: "a field comes", from: "      qty:", to: "      more: { type: text, optional: true }\n      qty:", want: []string{"compatible: v1 shop.orders.more: the field is new (REST, GraphQL, gRPC)"}},
 		{name: "a required field comes", from: "      qty:", to: "      more: { type: text }\n      qty:", want: []string{
-			"breaking: v1 shop.orders.more: the field is new, and a create has to give it; give it a default, or make it optional (REST, GraphQL, gRPC)"}},
+			"breaking: v1 shop.orders.more: the field is new, and a create has to give it; give it a default, or make it optional (REST, GraphQL, gRPC)",
+		}},
 		{name: "a rename without was", from: "      tags:", to: "      labels:", want: []string{
 			"breaking: v1 shop.orders.tags: the field is gone; one that has another name now keeps this one in older versions with was: and since: (REST, GraphQL, gRPC)",
-			"compatible: v1 shop.orders.labels: the field is new (REST, GraphQL, gRPC)"}},
+			"compatible: v1 shop.orders.labels: the field is new (REST, GraphQL, gRPC)",
+		}},
 		{name: "a rename with was in a new version", versions: "[v1, v2]", from: "      tags:   { type: text,", to: "      labels: { was: tags, since: v2, type: text,", want: []string{"compatible: v2: the version is new (REST, GraphQL, gRPC)"}},
 		{name: "an entity is renamed in a new version", versions: "[v1, v2]", from: "  lines:\n    fields:", to: "  parts:\n    was: lines\n    since: v2\n    fields:", want: []string{"compatible: v2: the version is new (REST, GraphQL, gRPC)"}},
 		{name: "a version goes", versions: "[v2]", want: []string{"breaking: v1: the version is gone (REST, GraphQL, gRPC)", "compatible: v2: the version is new (REST, GraphQL, gRPC)"}},
@@ -94,7 +97,8 @@ func TestCompare(t *testing.T) {
 		{name: "a value goes", from: "[open, paid]", to: "[open]", want: []string{"breaking: v1 shop.orders.status: the value paid is gone (REST, GraphQL, gRPC)"}},
 		{name: "a value comes", from: "[open, paid]", to: "[open, paid, shipped]", want: []string{"compatible: v1 shop.orders.status: the value shipped is new (REST, GraphQL, gRPC)"}},
 		{name: "null where there was none", from: "total:  { type: decimal, scale: 2 }", to: "total:  { type: decimal, scale: 2, optional: true }", want: []string{
-			"breaking: v1 shop.orders.total: it can be null (GraphQL)", "compatible: v1 shop.orders.total: it need not be given (REST, GraphQL, gRPC)"}},
+			"breaking: v1 shop.orders.total: it can be null (GraphQL)", "compatible: v1 shop.orders.total: it need not be given (REST, GraphQL, gRPC)",
+		}},
 		{name: "no null any more", from: "note:   { type: text, optional: true }", to: "note:   { type: text, default: x }", want: []string{"breaking: v1 shop.orders.note: it cannot be null any more (REST, GraphQL, gRPC)"}},
 		{name: "a default goes", from: "max: 100, default: 1", to: "max: 100", want: []string{"breaking: v1 shop.orders.qty: it has to be given (REST, GraphQL, gRPC)"}},
 		{name: "a default comes", from: "scale: 2", to: "scale: 2, default: 1", want: []string{"compatible: v1 shop.orders.total: it need not be given (REST, GraphQL, gRPC)"}},
@@ -102,23 +106,29 @@ func TestCompare(t *testing.T) {
 		{name: "it is hidden no more", from: "optional: true, hidden: true", to: "optional: true", want: []string{"compatible: v1 shop.orders.pin: it is answered (REST, GraphQL, gRPC)"}},
 		{name: "a relation is renamed", from: "ref: orders, on_delete", to: "ref: orders, as: parent, on_delete", want: []string{
 			"breaking: v1 shop.lines.order: the relation to shop.orders is gone; one that has another name now keeps this one in older versions with was: and since: (REST, GraphQL)",
-			"compatible: v1 shop.lines.parent: the relation to shop.orders is new (REST, GraphQL)"}},
+			"compatible: v1 shop.lines.parent: the relation to shop.orders is new (REST, GraphQL)",
+		}},
 		{name: "many rows become one", from: "      order_id: { ref: orders, on_delete: cascade }\n", to: "      order_id: { ref: orders, on_delete: cascade }\n    unique: [[order_id]]\n", want: []string{
-			"breaking: v1 shop.orders.lines: the relation led to many rows and leads to one row (REST, GraphQL)"}},
+			"breaking: v1 shop.orders.lines: the relation led to many rows and leads to one row (REST, GraphQL)",
+		}},
 		{name: "a number moves", lock: []string{"note: 3, qty: 4", "note: 4, qty: 3"}, want: []string{
 			"breaking: v1 shop.orders.note: its number was 3 and is 4; take pando.lock as it was committed (gRPC)",
-			"breaking: v1 shop.orders.qty: its number was 4 and is 3; take pando.lock as it was committed (gRPC)"}},
+			"breaking: v1 shop.orders.qty: its number was 4 and is 3; take pando.lock as it was committed (gRPC)",
+		}},
 		{name: "a value's number moves", lock: []string{"open: 1, paid: 2", "open: 2, paid: 1"}, want: []string{
-			"breaking: v1 shop.orders.status: the number of open was 1 and is 2 (gRPC)", "breaking: v1 shop.orders.status: the number of paid was 2 and is 1 (gRPC)"}},
+			"breaking: v1 shop.orders.status: the number of open was 1 and is 2 (gRPC)", "breaking: v1 shop.orders.status: the number of paid was 2 and is 1 (gRPC)",
+		}},
 		{name: "an operation goes", from: "  sum:\n", to: "  total:\n", want: []string{
 			"breaking: v1 shop.sum: the operation is gone; one that has another name now keeps this one in older versions with was: and since: (REST, GraphQL, gRPC)",
-			"compatible: v1 shop.total: the operation is new (REST, GraphQL, gRPC)"}},
+			"compatible: v1 shop.total: the operation is new (REST, GraphQL, gRPC)",
+		}},
 		{name: "an input goes", from: ", hint: { type: text, optional: true }", to: "", want: []string{"breaking: v1 shop.place().input.hint: it is gone (REST, GraphQL, gRPC)"}},
 		{name: "an input comes", from: "{ note: text,", to: "{ note: text, more: { type: int, optional: true },", want: []string{"compatible: v1 shop.place().input.more: it is new (REST, GraphQL, gRPC)"}},
 		{name: "a required input comes", from: "{ note: text,", to: "{ note: text, more: int,", want: []string{"breaking: v1 shop.place().input.more: it is new, and has to be given (REST, GraphQL, gRPC)"}},
 		{name: "an input becomes required", from: "hint: { type: text, optional: true }", to: "hint: text", want: []string{"breaking: v1 shop.place().input.hint: it cannot be null any more (REST, GraphQL, gRPC)"}},
 		{name: "an input becomes optional", from: "{ note: text,", to: "{ note: { type: text, optional: true },", want: []string{
-			"compatible: v1 shop.place().input.note: it can be null (REST, GraphQL, gRPC)", "compatible: v1 shop.place().input.note: it need not be given (REST, GraphQL, gRPC)"}},
+			"compatible: v1 shop.place().input.note: it can be null (REST, GraphQL, gRPC)", "compatible: v1 shop.place().input.note: it need not be given (REST, GraphQL, gRPC)",
+		}},
 		{name: "an input deep inside", from: "fields: { qty: int }", to: "fields: { qty: text }", want: []string{"breaking: v1 shop.place().input.lines.qty: it was int and is text (REST, GraphQL, gRPC)"}},
 		{name: "an input becomes a list", from: "{ note: text,", to: "{ note: { type: text, list: true },", want: []string{"breaking: v1 shop.place().input.note: it was text and is a list of text (REST, GraphQL, gRPC)"}},
 		{name: "an output becomes a list", from: "output: orders", to: "output: { list: true, of: orders }", want: []string{"breaking: v1 shop.place: it answered one and answers a list (REST, GraphQL, gRPC)"}},
