@@ -102,7 +102,7 @@ func (r *root) command() *cobra.Command {
 	cmd.PersistentFlags().StringVarP(&r.dir, "dir", "C", cmp.Or(r.opt.Dir, "."), "the application's folder")
 	cmd.PersistentFlags().BoolVar(&r.json, "json", false, "answer as JSON, for scripts")
 	cmd.AddCommand(
-		r.initCommand(), r.devCommand(), r.serveCommand(), r.demoCommand(), r.checkCommand(), r.secretsCommand(), r.jobsCommand(), r.eventsCommand(), r.webhooksCommand(), r.schemaCommand(), r.typesCommand(), r.clientCommand(), r.genCommand(), r.openapiCommand(), r.protoCommand(),
+		r.initCommand(), r.devCommand(), r.serveCommand(), r.demoCommand(), r.checkCommand(), r.secretsCommand(), r.jobsCommand(), r.eventsCommand(), r.webhooksCommand(), r.schemaCommand(), r.typesCommand(), r.clientCommand(), r.genCommand(), r.openapiCommand(), r.protoCommand(), r.graphqlCommand(),
 		r.migrateCommand(), r.moveCommand(), r.importCommand(), r.exportCommand(), r.keysCommand(), r.usersCommand(), r.policyCommand(), r.auditCommand(), r.adviseCommand(), r.apiCommand(), r.diffCommand(), r.pullCommand(), r.versionCommand(),
 	)
 	cmd.InitDefaultCompletionCmd() // now, so that strict covers it

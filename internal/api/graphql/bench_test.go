@@ -23,7 +23,7 @@ func BenchmarkDoors(b *testing.B) {
 	w := newWorld(b)
 	var objects []string
 	for i := range 60 {
-		objects = append(objects, fmt.Sprintf(`{ number: %d, total: "1.50", note: "some words", customer: { name: "c%d" }, lines: [{ product: "p", qty: 2 }, { product: "q", qty: 3 }] }`, i, i))
+		objects = append(objects, fmt.Sprintf(`{ id: "018f0000-0000-7000-8000-%012d", number: %d, total: "1.50", note: "some words", customer: { name: "c%d" }, lines: [{ product: "p", qty: 2 }, { product: "q", qty: 3 }] }`, i, i, i))
 	}
 	if _, errs := w.try(service(), "mutation { shop_ordersInsert(objects: ["+strings.Join(objects, ",")+"]) { affectedRows } }"); len(errs) > 0 {
 		b.Fatal(errs[0].Message)
@@ -33,6 +33,7 @@ func BenchmarkDoors(b *testing.B) {
 	s := w.door.schemaFor(w.door.app.Latest(), &id, guard)
 	handler := rest.New(rest.Config{Engine: w.door.Engine, Authenticate: func(*http.Request) (policy.Identity, error) { return id, nil }})
 	for _, c := range []struct{ name, doc, path string }{
+		{"get", `{ shop_ordersByKey(id: "018f0000-0000-7000-8000-000000000007") { number total note customer { name level } } }`, "/rest/v1/orders?id=eq.018f0000-0000-7000-8000-000000000007&select=number,total,note,customer(name,level)"},
 		{"list", `{ shop_orders(first: 30) { nodes { number total note customer { name level } lines { nodes { product qty } } } } }`, "/rest/v1/orders?limit=30&select=number,total,note,customer(name,level),lines(product,qty)"},
 		{"flat", `{ shop_orders(first: 30) { nodes { number total note } } }`, "/rest/v1/orders?limit=30&select=number,total,note"},
 		{"page", `{ shop_orders(first: 30) { pageInfo { hasNextPage endCursor } edges { cursor node { number total note customer { name level } } } } }`, "/rest/v1/orders?limit=30&select=number,total,note,customer(name,level)"},
