@@ -251,6 +251,10 @@ type Field struct {
 	Lifespan
 }
 
+// Inner reports whether the field never crosses a door: nobody reads it, and
+// nobody gives it.
+func (f *Field) Inner() bool { return f.Hidden && (f.Entity.ReadOnly || f.Generated) }
+
 // DefaultKind says where a default comes from.
 type DefaultKind uint8
 

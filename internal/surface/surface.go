@@ -116,7 +116,7 @@ func (v version) entity(e *model.Entity) Entity {
 	numbers := v.app.FieldNumbers(e)
 	for _, f := range e.Fields {
 		name, there := v.view.FieldName(f)
-		if !there {
+		if !there || f.Inner() {
 			continue
 		}
 		field := typed(f.Type)

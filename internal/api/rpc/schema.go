@@ -174,6 +174,9 @@ func (p *part) entity(e *model.Entity, name string) *entity {
 	members, types := scope{}, scope{}
 	for _, f := range e.Fields {
 		shown, there := p.view.FieldName(f)
+		if f.Inner() {
+			continue
+		}
 		if !there {
 			out.row.reserved = append(out.row.reserved, reserved{numbers[f.Name], f.Name})
 			continue
