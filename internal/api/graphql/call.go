@@ -23,6 +23,7 @@ type call struct {
 	reading     engine.ReadOptions // how old what is read may be
 	secure      bool               // the client came over TLS
 
+	fixed   *fixedParts // what is the same for every call of the document; nil: nothing is kept
 	door    *door
 	things  []usage.Thing // deprecated, of the field that is compiled
 	told    []usage.Thing // of those before it

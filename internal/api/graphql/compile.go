@@ -38,7 +38,7 @@ func (c *call) rows(f *collected, e *model.Entity) (*question, error) {
 	if err := c.page(n, f.field(), e); err != nil {
 		return nil, err
 	}
-	members, err := c.members(f.sets())
+	members, err := fixedPart(c, f, c.members)
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +122,7 @@ func (c *call) byKey(f *collected, e *model.Entity) (*question, error) {
 	if err != nil {
 		return nil, err
 	}
-	items, err := c.items(f.sets())
+	items, err := fixedPart(c, f, c.items)
 	if err != nil {
 		return nil, err
 	}

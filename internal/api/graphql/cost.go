@@ -22,6 +22,8 @@ type cost struct {
 	ctx  context.Context
 	page float64 // rows of a page that nobody chose
 	rows func(context.Context, *model.Entity) (int64, bool)
+
+	varies bool // by sizes, or by variables
 }
 
 const (
@@ -38,16 +40,34 @@ const (
 
 // cost refuses an operation that costs more than is left of the limit, and
 // returns what it costs.
-func (d *door) cost(ctx context.Context, c *call, left int) (int, error) {
+func (d *door) cost(ctx context.Context, c *call, op *preparedOperation, left int) (int, error) {
+	if n := int(op.cost.Load()); n > 0 && n <= left {
+		return n, nil
+	}
 	e := &cost{call: c, ctx: ctx, page: float64(d.app.Config.Limits.Rows), rows: d.Rows}
 	sum := math.Ceil(e.below(1, c.op.SelectionSet))
 	const most = 1 << 50
 	n := int(min(sum, most))
+	if !e.varies && n > 0 && fixedRoots(c.op.SelectionSet) {
+		op.cost.Store(int64(n))
+	}
 	if n > left {
 		return n, invalid(c.op.Position, fault.LimitExceeded, "the operation may read %d rows, and %d are allowed", n, left).
 			because(map[string]any{"cost": costOf(n, d.limits.Cost)}, "ask for smaller pages with first or last; api.graphql.cost of pando.yaml bounds it")
 	}
 	return n, nil
+}
+
+// fixedRoots reports whether no variable says what is selected, but for arguments
+// of the root fields.
+func fixedRoots(set ast.SelectionSet) bool {
+	for _, s := range set {
+		f, ok := s.(*ast.Field)
+		if !ok || !fixedDirectives(f.Directives) || !fixedSet(f.SelectionSet) {
+			return false
+		}
+	}
+	return true
 }
 
 // costOf is the extension cost.
@@ -73,6 +93,7 @@ func (e *cost) field(rows float64, f *collected) float64 {
 	case rowToMany:
 		return e.connection(rows, e.many(m.relation), f)
 	case rootInsert:
+		e.varies = true
 		given, _ := e.argument(f.field(), "objects")
 		list, _ := given.([]any)
 		n := max(1, float64(len(list)))
@@ -126,6 +147,7 @@ func (e *cost) pageOf(f *ast.Field) float64 {
 // size is about how many rows an entity has, and no fewer. Where nobody knows, it
 // is a few pages.
 func (e *cost) size(entity *model.Entity) (n float64, known bool) {
+	e.varies = true
 	if e.rows != nil {
 		if n, known := e.rows(e.ctx, entity); known {
 			return max(float64(n), smallest), true

@@ -168,7 +168,7 @@ func FuzzDocument(f *testing.F) {
 			if c.coerce(given, o.strict, true) != nil {
 				continue
 			}
-			if n, err := d.cost(t.Context(), c, d.limits.Cost); err == nil && (n < 0 || n > d.limits.Cost) {
+			if n, err := d.cost(t.Context(), c, &preparedOperation{def: c.op}, d.limits.Cost); err == nil && (n < 0 || n > d.limits.Cost) {
 				t.Fatalf("%q costs %d", doc, n)
 			}
 			for _, f := range c.collect(o.def.SelectionSet) {

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
@@ -26,12 +27,15 @@ type preparedKey struct {
 type prepared struct {
 	doc        *ast.QueryDocument
 	operations map[string]*preparedOperation // by name
+	fixed      fixedParts
 }
 
 type preparedOperation struct {
 	def *ast.OperationDefinition
 	// strict are variables that must not be null although their type has it.
 	strict map[string]bool
+	// cost, not 0, is what the operation costs whatever its variables are.
+	cost atomic.Int64
 	// introspects is where the operation first asks for the schema; nil: nowhere.
 	introspects *ast.Position
 }

@@ -1,8 +1,6 @@
 package graphql
 
 import (
-	"bytes"
-	"encoding/json"
 	"math"
 	"net/http"
 	"strconv"
@@ -21,7 +19,8 @@ type reply struct {
 // result is what one operation answers.
 type result struct {
 	*answer
-	cost map[string]int // the extension; nil: it was not executed
+	// cost and limit are the extension cost; limit 0: it was not executed.
+	cost, limit int
 }
 
 func (r *result) release() {
@@ -86,20 +85,16 @@ func (p *reply) status(r *result) int {
 
 // send answers one operation.
 func (p *reply) send(status int, r *result) {
-	var b bytes.Buffer
-	r.encode(&b)
-	p.write(status, b.Bytes())
+	p.write(status, r.append(make([]byte, 0, len(r.data)+1<<8)))
 }
 
 // sendAll answers a list of operations: each says for itself how it went.
 func (p *reply) sendAll(results []*result) {
-	var b bytes.Buffer
+	var b []byte
 	for i, r := range results {
-		b.WriteByte(",["[max(0, 1-i)])
-		r.encode(&b)
+		b = r.append(append(b, ",["[max(0, 1-i)]))
 	}
-	b.WriteByte(']')
-	p.write(http.StatusOK, b.Bytes())
+	p.write(http.StatusOK, append(b, ']'))
 }
 
 func (p *reply) write(status int, body []byte) {
@@ -110,35 +105,27 @@ func (p *reply) write(status int, body []byte) {
 	_, _ = p.w.Write(body) // the client may be gone; there is nobody left to tell
 }
 
-// encode writes the result as JSON, the errors first, as the specification likes
+// append appends the result as JSON, the errors first, as the specification likes
 // it (section 7.1.2). Without errors there is data, if only null.
-func (r *result) encode(b *bytes.Buffer) {
-	b.Grow(len(r.data) + 1<<8)
-	b.WriteByte('{')
-	member := func(name string, val any) {
-		if b.Bytes()[b.Len()-1] != '{' {
-			b.WriteByte(',')
-		}
-		b.WriteString(`"` + name + `":`)
-		enc := json.NewEncoder(b)
-		enc.SetEscapeHTML(false) // it is no HTML
-		if err := enc.Encode(val); err != nil {
+func (r *result) append(b []byte) []byte {
+	open := len(b)
+	if len(r.errs) > 0 {
+		errs, err := marshal(r.errs)
+		if err != nil {
 			panic(err) // texts, numbers, and maps and lists of them
 		}
-		b.Truncate(b.Len() - 1) // the encoder's line feed
-	}
-	if len(r.errs) > 0 {
-		member("errors", r.errs)
+		b = append(append(b, `,"errors":`...), errs...)
 	}
 	if r.data != nil {
-		if b.Bytes()[b.Len()-1] != '{' {
-			b.WriteByte(',')
-		}
-		b.WriteString(`"data":`)
-		b.Write(r.data)
+		b = append(append(b, `,"data":`...), r.data...)
 	}
-	if r.cost != nil {
-		member("extensions", map[string]any{"cost": r.cost})
+	if r.limit > 0 {
+		b = strconv.AppendInt(append(b, `,"extensions":{"cost":{"limit":`...), int64(r.limit), 10)
+		b = append(strconv.AppendInt(append(b, `,"requested":`...), int64(r.cost), 10), "}}"...)
 	}
-	b.WriteByte('}')
+	if len(b) == open {
+		return append(b, "{}"...)
+	}
+	b[open] = '{' // each member starts with a comma
+	return append(b, '}')
 }

@@ -106,14 +106,14 @@ func (s *session) ready(o *operation, left *int) *run {
 			because(nil, "ask again with a query")}}
 	}
 	c := &call{
-		door: s.door, schema: s.schema, id: s.id, guard: s.guard, doc: p.doc, op: op.def, w: s.out.w.Header(),
+		door: s.door, schema: s.schema, id: s.id, guard: s.guard, doc: p.doc, op: op.def, fixed: &p.fixed, w: s.out.w.Header(),
 		reading: readOptions(s.out.r), secure: s.Secure,
 	}
 	if errs := c.coerce(o.variables, op.strict, open); errs != nil {
 		return &run{errs: errs}
 	}
 	r := &run{call: c}
-	if r.cost, err = s.cost(s.out.r.Context(), c, *left); err != nil {
+	if r.cost, err = s.cost(s.out.r.Context(), c, op, *left); err != nil {
 		return &run{errs: []error{err}}
 	}
 	*left -= r.cost
@@ -157,5 +157,5 @@ func (s *session) result(ctx context.Context, r *run) *result {
 		return s.out.refused(r.errs...) //nolint:contextcheck // it is the request's
 	}
 	a := s.execute(ctx, r.call)
-	return &result{answer: a, cost: costOf(r.cost, s.limits.Cost)}
+	return &result{answer: a, cost: r.cost, limit: s.limits.Cost}
 }
