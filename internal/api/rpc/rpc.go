@@ -134,6 +134,9 @@ const varies = "Apikey, Authorization"
 
 // ServeHTTP implements [http.Handler].
 func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.ProtoMajor > 1 {
+		deepen()
+	}
 	switch {
 	case strings.HasPrefix(r.URL.Path, reflectionPrefix):
 		d.reflect(w, r)
@@ -170,6 +173,19 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.r = r
 	v.handler(d, m).ServeHTTP(w, r)
 }
+
+// deepen grows the goroutine's stack once to what a call takes. HTTP/2 has a new
+// goroutine for each call, which would double its stack, and copy it, four times on
+// the way down to the database.
+//
+//go:noinline
+func deepen() {
+	var room [24 << 10]byte
+	use(&room)
+}
+
+//go:noinline
+func use(room *[24 << 10]byte) { room[0] = 1 }
 
 // refuse answers a request that reaches no method.
 func (d *Door) refuse(w http.ResponseWriter, r *http.Request, err error) {
