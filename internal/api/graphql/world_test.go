@@ -17,8 +17,7 @@ import (
 	"github.com/vektah/gqlparser/v2/validator/rules"
 
 	"github.com/pandobase/pando/internal/engine"
-	signing "github.com/pandobase/pando/internal/keys"
-	"github.com/pandobase/pando/internal/migrate"
+	"github.com/pandobase/pando/internal/engine/enginetest"
 	"github.com/pandobase/pando/internal/model"
 	"github.com/pandobase/pando/internal/operations"
 	"github.com/pandobase/pando/internal/policy"
@@ -93,8 +92,7 @@ type world struct {
 func service() policy.Identity { return policy.Identity{Role: policy.Service, Key: "test"} }
 func anon() policy.Identity    { return policy.Identity{Role: policy.Anon, Key: "test"} }
 
-func loadApp(t testing.TB, files map[string]string) (*model.App, *policy.Rules) {
-	t.Helper()
+func mapFS(files map[string]string) fstest.MapFS {
 	fsys := fstest.MapFS{}
 	for name, text := range files {
 		fsys[name] = &fstest.MapFile{Data: []byte(text)}
@@ -102,15 +100,12 @@ func loadApp(t testing.TB, files map[string]string) (*model.App, *policy.Rules) 
 	if fsys["pando.yaml"] == nil {
 		fsys["pando.yaml"] = &fstest.MapFile{Data: []byte("app: shop\n")}
 	}
-	app, problems := model.Load(fsys, nil, model.Features{FieldPolicies: true, Active: map[string]bool{model.PartOperations: true}})
-	if len(problems) > 0 {
-		t.Fatal(problems)
-	}
-	rules, problems := policy.Compile(app)
-	if len(problems) > 0 {
-		t.Fatal(problems)
-	}
-	return app, rules
+	return fsys
+}
+
+func loadApp(t testing.TB, files map[string]string) (*model.App, *policy.Rules) {
+	t.Helper()
+	return enginetest.Load(t, mapFS(files))
 }
 
 func newWorld(t testing.TB) *world {
@@ -119,21 +114,10 @@ func newWorld(t testing.TB) *world {
 
 func newWorldOf(t testing.TB, files map[string]string) *world {
 	t.Helper()
-	app, rules := loadApp(t, files)
-	driver := teststore.Open(t)
-	plan, err := migrate.Prepare(t.Context(), driver, app)
-	if err == nil {
-		err = migrate.Apply(t.Context(), driver, plan, migrate.Options{})
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	signer, err := signing.OpenSigner(signing.SignerConfig{Dir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
+	made := enginetest.New(t, teststore.Open(t), mapFS(files))
+	app, rules, driver := made.App, made.Rules, made.Driver
 	w := &world{TB: t, sql: &counting{Driver: driver, Serial: driver.(store.Serial)}}
-	eng := engine.New(engine.Config{App: app, Rules: rules, Driver: w.sql, Signer: signer})
+	eng := engine.New(engine.Config{App: app, Rules: rules, Driver: w.sql, Signer: made.Signer})
 	ops := operations.New(operations.Config{Engine: eng, Rules: rules, Go: map[string]operations.Func{
 		"shop.count": func(_ context.Context, _ *operations.Scope, in []byte) ([]byte, error) {
 			return []byte(`{"n":9007199254740993,"total":1.50,"parts":[{"name":"` + strings.ReplaceAll(string(in), `"`, `'`) + `"}]}`), nil

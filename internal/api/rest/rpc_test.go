@@ -11,11 +11,8 @@ import (
 	"testing/fstest"
 
 	"github.com/pandobase/pando/internal/api/rest"
-	"github.com/pandobase/pando/internal/engine"
+	"github.com/pandobase/pando/internal/engine/enginetest"
 	"github.com/pandobase/pando/internal/fault"
-	"github.com/pandobase/pando/internal/keys"
-	"github.com/pandobase/pando/internal/migrate"
-	"github.com/pandobase/pando/internal/model"
 	"github.com/pandobase/pando/internal/operations"
 	"github.com/pandobase/pando/internal/policy"
 	"github.com/pandobase/pando/internal/store/teststore"
@@ -49,30 +46,11 @@ operations:
 // newCalls serves operations.
 func newCalls(t *testing.T) http.Handler {
 	t.Helper()
-	app, problems := model.Load(fstest.MapFS{
+	w := enginetest.New(t, teststore.Open(t), fstest.MapFS{
 		"pando.yaml": {Data: []byte("app: test\nlimits: { body: 64KiB }\n")}, "modules/a.yaml": {Data: []byte(calledModule)},
 		"modules/b.yaml": {Data: []byte("module: b\noperations: { twice: { run: go, allow: \"true\" } }\n")},
-	}, nil, model.Features{})
-	if problems != nil {
-		t.Fatal(problems)
-	}
-	rules, problems := policy.Compile(app)
-	if problems != nil {
-		t.Fatal(problems)
-	}
-	driver := teststore.Open(t)
-	plan, err := migrate.Prepare(t.Context(), driver, app)
-	if err == nil {
-		err = migrate.Apply(t.Context(), driver, plan, migrate.Options{})
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	signer, err := keys.OpenSigner(keys.SignerConfig{Dir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	e := engine.New(engine.Config{App: app, Rules: rules, Driver: driver, Signer: signer})
+	})
+	rules, e := w.Rules, w.Engine()
 	nothing := func(context.Context, *operations.Scope, []byte) ([]byte, error) { return []byte(`{"ignored":1}`), nil }
 	ops := operations.New(operations.Config{Engine: e, Rules: rules, Go: map[string]operations.Func{
 		"a.echo": func(_ context.Context, _ *operations.Scope, in []byte) ([]byte, error) {

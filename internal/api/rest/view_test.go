@@ -17,9 +17,7 @@ import (
 	"github.com/pandobase/pando/internal/api/problem"
 	"github.com/pandobase/pando/internal/api/rest"
 	"github.com/pandobase/pando/internal/engine"
-	"github.com/pandobase/pando/internal/keys"
-	"github.com/pandobase/pando/internal/migrate"
-	"github.com/pandobase/pando/internal/model"
+	"github.com/pandobase/pando/internal/engine/enginetest"
 	"github.com/pandobase/pando/internal/operations"
 	"github.com/pandobase/pando/internal/policy"
 	"github.com/pandobase/pando/internal/store/teststore"
@@ -91,29 +89,11 @@ type versioned struct {
 func newVersioned(t testing.TB) *versioned {
 	t.Helper()
 	module := strings.Replace(versionsModule, "&all ", "", 1)
-	app, problems := model.Load(fstest.MapFS{
+	w := enginetest.New(t, teststore.Open(t), fstest.MapFS{
 		"pando.yaml":        {Data: []byte("app: test\nversions: [v1, v2]\nroles: { staff: {} }\nlimits: { rows: 50 }\n")},
 		"modules/shop.yaml": {Data: []byte(module)},
-	}, nil, model.Features{FieldPolicies: true})
-	if problems != nil {
-		t.Fatal(problems)
-	}
-	rules, problems := policy.Compile(app)
-	if problems != nil {
-		t.Fatal(problems)
-	}
-	driver := teststore.Open(t)
-	plan, err := migrate.Prepare(t.Context(), driver, app)
-	if err == nil {
-		err = migrate.Apply(t.Context(), driver, plan, migrate.Options{})
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	signer, err := keys.OpenSigner(keys.SignerConfig{Dir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
+	})
+	app, rules, driver, signer := w.App, w.Rules, w.Driver, w.Signer
 	v := &versioned{now: time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)}
 	v.usage = usage.Open(t.Context(), usage.Config{Driver: driver, Now: func() time.Time { return v.now }})
 	t.Cleanup(func() { _ = v.usage.Close(context.WithoutCancel(t.Context())) })

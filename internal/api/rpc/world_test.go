@@ -24,9 +24,8 @@ import (
 
 	"github.com/pandobase/pando/internal/api/rpc"
 	"github.com/pandobase/pando/internal/engine"
+	"github.com/pandobase/pando/internal/engine/enginetest"
 	"github.com/pandobase/pando/internal/fault"
-	"github.com/pandobase/pando/internal/keys"
-	"github.com/pandobase/pando/internal/migrate"
 	"github.com/pandobase/pando/internal/model"
 	"github.com/pandobase/pando/internal/operations"
 	"github.com/pandobase/pando/internal/policy"
@@ -120,29 +119,9 @@ func newWorld(t testing.TB) *world {
 
 func newWorldOf(t testing.TB, files fstest.MapFS) *world {
 	t.Helper()
-	w := &world{t: t}
-	app, problems := model.Load(files, nil, model.Features{FieldPolicies: true})
-	if problems != nil {
-		t.Fatal(problems)
-	}
-	rules, problems := policy.Compile(app)
-	if problems != nil {
-		t.Fatal(problems)
-	}
-	driver := teststore.Open(t)
-	plan, err := migrate.Prepare(t.Context(), driver, app)
-	if err == nil {
-		err = migrate.Apply(t.Context(), driver, plan, migrate.Options{})
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	signer, err := keys.OpenSigner(keys.SignerConfig{Dir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.app = app
-	w.engine = engine.New(engine.Config{App: app, Rules: rules, Driver: driver, Signer: signer})
+	made := enginetest.New(t, teststore.Open(t), files)
+	app, rules := made.App, made.Rules
+	w := &world{t: t, app: app, engine: made.Engine()}
 	answer := func(text string) operations.Func {
 		return func(context.Context, *operations.Scope, []byte) ([]byte, error) { return []byte(text), nil }
 	}
