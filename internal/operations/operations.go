@@ -258,9 +258,14 @@ func timedOut(ctx context.Context, err error, name string, after time.Duration) 
 		WithHint("give it a longer timeout, or let a job do what takes long")
 }
 
+// Allows reports whether a caller may run an operation.
+func (o *Operations) Allows(id policy.Identity, op *model.Operation) bool {
+	return o.cfg.Rules.Allow(op, &id)
+}
+
 // allowed judges an operation's `allow`; tx is the transaction that the call stands in.
 func (o *Operations) allowed(ctx context.Context, tx *engine.Tx, id policy.Identity, op *model.Operation) error {
-	if o.cfg.Rules.Allow(op, &id) {
+	if o.Allows(id, op) {
 		return nil
 	}
 	return o.denied(ctx, tx, id, op.QualifiedName(), op.Allow == nil)

@@ -76,6 +76,10 @@ operations:
     run: go
     reads: true
     deprecated: { since: 2026-01-01, sunset: 2026-12-01, use: rename }
+  closed:
+    allow: "'staff' in auth.roles"
+    run: go
+    deprecated: { since: v1, sunset: 2020-01-01, use: rename }
 `
 
 // versioned are the doors of an application with two versions, and its clock.
@@ -174,7 +178,7 @@ func TestVersions(t *testing.T) {
 		counted = append(counted, fmt.Sprintln(u.Thing, u.Version, u.Door, u.Key, u.Client, u.Count))
 	}
 	want := []string{
-		"shop.customers.phone v1 rest web test 3\n", "shop.everybody v1 rest web test 1\n", "shop.everybody v2 rest web test 1\n",
+		"shop.closed v2 rest web test 1\n", "shop.customers.phone v1 rest web test 3\n", "shop.everybody v1 rest web test 1\n", "shop.everybody v2 rest web test 1\n",
 		"shop.notes v2 rest web test 3\n", "shop.people.phone v2 rest web test 3\n", "shop.people.pin v2 rest web test 1\n",
 	}
 	if diff := gocmp.Diff(want, counted); diff != "" {

@@ -33,7 +33,7 @@ func (c *call) notify() error {
 	switch m := c.method; {
 	case m.entity != nil && m.entity.model.Deprecated != nil:
 		c.deprecated(m.entity.model.Module.Name+"."+m.entity.name, m.entity.model.Deprecated)
-	case m.operation != nil && m.operation.Deprecated != nil:
+	case m.operation != nil && m.operation.Deprecated != nil && c.door.cfg.Allows(m.operation, &c.id): // who may not call it is not told what replaces it
 		name, _ := c.schema.view.OperationName(m.operation)
 		c.deprecated(m.operation.Module.Name+"."+name, m.operation.Deprecated)
 	}
